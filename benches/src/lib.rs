@@ -1,0 +1,1 @@
+//! Nothing here; see the benches beside this file.

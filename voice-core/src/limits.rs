@@ -1,0 +1,62 @@
+//! Every bound in one place, with its arithmetic. What happens when a bound is reached stands beside it.
+
+use std::time::Duration;
+
+/// Largest message accepted from a provider. The largest that makes sense on a phone call is some
+/// seconds of 24 kHz PCM in base64 (64 kB a second); a whole retrieved item can be some MB. Beyond it
+/// the line is broken (`LineEnd::Broken`).
+pub const PROVIDER_MESSAGE_BYTES_MAX: usize = 8 << 20;
+
+/// Largest message accepted from a carrier: 20 ms are 372 bytes, a `start` with 99 parameters of 500
+/// characters 50 kB. Beyond it the line is broken.
+pub const CARRIER_MESSAGE_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes that wait to be written to one line before the peer counts as clogged: two seconds of
+/// base64 mu-law in JSON (50 × 300 bytes × 2) with room for a history being seeded.
+pub const LINE_BACKLOG_BYTES_MAX: usize = 256 << 10;
+
+/// Of a foreign close reason or error body, this much is kept.
+pub const FOREIGN_TEXT_BYTES_MAX: usize = 1 << 10;
+
+/// Speech of the voice that waits to be played: providers send a reply several times faster than it
+/// can be spoken, and nobody listens to a minute of monologue. What comes on top is dropped and
+/// reported (`AudioLost`).
+pub const PLAYOUT_MAX: Duration = Duration::from_secs(60);
+
+/// Audio of the caller that is held while nobody hears it. The oldest is lost first and reported.
+pub const HELD_MAX: Duration = Duration::from_secs(10);
+
+/// Replies that the ledger follows at once. A new one beyond it pushes out the oldest.
+pub const REPLIES_MAX: usize = 32;
+
+/// Marks under way to the carrier. One each 200 ms with a lead of 400 ms makes two; marks that never
+/// come back must not pile up.
+pub const MARKS_MAX: usize = 64;
+
+/// Bytes of text kept of one turn; ten minutes of fast speech.
+pub const TURN_TEXT_BYTES_MAX: usize = 16 << 10;
+
+/// Turns kept in a transcript; at five seconds each, more than an hour. The oldest are dropped first.
+pub const TURNS_MAX: usize = 1_000;
+
+/// Tools that may run at once in a call; a call beyond it is answered with an error.
+pub const TOOLS_RUNNING_MAX: usize = 16;
+
+/// Bytes of a tool's arguments; longer ones are answered with an error.
+pub const TOOL_ARGUMENTS_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of a tool's output that are passed on; the rest is cut and the model is told so.
+pub const TOOL_OUTPUT_BYTES_MAX: usize = 64 << 10;
+
+/// Messages of a carrier that make no sense before the stream is given up.
+pub const ODDITIES_MAX: u32 = 500;
+
+/// Messages of a provider that cannot be read before it counts as failed.
+pub const UNREADABLE_MAX: u32 = 20;
+
+/// Audio in one message of a carrier; ours send 20 ms.
+pub const CARRIER_AUDIO_MAX: Duration = Duration::from_secs(1);
+
+/// Attachments one call may try before it gives up. Candidates are tried once each; this bounds a
+/// call whose providers flap all day.
+pub const ATTACHMENTS_MAX: u32 = 200;

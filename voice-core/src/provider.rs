@@ -1,0 +1,245 @@
+//! The port to an AI service: what it can do as data, a session that translates, and nothing async.
+//!
+//! Implementing a provider means implementing [`Provider`] (settings and capabilities) and
+//! [`ProviderSession`] (a translator between that service's wires and our events). The contract of a
+//! session, which `sim::contract` tests:
+//!
+//! * after every `handle`, `poll` is called until it answers [`SessionOutput::WaitUntil`];
+//! * [`SessionOutput::Dial`] asks for a line; the answer is [`SessionInput::LineUp`] or
+//!   [`SessionInput::LineDown`], and after `LineDown` that line never speaks again;
+//! * [`ProviderEvent::Ready`] comes once, when instructions, tools and history have been accepted;
+//! * replies carry ids made with `ReplyId::new(setup.attachment, n)`, `n` rising; nothing of a reply
+//!   follows its `ReplyDone`;
+//! * after [`ProviderEvent::Failed`] with a verdict other than `Ignore`, nothing more comes;
+//! * nothing a peer sends makes it panic or grow without a bound.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::audio::{AudioFormat, AudioFrame};
+use crate::conversation::{Heard, ToolCall, ToolDefinition, ToolResult, Turn};
+use crate::failure::Failure;
+use crate::id::{AttachmentId, CorrelationId, LineId, ReplyId, ToolCallId, UtteranceId};
+use crate::sensitive::Pii;
+use crate::time::{MonoTime, UnixMillis};
+use crate::wire::{Endpoint, LineEnd, WireMessage};
+
+use bytes::Bytes;
+
+/// An AI service as configured: address, key, model, voice. One value serves every call.
+pub trait Provider: Send + Sync {
+    /// What it can do and how it behaves.
+    fn capabilities(&self) -> &Capabilities;
+
+    /// Starts one conversation. Nothing is dialled before the first `poll`.
+    fn open(&self, setup: Setup) -> Box<dyn ProviderSession>;
+}
+
+/// One conversation with the service: a translator between its wires and our events.
+pub trait ProviderSession: Send {
+    /// The only way in. Cannot fail and must not block.
+    fn handle(&mut self, now: MonoTime, input: SessionInput<'_>);
+
+    /// The only way out.
+    fn poll(&mut self) -> SessionOutput;
+}
+
+/// What differs between services, as data. See the table in `docs/providers.md`.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// Formats in which it takes the caller's audio, best first.
+    pub hears: Vec<AudioFormat>,
+    /// Formats in which it can answer, best first.
+    pub speaks: Vec<AudioFormat>,
+    /// Who notices that the caller began to speak.
+    pub caller_speech: CallerSpeech,
+    /// Longest session it allows, where known.
+    pub session_max: Option<Duration>,
+    /// Whether it can call tools.
+    pub tools: bool,
+}
+
+impl Capabilities {
+    /// A provider that speaks these formats; all else is set on the fields.
+    pub fn new(hears: Vec<AudioFormat>, speaks: Vec<AudioFormat>) -> Self {
+        Self { hears, speaks, caller_speech: CallerSpeech::Told, session_max: None, tools: true }
+    }
+}
+
+/// Who notices that the caller began to speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallerSpeech {
+    /// The service says so ([`ProviderEvent::CallerSpoke`]).
+    Told,
+    /// It does not: the bridge's own detector makes the event.
+    Detected,
+}
+
+/// Everything a session needs to take a call, at its beginning or in the middle.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Which stay this is; makes the session's ids unique within the call.
+    pub attachment: AttachmentId,
+    /// For peers' headers and logs.
+    pub correlation: CorrelationId,
+    /// What the voice is and does.
+    pub instructions: Arc<str>,
+    /// Tools it may call.
+    pub tools: Arc<[ToolDefinition]>,
+    /// The conversation so far, oldest first; empty at the beginning of a call.
+    pub history: Vec<Turn>,
+    /// Format of [`ProviderCommand::Hear`], one of [`Capabilities::hears`].
+    pub hears: AudioFormat,
+    /// Format wanted in [`ProviderEvent::Speech`], one of [`Capabilities::speaks`].
+    pub speaks: AudioFormat,
+    /// Language the caller speaks, BCP 47, where known.
+    pub language: Option<String>,
+    /// Wall-clock time that belongs to the `now` of the first `handle`.
+    pub unix: UnixMillis,
+}
+
+/// What a session is told.
+#[derive(Debug)]
+pub enum SessionInput<'a> {
+    /// The call wants something.
+    Command(ProviderCommand),
+    /// A dialled line is up (for HTTP: a success status has arrived).
+    LineUp(LineId),
+    /// A message arrived.
+    Wire(LineId, &'a WireMessage),
+    /// A line is gone, or never came up.
+    LineDown(LineId, LineEnd),
+    /// The time asked for has come (or something else woke us: check the timers).
+    Tick,
+}
+
+/// What a session wants.
+#[derive(Debug)]
+pub enum SessionOutput {
+    /// Open this line.
+    Dial(LineId, Endpoint),
+    /// Send this message.
+    Send(LineId, WireMessage),
+    /// Close this line politely.
+    HangUp(LineId),
+    /// Tell the call.
+    Event(ProviderEvent),
+    /// Nothing more for now; wake me then with [`SessionInput::Tick`], if at all.
+    WaitUntil(Option<MonoTime>),
+}
+
+/// What a call asks of a provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProviderCommand {
+    /// The caller's audio, in the format of [`Setup::hears`]; 20 ms as a rule, never an empty frame.
+    Hear(AudioFrame),
+    /// The caller interrupted. What they heard of each reply that was cut, oldest first. Nothing of
+    /// those replies will be played any more, whatever still arrives.
+    Interrupt(Vec<Heard>),
+    /// Say something now, without waiting for the caller.
+    Speak {
+        /// What to say, in words for the model; `None` leaves it to the instructions.
+        cue: Option<String>,
+    },
+    /// A tool has answered.
+    Answer {
+        /// Which call of a tool.
+        id: ToolCallId,
+        /// What came of it.
+        result: ToolResult,
+    },
+    /// What was said since [`Setup::history`] was made; comes before the first `Hear` after a warm-up.
+    CatchUp(Vec<Turn>),
+    /// Something the model should know, without an answer being due.
+    Note(Pii<String>),
+    /// The conversation is over: say goodbye to the service and hang up all lines.
+    Close,
+}
+
+/// What a session reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProviderEvent {
+    /// Instructions, tools and history are accepted; from now on it hears.
+    Ready {
+        /// The service's own name for the session, for support requests.
+        session: Option<String>,
+        /// When the service will end it, where it says so.
+        expires: Option<MonoTime>,
+    },
+    /// The caller began to speak.
+    CallerSpoke(UtteranceId),
+    /// The caller fell silent and the turn is theirs no more.
+    CallerPaused(UtteranceId),
+    /// What the caller said, whole. May come long after, even after the reply to it.
+    CallerSaid {
+        /// Which turn.
+        utterance: UtteranceId,
+        /// The transcription; empty if it failed.
+        text: Pii<String>,
+    },
+    /// A piece of a reply, in the format of [`Setup::speaks`]; any length, faster than real time.
+    Speech {
+        /// Which reply.
+        reply: ReplyId,
+        /// Whole samples.
+        audio: Bytes,
+    },
+    /// A piece of the words of a reply; runs ahead of the audio.
+    Words {
+        /// Which reply.
+        reply: ReplyId,
+        /// To be appended to what came before.
+        text: Pii<String>,
+    },
+    /// Nothing more of this reply will come.
+    ReplyDone {
+        /// Which reply.
+        reply: ReplyId,
+        /// How it ended.
+        end: ReplyEnd,
+    },
+    /// The voice wants a tool to be run; answered with [`ProviderCommand::Answer`].
+    ToolCall(ToolCall),
+    /// The voice is no longer interested.
+    ToolCancelled(ToolCallId),
+    /// What was consumed since the last such event.
+    Used(Usage),
+    /// A message of a kind we do not know, or that we cannot read. Counted, never fatal by itself.
+    Unknown {
+        /// The kind, cleaned by [`Failure::clean_code`].
+        kind: String,
+    },
+    /// Something went wrong. The verdict says whether the session is over.
+    Failed(Failure),
+}
+
+/// How a reply ended on the provider's side. Says nothing about what was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplyEnd {
+    /// Said all it wanted.
+    Completed,
+    /// Cancelled, by us or because the caller spoke.
+    Cancelled,
+    /// Cut off by a limit or filter of the service.
+    Incomplete,
+    /// The service failed while speaking.
+    Failed,
+}
+
+/// Consumption as services bill it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Text tokens read afresh.
+    pub text_in: u32,
+    /// Audio tokens read afresh.
+    pub audio_in: u32,
+    /// Tokens of either kind read from a cache; not contained in the two above.
+    pub cached_in: u32,
+    /// Text tokens written.
+    pub text_out: u32,
+    /// Audio tokens spoken.
+    pub audio_out: u32,
+}

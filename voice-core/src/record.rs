@@ -1,0 +1,298 @@
+//! The record of a call: everything worth telling about it, numbered. All else is a reader of it.
+//!
+//! Journal, metrics, log, console and the embedder's own code read the same [`Entry`]s. Folding them
+//! rebuilds the call. Text and numbers of people are [`Pii`], so that a reader must say so when it
+//! prints them.
+
+use std::time::Duration;
+
+use crate::audio::AudioFormat;
+use crate::carrier::{CarrierEnd, Digit, Oddity};
+use crate::conversation::ToolCall;
+use crate::failure::Failure;
+use crate::id::{AttachmentId, CarrierId, CorrelationId, ProviderId, ReplyId, ToolCallId, UtteranceId};
+use crate::provider::Usage;
+use crate::sensitive::Pii;
+use crate::time::MonoTime;
+
+/// One line of the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Rises by one from 1, without a gap, within a call.
+    pub seq: u64,
+    /// When, in the call's own time.
+    pub at: MonoTime,
+    /// What.
+    pub event: CallEvent,
+}
+
+/// What can happen in a call that is worth telling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CallEvent {
+    /// The caller's media is here. Always the first entry.
+    Started {
+        /// Who carries the call.
+        carrier: CarrierId,
+        /// The carrier's own name for the call, for support requests and reconciliation.
+        carrier_call: String,
+        /// Format of the caller's line.
+        format: AudioFormat,
+        /// Who calls, as the carrier tells it.
+        from: Pii<String>,
+        /// The number that was called.
+        to: Pii<String>,
+        /// Finds the call in everybody's logs.
+        correlation: CorrelationId,
+    },
+    /// Somebody is wanted to talk with the caller.
+    Attaching {
+        /// Which attempt.
+        attachment: AttachmentId,
+        /// Why.
+        why: Why,
+    },
+    /// A provider was chosen and is being connected.
+    Assigned {
+        /// Which attempt.
+        attachment: AttachmentId,
+        /// Who.
+        provider: ProviderId,
+    },
+    /// The provider accepted instructions, tools and history.
+    Ready {
+        /// Which attempt.
+        attachment: AttachmentId,
+        /// The service's own name for the session.
+        session: Option<String>,
+        /// From the attempt's beginning until now.
+        took: Duration,
+    },
+    /// From now on this one hears the caller.
+    Live {
+        /// Which attachment.
+        attachment: AttachmentId,
+        /// How long nobody heard the caller before; their audio was held meanwhile.
+        gap: Duration,
+    },
+    /// This one is let go.
+    Detached {
+        /// Which attachment.
+        attachment: AttachmentId,
+    },
+    /// Something went wrong with a provider. The verdict says what was done.
+    Problem {
+        /// Whose.
+        attachment: AttachmentId,
+        /// What.
+        failure: Failure,
+    },
+    /// A request to switch was not carried out.
+    SwitchRefused {
+        /// Why not.
+        why: SwitchRefusal,
+    },
+    /// The caller began to speak.
+    CallerSpoke {
+        /// Which turn.
+        utterance: UtteranceId,
+    },
+    /// The caller fell silent and it is the voice's turn.
+    CallerPaused {
+        /// Which turn.
+        utterance: UtteranceId,
+    },
+    /// What the caller said.
+    CallerSaid {
+        /// Which turn.
+        utterance: UtteranceId,
+        /// The transcription; empty if it failed.
+        text: Pii<String>,
+    },
+    /// The first sound of a reply is about to reach the caller.
+    ReplyStarted {
+        /// Which reply.
+        reply: ReplyId,
+        /// From the caller's last voiced frame until now, where the caller spoke before.
+        latency: Option<Duration>,
+    },
+    /// A reply is over, as far as the caller is concerned.
+    ReplyHeard {
+        /// Which reply.
+        reply: ReplyId,
+        /// The words that reached the caller.
+        text: Pii<String>,
+        /// How much sound of it reached the caller.
+        heard: Duration,
+        /// How much was received but never played.
+        unheard: Duration,
+        /// Whether it was cut short.
+        cut: bool,
+    },
+    /// The caller interrupted; `ReplyHeard` with `cut` follows for each reply that was cut.
+    BargeIn {
+        /// The reply that was being heard.
+        reply: ReplyId,
+        /// How much of it was heard.
+        heard: Duration,
+        /// How much of it was thrown away.
+        unheard: Duration,
+    },
+    /// The voice called a tool.
+    ToolCalled(ToolCall),
+    /// The tool answered, failed, or took too long.
+    ToolAnswered {
+        /// Which call of a tool.
+        id: ToolCallId,
+        /// Output for the model.
+        output: Pii<String>,
+        /// Whether it failed.
+        failed: bool,
+        /// How long it ran.
+        took: Duration,
+    },
+    /// The voice did not want the result any more.
+    ToolCancelled {
+        /// Which call of a tool.
+        id: ToolCallId,
+    },
+    /// The caller pressed a key.
+    Digit {
+        /// Which; private, because people type card numbers.
+        digit: Pii<Digit>,
+    },
+    /// Audio was lost.
+    AudioLost {
+        /// Where.
+        what: Loss,
+        /// How much.
+        duration: Duration,
+    },
+    /// The carrier sent something that makes no sense. Told once for the first and then for each tenfold.
+    CarrierOddity {
+        /// What.
+        oddity: Oddity,
+        /// How many of all kinds so far.
+        count: u32,
+    },
+    /// The provider sent something we do not know. Told as for the carrier.
+    ProviderOddity {
+        /// Whose.
+        attachment: AttachmentId,
+        /// What, cleaned.
+        kind: String,
+        /// How many of all kinds so far.
+        count: u32,
+    },
+    /// Tokens were consumed.
+    Used {
+        /// By whom.
+        attachment: AttachmentId,
+        /// How many.
+        usage: Usage,
+    },
+    /// The call is over. Always the last entry.
+    Ended {
+        /// Why.
+        reason: EndReason,
+        /// Figures of the whole call.
+        totals: Totals,
+    },
+}
+
+/// Why somebody is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The call begins.
+    CallStart,
+    /// The one before failed.
+    Failure,
+    /// Somebody asked for a switch.
+    Wish,
+    /// The provider's session comes to its end.
+    SessionLimit,
+}
+
+/// Why a wish to switch was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SwitchRefusal {
+    /// Nobody talks yet, or the call is over.
+    NotTalking,
+    /// Another switch is under way.
+    UnderWay,
+    /// Nobody could be found; the one who talks goes on.
+    Nobody,
+}
+
+/// Where audio was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Loss {
+    /// By the carrier, before it reached us.
+    Carrier,
+    /// By us, because nobody heard the caller for too long.
+    Held,
+    /// By us, because a reply was longer than we queue.
+    Playout,
+}
+
+/// Why a call ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EndReason {
+    /// The caller hung up, or the carrier ended the stream.
+    Carrier(CarrierEnd),
+    /// We hung up, on somebody's order.
+    HungUp,
+    /// No provider could take the call.
+    NoProvider,
+    /// The longest call we allow.
+    Limit,
+    /// The server shuts down.
+    Shutdown,
+}
+
+impl EndReason {
+    /// A short, stable name for metrics and logs.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Carrier(CarrierEnd::Stopped) => "caller_hung_up",
+            Self::Carrier(CarrierEnd::LineDown(_)) => "carrier_line_down",
+            Self::Carrier(CarrierEnd::Nonsense) => "carrier_nonsense",
+            Self::HungUp => "hung_up",
+            Self::NoProvider => "no_provider",
+            Self::Limit => "call_limit",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+/// Figures of a whole call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// From the first to the last entry.
+    pub duration: Duration,
+    /// Frames of the caller that came in.
+    pub frames_in: u64,
+    /// Frames given to providers.
+    pub frames_heard: u64,
+    /// Frames of the caller that nobody heard.
+    pub frames_lost: u64,
+    /// Frames sent to the carrier.
+    pub frames_out: u64,
+    /// Turns of the caller.
+    pub caller_turns: u32,
+    /// Replies of which the caller heard something.
+    pub replies: u32,
+    /// Replies the caller interrupted.
+    pub barge_ins: u32,
+    /// Times that another provider took over.
+    pub switches: u32,
+}
+
+/// Somebody who follows calls: a journal, metrics, a log, a console.
+///
+/// Called on the call's own task: it must return at once, and must not wait, lock for long, or panic.
+pub trait Reader: Send + Sync {
+    /// One more entry of this call.
+    fn read(&self, call: crate::id::CallId, entry: &Entry);
+}

@@ -1,0 +1,7 @@
+//! Everything a test needs to be a telephone network and an AI service: no sockets, no clocks.
+//!
+//! * [`peer`]: the shape of a fake peer, the same in virtual time and on sockets;
+//! * [`rng`]: seeded randomness.
+
+pub mod peer;
+pub mod rng;
