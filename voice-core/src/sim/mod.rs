@@ -1,7 +1,9 @@
 //! Everything a test needs to be a telephone network and an AI service: no sockets, no clocks.
 //!
 //! * [`peer`]: the shape of a fake peer, the same in virtual time and on sockets;
-//! * [`rng`]: seeded randomness.
+//! * [`rng`]: seeded randomness;
+//! * [`speech`]: recorded speech, and ears that recognise it.
 
 pub mod peer;
 pub mod rng;
+pub mod speech;
