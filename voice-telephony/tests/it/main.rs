@@ -1,0 +1,5 @@
+//! Behaviour of this crate as its users see it; one module a behaviour.
+
+mod signatures;
+//mod streams;
+//mod webhooks;
