@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
+use voice_core::audio::g711::mulaw_energy;
 use voice_core::audio::{AudioFormat, FRAME, FRAME_MS};
 use voice_core::sim::speech::{Hearing, Listener, recognise};
 
@@ -253,7 +254,7 @@ const SILENT_TICKS: u64 = 5;
 const GAP_TICKS_MAX: u64 = 10;
 
 /// A voice may pause for so many ticks and still be in the same breath.
-const BREATH_TICKS: u64 = 30;
+const BREATH_TICKS: u64 = 25;
 
 /// What the caller hears.
 #[derive(Debug)]
@@ -314,20 +315,16 @@ impl Ear {
         }
     }
 
-    /// A little silence lets the listener finish its last stretch.
     fn conclude(mut self) -> Vec<Heard> {
-        for _ in 0..=BREATH_TICKS {
-            self.listener.push(&SILENCE, &mut self.noticed);
-        }
+        self.listener.finish(&mut self.noticed);
         self.write_down();
         self.heard
     }
 }
 
-/// Whether a tick of mu-law is louder than line noise: some samples above about a fiftieth of full scale.
+/// Whether 20 ms are louder than the noise of a line; the same measure as the listener's.
 fn is_voiced(mulaw: &[u8]) -> bool {
-    let loud = mulaw.iter().filter(|&&byte| (!byte >> 4) & 7 >= 3).count();
-    loud * 10 >= mulaw.len()
+    mulaw_energy(mulaw) >= 150 * 150 * mulaw.len() as u64
 }
 
 fn ticks(duration: Duration) -> u64 {

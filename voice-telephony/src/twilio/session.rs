@@ -42,6 +42,8 @@ struct Live {
     generation: u64,
     /// Marks of this generation that have not come back, oldest first.
     pending: VecDeque<MarkId>,
+    /// The newest mark that had to make room in `pending`; numbers rise, so it stands for all before.
+    forgotten: Option<MarkId>,
     position: Position,
     oddities: u32,
     /// When Twilio last said anything.
@@ -84,6 +86,7 @@ impl TwilioSession {
             writer: Writer::new(stream_sid.clone()),
             generation: 0,
             pending: VecDeque::new(),
+            forgotten: None,
             position: Position::default(),
             oddities: 0,
             heard_at: now,
@@ -236,7 +239,7 @@ impl Live {
 
     fn mark(&mut self, mark: MarkId) -> WireMessage {
         if self.pending.len() >= MARKS_MAX {
-            self.pending.pop_front();
+            self.forgotten = self.pending.pop_front();
         }
         self.pending.push_back(mark);
         self.writer.mark(self.generation, mark.0)
@@ -246,6 +249,7 @@ impl Live {
     fn clear(&mut self) -> WireMessage {
         self.generation += 1;
         self.pending.clear();
+        self.forgotten = None;
         self.writer.clear()
     }
 
@@ -265,6 +269,7 @@ impl Live {
                 self.pending.drain(..=position);
                 Heard::Event(CarrierEvent::Played(mark))
             }
+            None if generation == self.generation && Some(mark) <= self.forgotten => Heard::Nothing,
             Some(_) | None => Heard::Odd(Oddity::BadMark),
         }
     }

@@ -31,7 +31,11 @@ fn encode_form(params: &Value) -> String {
             .collect()
     };
     let pairs = params.as_array().expect("pairs");
-    pairs.iter().map(|pair| format!("{}={}", encode(&pair[0]), encode(&pair[1]))).collect::<Vec<_>>().join("&")
+    pairs
+        .iter()
+        .map(|pair| format!("{}={}", encode(&pair[0]), encode(&pair[1])))
+        .collect::<Vec<_>>()
+        .join("&")
 }
 
 fn check_vector(case: &Value) {
@@ -39,7 +43,8 @@ fn check_vector(case: &Value) {
     let secret = Secret::new(text("token").expect("a token").to_owned());
     let signature = text("signature").expect("a signature");
     let mut headers = vec![("X-Twilio-Signature", signature)];
-    let settings = text("algorithm").map(|algorithm| format!("key=webhooks_sharedkey_1,algorithm={algorithm}"));
+    let settings =
+        text("algorithm").map(|algorithm| format!("key=webhooks_sharedkey_1,algorithm={algorithm}"));
     let tokens = match &settings {
         Some(settings) => {
             headers.push(("X-Twilio-Webhooks-Signature-Settings", settings));
@@ -97,7 +102,8 @@ fn verdict_of(good: &Good, token: &str) -> Result<(), Rejection> {
         ("x-twilio-signature", good.signature.as_str()),
         ("content-type", "application/x-www-form-urlencoded"),
     ];
-    let request = RawRequest { method: "POST", url: &good.url, headers: &headers, body: good.body.as_bytes() };
+    let request =
+        RawRequest { method: "POST", url: &good.url, headers: &headers, body: good.body.as_bytes() };
     let tokens = Tokens::new(Secret::new(token.to_owned()));
     verify::<TwilioWebhook>(&tokens, &request, UnixMillis(0)).map(|_| ())
 }
