@@ -7,8 +7,11 @@ use crate::limits::FORM_PARAMETERS_MAX;
 /// The decoded parameters of a form, in the order of the wire. Names may repeat.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Form<'a> {
-    pairs: Vec<(Cow<'a, [u8]>, Cow<'a, [u8]>)>,
+    pairs: Vec<Pair<'a>>,
 }
+
+/// A name and a value.
+type Pair<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
 
 /// More parameters than any true request has.
 #[derive(Debug, PartialEq, Eq)]

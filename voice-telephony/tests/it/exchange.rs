@@ -176,7 +176,8 @@ impl Server {
                 self.status = Some(tracker);
                 Ok(String::new())
             }
-            _ => Ok(String::new()),
+            TwilioWebhook::Stream(_) | TwilioWebhook::Other(_) => Ok(String::new()),
+            kind => panic!("a new kind of webhook: {kind:?}"),
         }
     }
 

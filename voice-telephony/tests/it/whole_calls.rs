@@ -116,7 +116,18 @@ fn fate(rudeness: Rudeness) -> Fate {
         Rudeness::Cut => Fate::Ends(CarrierEnd::LineDown(LineEnd::Cut)),
         Rudeness::HalfOpen => Fate::Ends(CarrierEnd::LineDown(LineEnd::Cut)),
         Rudeness::Flood => Fate::Ends(CarrierEnd::Nonsense),
-        _ => Fate::Harmless(&[]),
+        Rudeness::LowerCaseHeader
+        | Rudeness::DuplicateWebhook
+        | Rudeness::ExtraParameters
+        | Rudeness::UsedTicket
+        | Rudeness::Jitter
+        | Rudeness::Gaps
+        | Rudeness::BigFrames
+        | Rudeness::LostMarks
+        | Rudeness::LateMarks
+        | Rudeness::NoStop
+        | Rudeness::LateStatus => Fate::Harmless(&[]),
+        unanswered => panic!("what does {unanswered} cost?"),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod document;
 mod http;
+mod plan;
 mod playout;
 mod stream;
 
@@ -9,7 +10,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use voice_core::id::LineId;
-use voice_core::sensitive::Secret;
 use voice_core::sim::peer::{CallerInput, CallerOutput, FakeCaller};
 use voice_core::sim::rng::Rng;
 use voice_core::time::MonoTime;
@@ -17,78 +17,11 @@ use voice_core::wire::{LineEnd, WireMessage};
 
 use self::document::{Stream, Verb};
 use self::http::Signer;
+pub use self::plan::TwilioCallPlan;
 use self::stream::{Flow, MediaStream, Names};
 use super::caller::Caller;
 use super::report::{CallReport, Traffic};
 use super::rudeness::Rudeness;
-use super::script::Script;
-
-/// What a fake call is to be like.
-#[derive(Clone, Debug)]
-pub struct TwilioCallPlan {
-    webhook: String,
-    token: Secret<String>,
-    status_callback: Option<String>,
-    from: String,
-    to: String,
-    script: Script,
-    rudeness: Vec<Rudeness>,
-    seed: u64,
-}
-
-impl TwilioCallPlan {
-    /// A polite call to this webhook, signed with this auth token. The status callback goes to the same
-    /// URL.
-    pub fn new(webhook: impl Into<String>, token: Secret<String>) -> Self {
-        let webhook = webhook.into();
-        Self {
-            status_callback: Some(webhook.clone()),
-            webhook,
-            token,
-            from: "+15005550009".to_owned(),
-            to: "+15005550006".to_owned(),
-            script: Script::shop(),
-            rudeness: Vec::new(),
-            seed: 1,
-        }
-    }
-
-    /// What the caller does; [`Script::shop`] unless it is said.
-    #[must_use]
-    pub fn with_script(mut self, script: Script) -> Self {
-        self.script = script;
-        self
-    }
-
-    /// Ways to misbehave.
-    #[must_use]
-    pub fn with_rudeness(mut self, rudeness: impl IntoIterator<Item = Rudeness>) -> Self {
-        self.rudeness.extend(rudeness);
-        self
-    }
-
-    /// Names of call and stream, and all chance, follow from this. Calls of one run need different ones.
-    #[must_use]
-    pub const fn with_seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
-        self
-    }
-
-    /// Where to tell that the call is over; nowhere for `None`.
-    #[must_use]
-    pub fn with_status_callback(mut self, url: Option<String>) -> Self {
-        self.status_callback = url;
-        self
-    }
-
-    /// Who calls whom.
-    #[must_use]
-    pub fn with_numbers(mut self, from: impl Into<String>, to: impl Into<String>) -> Self {
-        self.from = from.into();
-        self.to = to.into();
-        self
-    }
-}
 
 /// One call, from the webhook to the last status callback.
 ///
@@ -139,6 +72,17 @@ enum Stage {
         deadline: MonoTime,
     },
     Done,
+}
+
+impl Stage {
+    /// The line that the call's progress hangs on.
+    fn line(&self) -> Option<LineId> {
+        match self {
+            Self::Fetching { line, .. } | Self::Dialling { line, .. } => Some(*line),
+            Self::Streaming { media, .. } => Some(media.line()),
+            Self::Busy { .. } | Self::Concluding { .. } | Self::Done => None,
+        }
+    }
 }
 
 /// What a line beside the main one is for.
@@ -316,11 +260,11 @@ impl FakeTwilioCall {
             MediaStream::open(now, up, names, parameters, Vec::new(), rng, &mut self.outbox);
             return;
         }
-        match std::mem::replace(&mut self.stage, Stage::Done) {
-            Stage::Dialling { line, stream, action, .. } if line == up => {
-                self.stream_up(now, line, stream, action);
-            }
-            other => self.stage = other,
+        if let Stage::Dialling { line, stream, action, .. } = &mut self.stage
+            && *line == up
+        {
+            let (stream, action) = (std::mem::take(stream), action.take());
+            self.stream_up(now, up, stream, action);
         }
     }
 
@@ -370,20 +314,23 @@ impl FakeTwilioCall {
             }
             return;
         }
+        if self.stage.line() != Some(down) {
+            return;
+        }
         match std::mem::replace(&mut self.stage, Stage::Done) {
-            Stage::Fetching { line, body, .. } if line == down => self.fetched(now, &body, end),
-            Stage::Dialling { line, stream, action, .. } if line == down => {
+            Stage::Fetching { body, .. } => self.fetched(now, &body, end),
+            Stage::Dialling { stream, action, .. } => {
                 self.fail(&format!("the media socket was refused ({})", status_of(end).unwrap_or(0)));
                 self.stream_callback(stream.status_callback.as_deref(), "stream-error");
                 self.after_stream(now, action);
             }
-            Stage::Streaming { media, callback, action } if media.line() == down => {
+            Stage::Streaming { media, callback, action } => {
                 self.report.closed.push(code_of(end));
                 self.absorb(media.traffic);
                 self.stream_callback(callback.as_deref(), "stream-stopped");
                 self.after_stream(now, action);
             }
-            other => self.stage = other,
+            stage @ (Stage::Busy { .. } | Stage::Concluding { .. } | Stage::Done) => self.stage = stage,
         }
     }
 
@@ -536,17 +483,15 @@ const SOCKET_WAIT: Duration = Duration::from_secs(10);
 const BODY_BYTES_MAX: usize = 128 << 10;
 
 fn status_of(end: &LineEnd) -> Option<u16> {
-    match end {
-        LineEnd::Ended => Some(200),
-        LineEnd::Refused { status, .. } => Some(*status),
-        _ => None,
+    if let LineEnd::Refused { status, .. } = end {
+        return Some(*status);
     }
+    (*end == LineEnd::Ended).then_some(200)
 }
 
 fn code_of(end: &LineEnd) -> (u16, String) {
-    match end {
-        LineEnd::Closed { code, reason } => (*code, reason.clone()),
-        LineEnd::Refused { status, .. } => (*status, String::new()),
-        _ => (1006, String::new()),
+    if let LineEnd::Closed { code, reason } = end {
+        return (*code, reason.clone());
     }
+    (status_of(end).unwrap_or(1006), String::new())
 }
