@@ -1,5 +1,7 @@
 //! Audio as it travels: formats, and pieces of it.
 
+pub mod voiced;
+
 use std::fmt;
 use std::time::Duration;
 
