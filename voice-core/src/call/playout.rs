@@ -24,8 +24,11 @@ pub(crate) use reply::{Finished, ReplyLedger};
 /// Marks are sent after so many frames (200 ms), and at the end of each reply.
 const FRAMES_PER_MARK: u64 = 10;
 
-/// A mark that comes back later than this after its estimated time says more about the network than
-/// about the ear (field reports: up to 13 s), and does not move the estimate.
+/// Marks may come back seconds late (field reports: up to 13 s) without the ear being late. Of the last
+/// few, the quickest tells the truth.
+const LAGS: usize = 8;
+
+/// A mark later than this says nothing about the ear at all.
 const LAG_MAX: Duration = Duration::from_secs(1);
 
 /// See the module.
@@ -47,6 +50,8 @@ pub(crate) struct Playout {
     buffered_until: MonoTime,
     /// How much later than `buffered_until` says the ear really is, as marks have shown.
     lag: Duration,
+    /// What the last few marks said about that.
+    lags: VecDeque<Duration>,
     marks: Marks,
 }
 
@@ -101,6 +106,7 @@ impl Playout {
             cut_until: None,
             buffered_until: MonoTime::ZERO,
             lag: Duration::ZERO,
+            lags: VecDeque::with_capacity(LAGS),
             marks: Marks::default(),
         }
     }
@@ -175,10 +181,7 @@ impl Playout {
         let Some(at) = self.marks.under_way.iter().position(|(m, ..)| *m == mark) else { return false };
         let (_, frame, ends) = self.marks.under_way[at];
         self.marks.under_way.drain(..=at);
-        let lag = now.since(ends);
-        if lag <= LAG_MAX {
-            self.lag = lag;
-        }
+        self.learn(now.since(ends));
         while self.sent.front().is_some_and(|sent| sent.number <= frame) {
             self.hear_front();
         }
@@ -279,6 +282,17 @@ impl Playout {
             self.history.pop_front();
         }
         self.history.push_back(reply);
+    }
+
+    fn learn(&mut self, lag: Duration) {
+        if lag > LAG_MAX {
+            return;
+        }
+        if self.lags.len() >= LAGS {
+            self.lags.pop_front();
+        }
+        self.lags.push_back(lag);
+        self.lag = self.lags.iter().copied().min().unwrap_or_default();
     }
 
     fn hear_due(&mut self, now: MonoTime) {

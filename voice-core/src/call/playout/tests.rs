@@ -149,3 +149,16 @@ fn two_replies_are_kept_apart() {
     let cut = playout.cut(at(160));
     assert_eq!(cut.heard, [Heard { reply: reply(2), heard: ms(60), unheard: ms(940) }]);
 }
+
+#[test]
+fn of_several_marks_the_quickest_tells_where_the_ear_is() {
+    let mut playout = playout_with(200);
+    for lag in [90, 40, 700, 60] {
+        playout.learn(ms(lag));
+    }
+    assert_eq!(playout.lag, ms(40));
+    for _ in 0..LAGS {
+        playout.learn(ms(70));
+    }
+    assert_eq!(playout.lag, ms(70), "and what was long ago is forgotten");
+}
