@@ -145,8 +145,13 @@ impl Call {
             Input::Control(control) => self.on_control(now, control),
             Input::Tick => {}
         }
-        while let Some(timer) = self.timers.expired(now) {
+        while !self.phase.is_ended()
+            && let Some(timer) = self.timers.expired(now)
+        {
             self.on_timer(now, timer);
+        }
+        if self.phase.is_ended() {
+            return;
         }
         self.play(now);
         self.leave_when_said(now);

@@ -163,6 +163,8 @@ impl Call {
         }
         self.books.attachments += 1;
         let id = AttachmentId(self.books.attachments);
+        // Whoever asks for it by name knows that the key was mended, or will learn that it was not.
+        self.books.barred.retain(|barred| Some(barred) != wish.as_ref());
         for barred in &self.books.barred {
             if !tried.contains(barred) {
                 tried.push(barred.clone());
@@ -424,9 +426,9 @@ impl Call {
         self.books.totals.switches += 1;
         self.outbox.push_back(Output::Outcome(old, Outcome::Success));
         self.detach(now, old);
-        self.catch_up(candidate.id, candidate.knows_until);
         self.watch_session(now, readiness);
         self.report(now, CallEvent::Live { attachment: candidate.id, gap: Duration::ZERO });
+        self.catch_up(candidate.id, candidate.knows_until);
         self.let_speak(now, candidate.id, candidate.why);
     }
 
@@ -447,6 +449,9 @@ impl Call {
 
     /// Ends the call, whatever phase it is in. Everything is let go; the record is closed.
     pub(super) fn end(&mut self, now: MonoTime, reason: EndReason) {
+        if self.phase.is_ended() {
+            return;
+        }
         let before = std::mem::replace(&mut self.phase, Phase::Ended(reason.clone()));
         let cut = self.playout.cut(now);
         for finished in cut.finished {

@@ -338,8 +338,8 @@ fn a_planned_switch_waits_for_a_pause_and_tells_what_was_said_meanwhile() {
             "outcome a1 Success",
             "detach a1",
             "· detached",
-            "catch up a2 1",
             "· live a2 after 0 ms",
+            "catch up a2 1",
         ]
     );
     assert_eq!(rig.call.live(), Some(A2));

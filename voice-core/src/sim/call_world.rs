@@ -148,9 +148,7 @@ impl World {
             }
             What::Provider(id, event) => {
                 let Some(voice) = self.voices.get_mut(&id) else { return Ok(None) };
-                if !voice.still_says(&event, &mut self.rng) {
-                    return Ok(None);
-                }
+                let Some(event) = voice.says(event, &mut self.rng) else { return Ok(None) };
                 self.checks.provider_says(id, &event);
                 Input::Provider(id, event)
             }
@@ -269,7 +267,10 @@ impl World {
             let at = self.rng.millis(0..40_000);
             let what = match self.rng.range(0..12) {
                 0..=3 => What::Control(Control::Switch(None)),
-                4 => What::Control(Control::Switch(Some(ProviderId::from_static(self.rng.pick(&PROVIDERS))))),
+                4 => {
+                    let wish = *self.rng.pick::<&'static str>(&PROVIDERS);
+                    What::Control(Control::Switch(Some(ProviderId::from_static(wish))))
+                }
                 5 => What::Control(Control::Say { cue: "go on".into() }),
                 6 => What::Control(Control::Note("a note".into())),
                 7 if self.rng.percent(30) => What::Control(Control::HangUpAfterReply),

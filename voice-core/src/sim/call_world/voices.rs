@@ -1,5 +1,6 @@
 //! Providers as they are on a bad day: slow, sudden, talking on after they were interrupted.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +14,9 @@ use crate::sim::rng::Rng;
 /// One attached provider.
 pub(super) struct Voice {
     id: AttachmentId,
-    replies: u32,
+    /// Replies planned, and those that have begun with the numbers they got.
+    planned: u32,
+    begun: BTreeMap<ReplyId, u32>,
     utterances: u32,
     tools: u32,
     /// Up to this one, replies were interrupted.
@@ -21,7 +24,6 @@ pub(super) struct Voice {
     /// Whether it keeps talking after it was interrupted, and how often.
     stray_percent: u64,
     failed: bool,
-    interrupted_at_turn: bool,
 }
 
 type Says = Vec<(Duration, ProviderEvent)>;
@@ -31,13 +33,13 @@ impl Voice {
     pub(super) fn open(id: AttachmentId, rng: &mut Rng) -> (Self, Says) {
         let voice = Self {
             id,
-            replies: 0,
+            planned: 0,
+            begun: BTreeMap::new(),
             utterances: 0,
             tools: 0,
             cut: None,
             stray_percent: if rng.percent(30) { 60 } else { 0 },
             failed: false,
-            interrupted_at_turn: false,
         };
         let ready_in = rng.millis(50..1_500);
         let expires = None;
@@ -74,7 +76,6 @@ impl Voice {
         match command {
             ProviderCommand::Interrupt(heard) => {
                 self.cut = self.cut.max(heard.iter().map(|h| h.reply).max());
-                self.interrupted_at_turn = true;
                 Says::new()
             }
             ProviderCommand::Speak { .. } | ProviderCommand::Answer { .. } => {
@@ -88,21 +89,34 @@ impl Voice {
         }
     }
 
-    /// Whether this is still said when its time comes.
-    pub(super) fn still_says(&mut self, event: &ProviderEvent, rng: &mut Rng) -> bool {
+    /// What is still said of a plan when its time comes. Only now do replies get their ids, because
+    /// those rise in the order in which replies begin, whatever was planned first.
+    pub(super) fn says(&mut self, mut event: ProviderEvent, rng: &mut Rng) -> Option<ProviderEvent> {
         if self.failed {
-            return false;
+            return None;
         }
-        if let ProviderEvent::Failed(failure) = event {
+        if let ProviderEvent::Failed(failure) = &event {
             self.failed = failure.verdict() != crate::failure::Verdict::Ignore;
         }
-        let reply = match event {
-            ProviderEvent::Speech { reply, .. }
-            | ProviderEvent::Words { reply, .. }
-            | ProviderEvent::ReplyDone { reply, .. } => Some(*reply),
-            _ => None,
-        };
-        reply.is_none_or(|reply| self.cut.is_none_or(|cut| reply > cut) || rng.percent(self.stray_percent))
+        if let ProviderEvent::Speech { reply, .. }
+        | ProviderEvent::Words { reply, .. }
+        | ProviderEvent::ReplyDone { reply, .. } = &mut event
+        {
+            *reply = self.begun(*reply);
+            let cut = self.cut.is_some_and(|cut| *reply <= cut);
+            if cut && !rng.percent(self.stray_percent) {
+                return None;
+            }
+        }
+        if let ProviderEvent::Speech { reply, audio } = &mut event {
+            *audio = with_id(*reply, audio);
+        }
+        Some(event)
+    }
+
+    fn begun(&mut self, planned: ReplyId) -> ReplyId {
+        let next = self.begun.len() as u32 + 1;
+        ReplyId::new(self.id, *self.begun.entry(planned).or_insert(next))
     }
 
     /// The caller speaks, pauses, is answered; then the same again.
@@ -140,8 +154,8 @@ impl Voice {
         let mut says = Says::new();
         let mut at = delay;
         for _ in 0..rng.range(1..3) {
-            self.replies += 1;
-            let reply = ReplyId::new(self.id, self.replies);
+            self.planned += 1;
+            let reply = ReplyId::new(self.id, self.planned);
             for n in 0..rng.range(1..300) as u32 {
                 if n % 12 == 0 {
                     says.push((at, ProviderEvent::Words { reply, text: format!("word{n} ").into() }));
@@ -177,9 +191,14 @@ impl Voice {
 
 fn speech(reply: ReplyId, number: u32) -> ProviderEvent {
     let mut data = vec![0x55; 160];
-    data[..8].copy_from_slice(&reply.as_u64().to_le_bytes());
     data[8..12].copy_from_slice(&number.to_le_bytes());
     ProviderEvent::Speech { reply, audio: Bytes::from(data) }
+}
+
+fn with_id(reply: ReplyId, audio: &[u8]) -> Bytes {
+    let mut data = audio.to_vec();
+    data[..8].copy_from_slice(&reply.as_u64().to_le_bytes());
+    Bytes::from(data)
 }
 
 /// Which reply a frame of [`speech`] belongs to.
