@@ -1,6 +1,8 @@
 //! The call, input by input. What holds for every call is tried by the simulator; here stands what must
 //! happen in a given situation, in which order.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test looks at what it is about")]
+
 use std::time::Duration;
 
 use bytes::Bytes;
