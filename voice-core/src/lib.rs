@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 pub mod audio;
+pub mod bridge;
+pub mod call;
 pub mod carrier;
 pub mod conversation;
 #[cfg(feature = "driver")]
