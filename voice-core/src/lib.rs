@@ -3,10 +3,12 @@
 #![forbid(unsafe_code)]
 
 pub mod audio;
+// pub mod bridge;
+pub mod call;
 pub mod carrier;
 pub mod conversation;
-#[cfg(feature = "driver")]
-pub mod driver;
+// #[cfg(feature = "driver")]
+// pub mod driver;
 pub mod failure;
 pub mod id;
 pub mod limits;

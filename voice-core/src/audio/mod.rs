@@ -1,5 +1,8 @@
 //! Audio as it travels: formats, and pieces of it.
 
+pub mod g711;
+pub mod voiced;
+
 use std::fmt;
 use std::time::Duration;
 

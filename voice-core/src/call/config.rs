@@ -1,0 +1,187 @@
+//! What every call of an agent has in common.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::audio::FRAME;
+use crate::conversation::ToolDefinition;
+
+/// Settings of a call. Made by [`CallConfig::builder`], immutable afterwards, shared by all calls.
+#[derive(Clone, Debug)]
+pub struct CallConfig {
+    pub(crate) instructions: Arc<str>,
+    pub(crate) greeting: Greeting,
+    pub(crate) language: Option<String>,
+    pub(crate) tools: Arc<[ToolDefinition]>,
+    pub(crate) limits: CallLimits,
+}
+
+/// Who speaks first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Greeting {
+    /// The voice, as soon as somebody is attached; with these words for the model, if any.
+    Voice(Option<String>),
+    /// The caller.
+    Caller,
+}
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallLimits {
+    /// From the choice of a provider until it is ready.
+    pub attach: Duration,
+    /// From the end of the caller's turn until the provider shows a sign of life.
+    pub stall: Duration,
+    /// A tool call.
+    pub tool: Duration,
+    /// Waiting for a goodbye to be heard before hanging up.
+    pub goodbye: Duration,
+    /// Waiting for a pause in which a ready successor can take over.
+    pub cut_over: Duration,
+    /// How long before the end of a provider's session another one is sought.
+    pub rollover: Duration,
+    /// The whole call.
+    pub call: Duration,
+    /// How far ahead of the caller's ear we send. What is sent ahead is what a barge-in throws away,
+    /// and what makes "heard" a guess.
+    pub lead: Duration,
+}
+
+impl Default for CallLimits {
+    fn default() -> Self {
+        Self {
+            attach: Duration::from_secs(8),
+            stall: Duration::from_secs(15),
+            tool: Duration::from_secs(20),
+            goodbye: Duration::from_secs(15),
+            cut_over: Duration::from_secs(30),
+            rollover: Duration::from_secs(60),
+            call: Duration::from_secs(2 * 60 * 60),
+            lead: Duration::from_millis(300),
+        }
+    }
+}
+
+impl CallConfig {
+    /// What every call needs; all else has a default that is documented on its setter.
+    pub fn builder(instructions: impl Into<Arc<str>>) -> CallConfigBuilder {
+        CallConfigBuilder {
+            config: Self {
+                instructions: instructions.into(),
+                greeting: Greeting::Voice(None),
+                language: None,
+                tools: Arc::from([]),
+                limits: CallLimits::default(),
+            },
+        }
+    }
+
+    /// The instructions given to every provider.
+    pub fn instructions(&self) -> &Arc<str> {
+        &self.instructions
+    }
+
+    /// The tools offered to every provider.
+    pub fn tools(&self) -> &Arc<[ToolDefinition]> {
+        &self.tools
+    }
+
+    /// The caller's language, where it is known beforehand.
+    pub fn language(&self) -> Option<&str> {
+        self.language.as_deref()
+    }
+}
+
+/// Collects settings.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct CallConfigBuilder {
+    config: CallConfig,
+}
+
+impl CallConfigBuilder {
+    /// Who speaks first. Default: the voice, as its instructions say.
+    pub fn greeting(mut self, greeting: Greeting) -> Self {
+        self.config.greeting = greeting;
+        self
+    }
+
+    /// The caller's language (BCP 47). Default: left to the provider.
+    pub fn language(mut self, language: impl Into<String>) -> Self {
+        self.config.language = Some(language.into());
+        self
+    }
+
+    /// Tools the voice may call. Default: none.
+    pub fn tools(mut self, tools: impl Into<Arc<[ToolDefinition]>>) -> Self {
+        self.config.tools = tools.into();
+        self
+    }
+
+    /// How long things may take. Default: [`CallLimits::default`].
+    pub fn limits(mut self, limits: CallLimits) -> Self {
+        self.config.limits = limits;
+        self
+    }
+
+    /// Checks what must fit together.
+    pub fn build(self) -> Result<CallConfig, ConfigError> {
+        let limits = &self.config.limits;
+        if limits.lead < FRAME * 3 || limits.lead > Duration::from_secs(2) {
+            return Err(ConfigError::Lead);
+        }
+        if limits.attach.is_zero() || limits.stall.is_zero() || limits.call.is_zero() || limits.tool.is_zero() {
+            return Err(ConfigError::Zero);
+        }
+        for tool in self.config.tools.iter() {
+            let name_is_fine = !tool.name.is_empty()
+                && tool.name.len() <= 64
+                && tool.name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+            if !name_is_fine {
+                return Err(ConfigError::ToolName(tool.name.clone()));
+            }
+            if self.config.tools.iter().filter(|other| other.name == tool.name).count() > 1 {
+                return Err(ConfigError::ToolTwice(tool.name.clone()));
+            }
+        }
+        Ok(self.config)
+    }
+}
+
+/// Settings that do not fit together.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// Too short, and network jitter makes gaps; too long, and a barge-in is no longer one.
+    #[error("the lead must lie between 60 ms and 2 s")]
+    Lead,
+    /// A limit of no time at all would end every call at once.
+    #[error("attach, stall, tool and call limits must be longer than zero")]
+    Zero,
+    /// Services accept letters, digits, `_` and `-`, at most 64.
+    #[error("tool name {0:?} must be 1 to 64 letters, digits, '_' or '-'")]
+    ToolName(String),
+    /// Two tools of the same name.
+    #[error("tool {0:?} is defined twice")]
+    ToolTwice(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tool(name: &str) -> ToolDefinition {
+        ToolDefinition { name: name.into(), description: String::new(), parameters: "{}".into() }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let built = |tools: Vec<ToolDefinition>, limits| CallConfig::builder("x").tools(tools).limits(limits).build().err();
+        let fine = CallLimits::default();
+        assert_eq!(built(vec![tool("a"), tool("b")], fine), None);
+        assert_eq!(built(vec![tool("a b")], fine), Some(ConfigError::ToolName("a b".into())));
+        assert_eq!(built(vec![tool("a"), tool("a")], fine), Some(ConfigError::ToolTwice("a".into())));
+        assert_eq!(built(vec![], CallLimits { lead: FRAME, ..fine }), Some(ConfigError::Lead));
+        assert_eq!(built(vec![], CallLimits { stall: Duration::ZERO, ..fine }), Some(ConfigError::Zero));
+    }
+}

@@ -1,0 +1,53 @@
+//! What a call is told.
+
+use crate::carrier::CarrierEvent;
+use crate::conversation::ToolResult;
+use crate::id::{AttachmentId, ProviderId, ToolCallId};
+use crate::provider::ProviderEvent;
+use crate::sensitive::Pii;
+
+/// The only way into a [`super::Call`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Input {
+    /// From the carrier. Audio comes as frames of 20 ms in the carrier's format.
+    Carrier(CarrierEvent),
+    /// From a provider, tagged with the attachment, so that a voice we have let go of can be told from
+    /// the live one. Speech comes as frames of 20 ms in the carrier's format.
+    Provider(AttachmentId, ProviderEvent),
+    /// The answer to [`super::Output::Attach`]; `None` when nobody is left.
+    Assigned(AttachmentId, Option<ProviderId>),
+    /// Somebody wants something: an operator, the embedder, a tool.
+    Control(Control),
+    /// The time asked for has come.
+    Tick,
+}
+
+/// What somebody outside may want of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Control {
+    /// End the call at once.
+    HangUp,
+    /// End the call when the caller has heard what is being said, at the latest after
+    /// [`super::CallConfig`]'s `goodbye_max`.
+    HangUpAfterReply,
+    /// Let another provider take over at the next pause; whoever the roster likes if none is named.
+    Switch(Option<ProviderId>),
+    /// A tool has answered. Answers to calls that are unknown or over are ignored.
+    ToolAnswered {
+        /// Which call of a tool.
+        id: ToolCallId,
+        /// What came of it.
+        result: ToolResult,
+    },
+    /// Let the voice say something now.
+    Say {
+        /// In words for the model.
+        cue: String,
+    },
+    /// Let the model know something, without an answer being due.
+    Note(Pii<String>),
+    /// The server shuts down: end the call at once, and say why in the record.
+    Shutdown,
+}

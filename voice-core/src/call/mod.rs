@@ -1,0 +1,311 @@
+//! One phone call, as a value: fed with inputs and time, drained for outputs. It opens no socket, reads
+//! no clock, spawns nothing and cannot fail.
+//!
+//! After every [`Call::handle`], call [`Call::poll`] until it answers [`Output::WaitUntil`] or
+//! [`Output::Finished`].
+//!
+//! | file | subject |
+//! |---|---|
+//! | `phase.rs` | every transition: attach, go live, switch, fail over, end |
+//! | `voice.rs` | what the live provider says: speech, barge-in, tools |
+//! | `playout.rs` | the ledger: what was sent, what was heard |
+//! | `transcript.rs` | what was said, as it was heard |
+//! | `held.rs` | what the caller says while nobody hears them |
+//! | `tools.rs` | tools under way |
+
+mod config;
+mod held;
+mod input;
+mod output;
+mod phase;
+mod playout;
+mod tools;
+mod transcript;
+mod voice;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::audio::{AudioFormat, AudioFrame, voiced};
+use crate::carrier::{CarrierCommand, CarrierEvent};
+use crate::id::{AttachmentId, CarrierId, CorrelationId, ProviderId, UtteranceId};
+use crate::provider::ProviderCommand;
+use crate::record::{CallEvent, EndReason, Entry, Loss, Totals, Why};
+use crate::sensitive::Pii;
+use crate::time::{MonoTime, Timers};
+
+pub use config::{CallConfig, CallConfigBuilder, CallLimits, ConfigError, Greeting};
+pub use input::{Control, Input};
+pub use output::{Outcome, Output, Timer};
+
+use held::Lost;
+use phase::Phase;
+use playout::{Playout, Release};
+use tools::Tools;
+use transcript::Transcript;
+
+/// What is known of a call when its media arrives.
+#[derive(Clone, Debug)]
+pub struct CallStart {
+    /// Who carries it.
+    pub carrier: CarrierId,
+    /// The carrier's own name for it.
+    pub carrier_call: String,
+    /// Format of the caller's line, both ways.
+    pub format: AudioFormat,
+    /// Who calls.
+    pub from: Pii<String>,
+    /// The number that was called.
+    pub to: Pii<String>,
+    /// Finds the call in everybody's logs.
+    pub correlation: CorrelationId,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Call {
+    config: Arc<CallConfig>,
+    phase: Phase,
+    playout: Playout,
+    transcript: Transcript,
+    tools: Tools,
+    timers: Timers<Timer>,
+    caller: Caller,
+    books: Books,
+    outbox: VecDeque<Output>,
+}
+
+/// What we know of the person on the line.
+#[derive(Debug, Default)]
+struct Caller {
+    /// They are speaking, says the provider.
+    speaking: Option<UtteranceId>,
+    /// When their voice was last heard, by our own ear.
+    last_voiced: Option<MonoTime>,
+    /// They fell silent then and are waiting for an answer; for the latency of the reply.
+    waiting_since: Option<MonoTime>,
+    /// They are owed an answer, whoever gives it.
+    owed: bool,
+}
+
+/// Numbers that the record needs.
+#[derive(Debug, Default)]
+struct Books {
+    started: MonoTime,
+    seq: u64,
+    totals: Totals,
+    carrier_oddities: u32,
+    provider_oddities: u32,
+    attachments: u32,
+    /// Providers that will fail the same way until a human acts.
+    barred: Vec<ProviderId>,
+}
+
+impl Call {
+    /// A call whose media has just arrived; it begins to look for a provider at once.
+    pub fn new(now: MonoTime, config: Arc<CallConfig>, start: CallStart) -> Self {
+        let lead = config.limits.lead;
+        let mut timers = Timers::default();
+        timers.set(Timer::Limit, now + config.limits.call);
+        let mut call = Self {
+            config,
+            phase: Phase::initial(now),
+            playout: Playout::new(start.format, lead),
+            transcript: Transcript::default(),
+            tools: Tools::default(),
+            timers,
+            caller: Caller::default(),
+            books: Books { started: now, ..Books::default() },
+            outbox: VecDeque::new(),
+        };
+        call.report(
+            now,
+            CallEvent::Started {
+                carrier: start.carrier,
+                carrier_call: start.carrier_call,
+                format: start.format,
+                from: start.from,
+                to: start.to,
+                correlation: start.correlation,
+            },
+        );
+        call.seek(now, Why::CallStart, None, None);
+        call
+    }
+
+    /// The only way in. Cannot fail; what makes no sense is counted and ignored.
+    pub fn handle(&mut self, now: MonoTime, input: Input) {
+        if self.phase.is_ended() {
+            return;
+        }
+        match input {
+            Input::Carrier(event) => self.on_carrier(now, event),
+            Input::Provider(id, event) => self.on_provider(now, id, event),
+            Input::Assigned(id, provider) => self.on_assigned(now, id, provider),
+            Input::Control(control) => self.on_control(now, control),
+            Input::Tick => {}
+        }
+        while !self.phase.is_ended()
+            && let Some(timer) = self.timers.expired(now)
+        {
+            self.on_timer(now, timer);
+        }
+        if self.phase.is_ended() {
+            return;
+        }
+        self.play(now);
+        self.leave_when_said(now);
+        self.cut_over_if_quiet(now);
+        self.set_or_clear(Timer::Playout, self.playout.wakes_at());
+        self.set_or_clear(Timer::Tool, self.tools.wakes_at());
+    }
+
+    /// The only way out.
+    pub fn poll(&mut self) -> Output {
+        if let Some(output) = self.outbox.pop_front() {
+            return output;
+        }
+        match self.phase.end_reason() {
+            Some(reason) => Output::Finished(reason.clone()),
+            None => Output::WaitUntil(self.timers.next().map(|(timer, at)| (at, timer))),
+        }
+    }
+
+    /// The attachment that hears the caller, if any.
+    pub fn live(&self) -> Option<AttachmentId> {
+        self.phase.live()
+    }
+
+    /// The settings this call was made with.
+    pub fn config(&self) -> &CallConfig {
+        &self.config
+    }
+
+    fn on_carrier(&mut self, now: MonoTime, event: CarrierEvent) {
+        match event {
+            CarrierEvent::Audio(frame) => self.on_caller_audio(now, frame),
+            CarrierEvent::Lost(duration) => self.report(now, CallEvent::AudioLost { what: Loss::Carrier, duration }),
+            CarrierEvent::Digit(digit) => {
+                self.report(now, CallEvent::Digit { digit: Pii::new(digit) });
+                let note = Pii::new(format!("The caller pressed the key {}.", digit.as_char()));
+                self.note(note);
+            }
+            CarrierEvent::Played(mark) => {
+                self.playout.played(now, mark);
+            }
+            CarrierEvent::Oddity(oddity) => {
+                self.books.carrier_oddities += 1;
+                let count = self.books.carrier_oddities;
+                if is_worth_telling(count) {
+                    self.report(now, CallEvent::CarrierOddity { oddity, count });
+                }
+            }
+            CarrierEvent::Ended(end) => self.end(now, EndReason::Carrier(end)),
+        }
+    }
+
+    fn on_caller_audio(&mut self, now: MonoTime, frame: AudioFrame) {
+        self.books.totals.frames_in += 1;
+        if voiced::is_voiced(&frame) {
+            self.caller.last_voiced = Some(now);
+        }
+        match self.phase.ear(frame) {
+            phase::Ear::Live(id, frame) => self.hear(id, frame),
+            phase::Ear::Held(Some(lost)) => self.lose(now, lost),
+            phase::Ear::Held(None) => {}
+        }
+    }
+
+    fn on_control(&mut self, now: MonoTime, control: Control) {
+        match control {
+            Control::HangUp => self.end(now, EndReason::HungUp),
+            Control::HangUpAfterReply => self.timers.set(Timer::Goodbye, now + self.config.limits.goodbye),
+            Control::Switch(wish) => self.switch(now, Why::Wish, wish),
+            Control::ToolAnswered { id, result } => self.on_tool_answered(now, id, result),
+            Control::Say { cue } => {
+                if let Some(live) = self.phase.live() {
+                    self.tell(live, ProviderCommand::Speak { cue: Some(cue) });
+                }
+            }
+            Control::Note(text) => self.note(text),
+            Control::Shutdown => self.end(now, EndReason::Shutdown),
+        }
+    }
+
+    fn on_timer(&mut self, now: MonoTime, timer: Timer) {
+        match timer {
+            Timer::Attach => self.on_attach_timeout(now),
+            Timer::CutOver => self.cut_over(now),
+            Timer::Stall => self.on_stall(now),
+            Timer::Tool => self.on_tool_timeout(now),
+            Timer::Goodbye => self.end(now, EndReason::HungUp),
+            Timer::SessionLimit => self.switch(now, Why::SessionLimit, None),
+            Timer::Limit => self.end(now, EndReason::Limit),
+            Timer::Playout => {}
+        }
+    }
+
+    /// Sends what is due, and notes what has been heard.
+    fn play(&mut self, now: MonoTime) {
+        while let Some(release) = self.playout.release(now) {
+            match release {
+                Release::Frame(data) => {
+                    self.books.totals.frames_out += 1;
+                    let frame = AudioFrame::new(self.playout.format(), data);
+                    self.outbox.push_back(Output::Carrier(CarrierCommand::Play(frame)));
+                }
+                Release::Mark(mark) => self.outbox.push_back(Output::Carrier(CarrierCommand::Mark(mark))),
+                Release::Starts(reply) => {
+                    self.transcript.voice_speaks(reply);
+                    self.books.totals.replies += 1;
+                    let latency = self.caller.waiting_since.take().map(|since| now.since(since));
+                    self.report(now, CallEvent::ReplyStarted { reply, latency });
+                }
+            }
+        }
+        while let Some(finished) = self.playout.settle(now) {
+            self.on_finished(now, finished);
+        }
+    }
+
+    fn hear(&mut self, id: AttachmentId, frame: AudioFrame) {
+        self.books.totals.frames_heard += 1;
+        self.tell(id, ProviderCommand::Hear(frame));
+    }
+
+    fn lose(&mut self, now: MonoTime, lost: Lost) {
+        self.books.totals.frames_lost += lost.frames;
+        self.report(now, CallEvent::AudioLost { what: Loss::Held, duration: lost.duration });
+    }
+
+    fn note(&mut self, text: Pii<String>) {
+        self.transcript.note(text.clone());
+        if let Some(live) = self.phase.live() {
+            self.tell(live, ProviderCommand::Note(text));
+        }
+    }
+
+    fn tell(&mut self, id: AttachmentId, command: ProviderCommand) {
+        self.outbox.push_back(Output::Provider(id, command));
+    }
+
+    fn report(&mut self, now: MonoTime, event: CallEvent) {
+        self.books.seq += 1;
+        self.outbox.push_back(Output::Report(Entry { seq: self.books.seq, at: now, event }));
+    }
+
+    fn set_or_clear(&mut self, timer: Timer, at: Option<MonoTime>) {
+        match at {
+            Some(at) => self.timers.set(timer, at),
+            None => self.timers.clear(timer),
+        }
+    }
+}
+
+/// The first, the tenth, the hundredth: enough to know, too few to fill a disk.
+fn is_worth_telling(count: u32) -> bool {
+    count > 0 && 10_u32.pow(count.ilog10()) == count
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,333 @@
+//! The playout ledger: what was queued, sent, acknowledged, cleared, and so what the caller heard.
+//!
+//! Providers deliver a reply several times faster than it can be spoken. The ledger keeps it and
+//! releases it so that the carrier is never more than `lead` ahead of the caller's ear. The time at
+//! which a frame reaches the ear is estimated from the time it was sent; marks that come back correct
+//! the estimate, but are not needed for it: they may be late or lost.
+
+mod reply;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::audio::{AudioFormat, FRAME};
+use crate::conversation::Heard;
+use crate::id::{MarkId, ReplyId};
+use crate::limits;
+use crate::provider::ReplyEnd;
+use crate::time::MonoTime;
+
+pub(crate) use reply::{Finished, ReplyLedger};
+
+/// Marks are sent after so many frames (200 ms), and at the end of each reply.
+const FRAMES_PER_MARK: u64 = 10;
+
+/// Marks may come back seconds late (field reports: up to 13 s) without the ear being late. Of the last
+/// few, the quickest tells the truth.
+const LAGS: usize = 8;
+
+/// A mark later than this says nothing about the ear at all.
+const LAG_MAX: Duration = Duration::from_secs(1);
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Playout {
+    format: AudioFormat,
+    lead: Duration,
+    /// Received, not sent.
+    queue: VecDeque<(ReplyId, Bytes)>,
+    /// Sent, and by our estimate not heard yet.
+    sent: VecDeque<Sent>,
+    /// Replies of which something is still to be heard or to come; oldest first.
+    replies: VecDeque<ReplyLedger>,
+    /// The last few replies that are over.
+    history: VecDeque<ReplyId>,
+    /// Everything up to this one was cut. Ids rise, so nothing of them can be new.
+    cut_until: Option<ReplyId>,
+    /// When the carrier runs out of what it has, by the clock at which we send.
+    buffered_until: MonoTime,
+    /// How much later than `buffered_until` says the ear really is, as marks have shown.
+    lag: Duration,
+    /// What the last few marks said about that.
+    lags: VecDeque<Duration>,
+    marks: Marks,
+}
+
+/// A frame on its way to the ear.
+#[derive(Debug)]
+struct Sent {
+    reply: ReplyId,
+    number: u64,
+    ends: MonoTime,
+    duration: Duration,
+}
+
+/// Marks under way.
+#[derive(Debug, Default)]
+struct Marks {
+    /// Mark, number of the last frame before it, and when that frame ends by our estimate.
+    under_way: VecDeque<(MarkId, u64, MonoTime)>,
+    next: u64,
+    frames_sent: u64,
+    frames_at_last: u64,
+}
+
+/// What the ledger wants to be done.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Release {
+    /// Send this frame.
+    Frame(Bytes),
+    /// Send this mark.
+    Mark(MarkId),
+    /// The first frame of this reply comes next.
+    Starts(ReplyId),
+}
+
+/// What a cut brought to light.
+#[derive(Debug, Default)]
+pub(crate) struct Cut {
+    /// Every reply that was not heard to its end, oldest first.
+    pub(crate) heard: Vec<Heard>,
+    /// Their last words.
+    pub(crate) finished: Vec<Finished>,
+}
+
+impl Playout {
+    pub(crate) fn new(format: AudioFormat, lead: Duration) -> Self {
+        Self {
+            format,
+            lead,
+            queue: VecDeque::new(),
+            sent: VecDeque::new(),
+            replies: VecDeque::new(),
+            history: VecDeque::new(),
+            cut_until: None,
+            buffered_until: MonoTime::ZERO,
+            lag: Duration::ZERO,
+            lags: VecDeque::with_capacity(LAGS),
+            marks: Marks::default(),
+        }
+    }
+
+    /// Takes a frame of a reply. False if there was no room for it.
+    pub(crate) fn push(&mut self, reply: ReplyId, frame: Bytes) -> bool {
+        if self.is_history(reply) {
+            return true;
+        }
+        let duration = self.format.duration_of(frame.len());
+        let full = FRAME * self.queue.len() as u32 >= limits::PLAYOUT_MAX;
+        let ledger = self.ledger(reply);
+        ledger.received += duration;
+        if full {
+            ledger.dropped += duration;
+            return false;
+        }
+        self.queue.push_back((reply, frame));
+        true
+    }
+
+    /// Takes words of a reply.
+    pub(crate) fn words(&mut self, reply: ReplyId, text: &str) {
+        if !self.is_history(reply) {
+            self.ledger(reply).append(text);
+        }
+    }
+
+    /// The provider has nothing more to say in this reply.
+    pub(crate) fn done(&mut self, reply: ReplyId, end: ReplyEnd) {
+        if !self.is_history(reply) {
+            self.ledger(reply).end = Some(end);
+        }
+    }
+
+    /// Every reply that is still open ends like this: its provider is gone. True if there was one.
+    pub(crate) fn break_off(&mut self, end: ReplyEnd) -> bool {
+        let mut any = false;
+        for ledger in self.replies.iter_mut().filter(|ledger| ledger.end.is_none()) {
+            ledger.end = Some(end);
+            any = true;
+        }
+        any
+    }
+
+    /// The next thing to send, if it is time. Called until it answers `None`.
+    pub(crate) fn release(&mut self, now: MonoTime) -> Option<Release> {
+        if self.mark_is_due() {
+            return self.mark().map(Release::Mark);
+        }
+        if self.buffered_until + FRAME > now + self.lead {
+            return None;
+        }
+        let (reply, _) = self.queue.front()?;
+        let reply = *reply;
+        let ledger = self.ledger(reply);
+        if !ledger.started {
+            ledger.started = true;
+            return Some(Release::Starts(reply));
+        }
+        let (_, frame) = self.queue.pop_front()?;
+        let duration = self.format.duration_of(frame.len());
+        self.buffered_until = self.buffered_until.max(now) + duration;
+        self.marks.frames_sent += 1;
+        let number = self.marks.frames_sent;
+        self.sent.push_back(Sent { reply, number, ends: self.buffered_until, duration });
+        Some(Release::Frame(frame))
+    }
+
+    /// Takes a mark that came back. False if it is not under way (cleared, doubled or invented).
+    pub(crate) fn played(&mut self, now: MonoTime, mark: MarkId) -> bool {
+        let Some(at) = self.marks.under_way.iter().position(|(m, ..)| *m == mark) else { return false };
+        let (_, frame, ends) = self.marks.under_way[at];
+        self.marks.under_way.drain(..=at);
+        self.learn(now.since(ends));
+        while self.sent.front().is_some_and(|sent| sent.number <= frame) {
+            self.hear_front();
+        }
+        true
+    }
+
+    /// Counts as heard what the ear must have reached by now, and takes out replies that are over.
+    pub(crate) fn settle(&mut self, now: MonoTime) -> Option<Finished> {
+        self.hear_due(now);
+        let at = self.replies.iter().position(ReplyLedger::is_over)?;
+        let ledger = self.replies.remove(at)?;
+        self.remember(ledger.reply);
+        Some(ledger.finish(false))
+    }
+
+    /// The caller must hear no more of this. Everything not heard yet is thrown away.
+    ///
+    /// `Cut::heard` is empty if nothing was being said: everything had been heard, or nothing was
+    /// there. Then nothing need be cleared, and no provider need be told.
+    pub(crate) fn cut(&mut self, now: MonoTime) -> Cut {
+        let mut cut = Cut::default();
+        self.hear_due(now);
+        if let Some(front) = self.sent.front() {
+            let begins = front.ends.saturating_sub(front.duration) + self.lag;
+            let part = now.since(begins).min(front.duration);
+            let reply = front.reply;
+            self.ledger(reply).heard += part;
+        }
+        for ledger in std::mem::take(&mut self.replies) {
+            self.cut_until = self.cut_until.max(Some(ledger.reply));
+            if ledger.is_over() {
+                cut.finished.push(ledger.finish(false));
+                continue;
+            }
+            cut.heard.push(Heard {
+                reply: ledger.reply,
+                heard: ledger.heard,
+                unheard: ledger.received.saturating_sub(ledger.heard),
+            });
+            cut.finished.push(ledger.finish(true));
+        }
+        self.queue.clear();
+        self.sent.clear();
+        self.marks.under_way.clear();
+        self.marks.frames_at_last = self.marks.frames_sent;
+        self.buffered_until = now;
+        cut
+    }
+
+    /// When something is due: the next release, or the next reply to be heard to its end.
+    pub(crate) fn wakes_at(&self) -> Option<MonoTime> {
+        let release = (!self.queue.is_empty()).then(|| (self.buffered_until + FRAME).saturating_sub(self.lead));
+        let heard = self.sent.back().map(|sent| sent.ends + self.lag);
+        match (release, heard) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    pub(crate) fn format(&self) -> AudioFormat {
+        self.format
+    }
+
+    /// Nothing is queued, nothing on its way, no reply open.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.replies.is_empty() && self.sent.is_empty() && self.queue.is_empty()
+    }
+
+    /// What will have been said once everything received has been heard, oldest first.
+    pub(crate) fn pending_words(&self) -> impl Iterator<Item = (ReplyId, String, bool)> {
+        self.replies.iter().map(|ledger| {
+            let cut = ledger.end.is_some_and(|end| end != ReplyEnd::Completed);
+            (ledger.reply, ledger.words_within(ledger.received - ledger.dropped), cut)
+        })
+    }
+
+    fn ledger(&mut self, reply: ReplyId) -> &mut ReplyLedger {
+        let at = match self.replies.iter().position(|ledger| ledger.reply == reply) {
+            Some(at) => at,
+            None => {
+                if self.replies.len() >= limits::REPLIES_MAX {
+                    self.break_off(ReplyEnd::Incomplete);
+                }
+                self.replies.push_back(ReplyLedger::new(reply));
+                self.replies.len() - 1
+            }
+        };
+        &mut self.replies[at]
+    }
+
+    /// Peers are rude: something of a reply may come after its end, and must not bring it back to life.
+    fn is_history(&self, reply: ReplyId) -> bool {
+        self.cut_until.is_some_and(|cut| reply <= cut) || self.history.contains(&reply)
+    }
+
+    fn remember(&mut self, reply: ReplyId) {
+        if self.history.len() >= limits::REPLIES_MAX {
+            self.history.pop_front();
+        }
+        self.history.push_back(reply);
+    }
+
+    fn learn(&mut self, lag: Duration) {
+        if lag > LAG_MAX {
+            return;
+        }
+        if self.lags.len() >= LAGS {
+            self.lags.pop_front();
+        }
+        self.lags.push_back(lag);
+        self.lag = self.lags.iter().copied().min().unwrap_or_default();
+    }
+
+    fn hear_due(&mut self, now: MonoTime) {
+        while self.sent.front().is_some_and(|sent| sent.ends + self.lag <= now) {
+            self.hear_front();
+        }
+    }
+
+    fn hear_front(&mut self) {
+        if let Some(sent) = self.sent.pop_front() {
+            self.ledger(sent.reply).heard += sent.duration;
+        }
+    }
+
+    fn mark_is_due(&self) -> bool {
+        let since = self.marks.frames_sent - self.marks.frames_at_last;
+        let last_is_over = || {
+            let last = self.sent.back().map(|sent| sent.reply);
+            let over = |reply| self.replies.iter().any(|l| l.reply == reply && l.end.is_some());
+            last.is_some_and(over) && self.queue.front().map(|(reply, _)| *reply) != last
+        };
+        since >= FRAMES_PER_MARK || (since > 0 && last_is_over())
+    }
+
+    fn mark(&mut self) -> Option<MarkId> {
+        self.marks.frames_at_last = self.marks.frames_sent;
+        self.marks.next += 1;
+        let mark = MarkId(self.marks.next);
+        if self.marks.under_way.len() >= limits::MARKS_MAX {
+            self.marks.under_way.pop_front();
+        }
+        self.marks.under_way.push_back((mark, self.marks.frames_sent, self.buffered_until));
+        Some(mark)
+    }
+}
+
+#[cfg(test)]
+mod tests;

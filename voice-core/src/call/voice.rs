@@ -1,0 +1,174 @@
+//! What the live provider says and does: speech, words, tools; and what a barge-in does to them.
+
+use crate::carrier::CarrierCommand;
+use crate::conversation::{ToolCall, ToolResult, Turn};
+use crate::failure::{Failure, Verdict};
+use crate::id::{AttachmentId, ReplyId, ToolCallId, UtteranceId};
+use crate::provider::{ProviderCommand, ProviderEvent, ReplyEnd};
+use crate::record::{CallEvent, Loss};
+use crate::sensitive::Pii;
+use crate::time::MonoTime;
+
+use super::playout::Finished;
+use super::tools::{self, Admission};
+use super::{Call, Output, Timer, is_worth_telling};
+
+impl Call {
+    pub(super) fn on_voice(&mut self, now: MonoTime, live: AttachmentId, event: ProviderEvent) {
+        match event {
+            ProviderEvent::CallerSpoke(utterance) => self.on_caller_spoke(now, live, utterance),
+            ProviderEvent::CallerPaused(utterance) => self.on_caller_paused(now, utterance),
+            ProviderEvent::CallerSaid { utterance, text } => {
+                self.transcript.caller_said(utterance, text.clone());
+                self.report(now, CallEvent::CallerSaid { utterance, text });
+            }
+            ProviderEvent::Speech { reply, audio } => {
+                self.sign_of_life();
+                self.caller.owed = false;
+                self.playout.push(reply, audio);
+            }
+            ProviderEvent::Words { reply, text } => {
+                self.sign_of_life();
+                self.playout.words(reply, text.expose());
+            }
+            ProviderEvent::ReplyDone { reply, end } => self.on_reply_done(reply, end),
+            ProviderEvent::ToolCall(call) => self.on_tool_call(now, live, call),
+            ProviderEvent::ToolCancelled(id) => self.on_tool_cancelled(now, id),
+            ProviderEvent::Used(usage) => self.report(now, CallEvent::Used { attachment: live, usage }),
+            ProviderEvent::Unknown { kind } => self.count_oddity(now, live, kind),
+            ProviderEvent::Failed(failure) if failure.verdict() == Verdict::Ignore => {
+                self.report(now, CallEvent::Problem { attachment: live, failure });
+            }
+            ProviderEvent::Failed(failure) => self.on_live_failed(now, failure),
+            // It has been ready once; a second time means nothing.
+            ProviderEvent::Ready { .. } => {}
+        }
+    }
+
+    /// A barge-in is decided here: if anything was being said, the caller hears no more of it.
+    fn on_caller_spoke(&mut self, now: MonoTime, live: AttachmentId, utterance: UtteranceId) {
+        self.sign_of_life();
+        self.caller.speaking = Some(utterance);
+        self.books.totals.caller_turns += 1;
+        self.report(now, CallEvent::CallerSpoke { utterance });
+        let cut = self.playout.cut(now);
+        if let Some(first) = cut.heard.first().copied() {
+            self.books.totals.barge_ins += 1;
+            self.outbox.push_back(Output::Carrier(CarrierCommand::Clear));
+            self.tell(live, ProviderCommand::Interrupt(cut.heard));
+            self.report(
+                now,
+                CallEvent::BargeIn { reply: first.reply, heard: first.heard, unheard: first.unheard },
+            );
+        }
+        for finished in cut.finished {
+            self.on_finished(now, finished);
+        }
+        // Only now: what was cut stands before what cut it.
+        self.transcript.caller_speaks(utterance);
+    }
+
+    fn on_caller_paused(&mut self, now: MonoTime, utterance: UtteranceId) {
+        if self.caller.speaking == Some(utterance) {
+            self.caller.speaking = None;
+        }
+        self.caller.owed = true;
+        self.caller.waiting_since = self.caller.last_voiced;
+        self.timers.set(Timer::Stall, now + self.config.limits.stall);
+        self.report(now, CallEvent::CallerPaused { utterance });
+    }
+
+    fn on_reply_done(&mut self, reply: ReplyId, end: ReplyEnd) {
+        // A voice that declines to answer has answered: nobody waits for more.
+        if end == ReplyEnd::Completed && self.tools.is_idle() {
+            self.sign_of_life();
+            self.caller.owed = false;
+        }
+        self.playout.done(reply, end);
+    }
+
+    /// A reply is over as far as the caller is concerned: its words are what was heard.
+    pub(super) fn on_finished(&mut self, now: MonoTime, finished: Finished) {
+        let Finished { reply, text, heard, unheard, dropped, cut } = finished;
+        if !dropped.is_zero() {
+            self.report(now, CallEvent::AudioLost { what: Loss::Playout, duration: dropped });
+        }
+        self.transcript.voice_said(reply, text.clone(), cut, true);
+        if !heard.is_zero() || !unheard.is_zero() {
+            self.report(now, CallEvent::ReplyHeard { reply, text: Pii::new(text), heard, unheard, cut });
+        }
+    }
+
+    /// Somebody is about to be told the conversation: what is still in the air counts as said.
+    pub(super) fn note_pending_words(&mut self) {
+        for (reply, text, cut) in self.playout.pending_words() {
+            self.transcript.voice_said(reply, text, cut, false);
+        }
+    }
+
+    fn on_tool_call(&mut self, now: MonoTime, live: AttachmentId, call: ToolCall) {
+        self.sign_of_life();
+        self.report(now, CallEvent::ToolCalled(call.clone()));
+        self.transcript.tool_called(call.clone());
+        match self.tools.admit(now, &call, &self.config.tools, self.config.limits.tool) {
+            Admission::Run => self.outbox.push_back(Output::RunTool(call)),
+            Admission::Refuse(why) => {
+                let result = tools::failed(why);
+                self.transcript.tool_answered(call.id, result.clone());
+                self.tell(live, ProviderCommand::Answer { id: call.id, result });
+            }
+        }
+    }
+
+    pub(super) fn on_tool_answered(&mut self, now: MonoTime, id: ToolCallId, result: ToolResult) {
+        let Some(took) = self.tools.finish(now, id) else { return };
+        let result = tools::bounded(result);
+        let (output, failed) = (result.output.clone(), result.failed);
+        self.report(now, CallEvent::ToolAnswered { id, output, failed, took });
+        let turn = self.transcript.tool_answered(id, result.clone());
+        let Some(live) = self.phase.live() else { return };
+        self.caller.owed = true;
+        self.timers.set(Timer::Stall, now + self.config.limits.stall);
+        if id.attachment() == live {
+            self.tell(live, ProviderCommand::Answer { id, result });
+        } else if let Some(turn @ Turn::Tool { .. }) = turn {
+            // Whoever asked is gone; whoever talks now must know, and go on.
+            self.tell(live, ProviderCommand::CatchUp(vec![turn]));
+            self.tell(live, ProviderCommand::Speak { cue: None });
+        }
+    }
+
+    pub(super) fn on_tool_timeout(&mut self, now: MonoTime) {
+        while let Some(id) = self.tools.overdue(now) {
+            self.outbox.push_back(Output::AbandonTool(id));
+            self.on_tool_answered(now, id, tools::failed("the tool did not answer in time"));
+        }
+    }
+
+    fn on_tool_cancelled(&mut self, now: MonoTime, id: ToolCallId) {
+        if self.tools.finish(now, id).is_some() {
+            self.transcript.tool_cancelled(id);
+            self.outbox.push_back(Output::AbandonTool(id));
+            self.report(now, CallEvent::ToolCancelled { id });
+        }
+    }
+
+    pub(super) fn on_stall(&mut self, now: MonoTime) {
+        // While a tool runs, silence is not the provider's fault.
+        if self.tools.is_idle() {
+            self.on_live_failed(now, Failure::Stalled(self.config.limits.stall));
+        }
+    }
+
+    pub(super) fn count_oddity(&mut self, now: MonoTime, attachment: AttachmentId, kind: String) {
+        self.books.provider_oddities += 1;
+        let count = self.books.provider_oddities;
+        if is_worth_telling(count) {
+            self.report(now, CallEvent::ProviderOddity { attachment, kind, count });
+        }
+    }
+
+    fn sign_of_life(&mut self) {
+        self.timers.clear(Timer::Stall);
+    }
+}

@@ -1,0 +1,257 @@
+//! The only loop in this library that waits. One task per call owns everything the call has.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, Id, JoinSet};
+use tokio::time::Sleep;
+
+use crate::bridge::{Bridge, BridgeInput, BridgeOutput, CARRIER_LINE};
+use crate::call::{CallConfig, CallStart, Control, Outcome};
+use crate::carrier::CarrierSession;
+use crate::conversation::{ToolCall, ToolResult};
+use crate::id::{AttachmentId, CallId, ProviderId, ToolCallId};
+use crate::record::{EndReason, Entry, Reader};
+use crate::time::MonoTime;
+
+use super::clock::Clock;
+use super::fleet::{Assignment, Fleet};
+use super::line::{Dial, Line};
+use super::lines::{LineEvent, Lines};
+use super::tools::RunTool;
+
+/// Wishes that may wait for a call's task. It looks at them within microseconds; a full queue means that
+/// somebody is shouting.
+const CONTROLS_MAX: usize = 64;
+
+/// What all calls of a process share.
+#[derive(Clone)]
+pub struct World {
+    /// Opens lines to providers.
+    pub dial: Arc<dyn Dial>,
+    /// Chooses providers.
+    pub fleet: Arc<dyn Fleet>,
+    /// Runs tools.
+    pub tools: Arc<dyn RunTool>,
+    /// Follow every call.
+    pub readers: Arc<[Arc<dyn Reader>]>,
+    /// Time.
+    pub clock: Clock,
+}
+
+/// A call that is ready to run.
+pub struct CallTask {
+    id: CallId,
+    bridge: Bridge,
+    line: Box<dyn Line>,
+    world: World,
+    controls: mpsc::Receiver<Control>,
+}
+
+/// A way to reach a running call. Cheap to clone; the call goes on when all are dropped.
+#[derive(Clone, Debug)]
+pub struct CallHandle {
+    id: CallId,
+    controls: mpsc::Sender<Control>,
+}
+
+/// Puts a call together whose media has just arrived on `line`. Nothing happens before
+/// [`CallTask::run`] is polled; spawn it as a task of its own, so that a bug costs one call.
+pub fn place(
+    id: CallId,
+    world: World,
+    config: Arc<CallConfig>,
+    start: CallStart,
+    session: Box<dyn CarrierSession>,
+    line: Box<dyn Line>,
+) -> (CallHandle, CallTask) {
+    let (sender, controls) = mpsc::channel(CONTROLS_MAX);
+    let clock = world.clock;
+    let bridge = Bridge::new(clock.now(), clock.unix(MonoTime::ZERO), config, start, session);
+    (CallHandle { id, controls: sender }, CallTask { id, bridge, line, world, controls })
+}
+
+impl CallHandle {
+    /// Which call it reaches.
+    pub fn id(&self) -> CallId {
+        self.id
+    }
+
+    /// Asks for something. False if the call is over, or is being asked for too much at once.
+    pub fn control(&self, control: Control) -> bool {
+        self.controls.try_send(control).is_ok()
+    }
+}
+
+impl CallTask {
+    /// Which call it is.
+    pub fn id(&self) -> CallId {
+        self.id
+    }
+
+    /// Runs the call to its end.
+    pub async fn run(self) -> EndReason {
+        let Self { id, mut bridge, line, world, controls } = self;
+        let mut io = Io {
+            call: id,
+            lines: Lines::new(),
+            tools: JoinSet::new(),
+            running: HashMap::new(),
+            assigned: HashMap::new(),
+            controls,
+            pending: Vec::new(),
+            world,
+        };
+        io.lines.adopt(CARRIER_LINE, line);
+        let clock = io.world.clock;
+        let mut alarm = Box::pin(tokio::time::sleep_until(clock.instant(clock.now())));
+        loop {
+            if let Some(reason) = io.carry_out(&mut bridge, &mut alarm) {
+                io.lines.hang_up_all();
+                return reason;
+            }
+            let event = match io.pending.pop() {
+                Some(event) => event,
+                None => io.next(&mut alarm).await,
+            };
+            let now = clock.now();
+            match event {
+                Event::Line(LineEvent::Up(line)) => bridge.handle(now, BridgeInput::LineUp(line)),
+                Event::Line(LineEvent::Message(line, message)) => {
+                    bridge.handle(now, BridgeInput::Wire(line, &message));
+                }
+                Event::Line(LineEvent::Down(line, end)) => bridge.handle(now, BridgeInput::LineDown(line, end)),
+                Event::Assign(id, wanted) => {
+                    let assigned = io.assign(id, &wanted);
+                    bridge.handle(now, BridgeInput::Assigned(id, assigned));
+                }
+                Event::Control(control) => bridge.handle(now, BridgeInput::Control(control)),
+                Event::Alarm => bridge.handle(now, BridgeInput::Tick),
+            }
+        }
+    }
+}
+
+/// Everything a call has that touches the world.
+struct Io {
+    call: CallId,
+    lines: Lines,
+    tools: JoinSet<(ToolCallId, ToolResult)>,
+    running: HashMap<Id, (ToolCallId, AbortHandle)>,
+    assigned: HashMap<AttachmentId, ProviderId>,
+    controls: mpsc::Receiver<Control>,
+    /// What came up while outputs were carried out, to be handled before anything else.
+    pending: Vec<Event>,
+    world: World,
+}
+
+enum Event {
+    Line(LineEvent),
+    Assign(AttachmentId, Assignment),
+    Control(Control),
+    Alarm,
+}
+
+impl Io {
+    /// Carries out everything the bridge wants. The reason, if the call is over.
+    fn carry_out(&mut self, bridge: &mut Bridge, alarm: &mut std::pin::Pin<Box<Sleep>>) -> Option<EndReason> {
+        loop {
+            match bridge.poll() {
+                BridgeOutput::Send(line, message) => self.lines.offer(line, message),
+                BridgeOutput::Dial(line, endpoint) => self.lines.dial(line, self.world.dial.clone(), endpoint),
+                BridgeOutput::HangUp(line) => self.lines.hang_up(line),
+                BridgeOutput::Assign { id, wish, tried, last_resort } => {
+                    self.pending.push(Event::Assign(id, Assignment { wish, tried, last_resort }));
+                }
+                BridgeOutput::Settle(id, outcome) => self.settle(id, &outcome),
+                BridgeOutput::RunTool(tool) => self.run_tool(tool),
+                BridgeOutput::AbandonTool(id) => self.abandon_tool(id),
+                BridgeOutput::Report(entry) => self.report(&entry),
+                BridgeOutput::WaitUntil(at) => {
+                    let far = self.world.clock.now() + std::time::Duration::from_secs(3_600);
+                    let deadline = self.world.clock.instant(at.map_or(far, |(at, _)| at));
+                    if alarm.deadline() != deadline {
+                        alarm.as_mut().reset(deadline);
+                    }
+                    return None;
+                }
+                BridgeOutput::Finished(reason) => return Some(reason),
+            }
+        }
+    }
+
+    /// Waits for the next thing to happen. Dropping the future loses nothing.
+    async fn next(&mut self, alarm: &mut std::pin::Pin<Box<Sleep>>) -> Event {
+        poll_fn(|cx| {
+            if let Poll::Ready(event) = self.lines.poll(cx) {
+                return Poll::Ready(Event::Line(event));
+            }
+            if let Poll::Ready(Some(control)) = self.controls.poll_recv(cx) {
+                return Poll::Ready(Event::Control(control));
+            }
+            if let Poll::Ready(Some(ended)) = self.tools.poll_join_next_with_id(cx)
+                && let Some(control) = tool_answer(&mut self.running, ended)
+            {
+                return Poll::Ready(Event::Control(control));
+            }
+            alarm.as_mut().poll(cx).map(|()| Event::Alarm)
+        })
+        .await
+    }
+
+    fn assign(
+        &mut self,
+        id: AttachmentId,
+        wanted: &Assignment,
+    ) -> Option<(ProviderId, Arc<dyn crate::provider::Provider>)> {
+        let (provider, value) = self.world.fleet.assign(self.call, wanted)?;
+        self.assigned.insert(id, provider.clone());
+        Some((provider, value))
+    }
+
+    fn settle(&mut self, id: AttachmentId, outcome: &Outcome) {
+        if let Some(provider) = self.assigned.remove(&id) {
+            self.world.fleet.settle(self.call, &provider, outcome);
+        }
+    }
+
+    fn run_tool(&mut self, tool: ToolCall) {
+        let (call, tools, id) = (self.call, self.world.tools.clone(), tool.id);
+        // A task of its own, because a tool is foreign code: it may take its time, or panic.
+        let handle = self.tools.spawn(async move { (id, tools.run(call, tool).await) });
+        self.running.insert(handle.id(), (id, handle));
+    }
+
+    fn abandon_tool(&mut self, id: ToolCallId) {
+        for (_, handle) in self.running.values().filter(|(running, _)| *running == id) {
+            handle.abort();
+        }
+    }
+
+    fn report(&self, entry: &Entry) {
+        for reader in self.world.readers.iter() {
+            reader.read(self.call, entry);
+        }
+    }
+}
+
+/// What a tool's task came to. `None` if nobody waits for it.
+fn tool_answer(
+    running: &mut HashMap<Id, (ToolCallId, AbortHandle)>,
+    ended: Result<(Id, (ToolCallId, ToolResult)), tokio::task::JoinError>,
+) -> Option<Control> {
+    match ended {
+        Ok((task, (id, result))) => {
+            running.remove(&task);
+            Some(Control::ToolAnswered { id, result })
+        }
+        Err(error) => {
+            let (id, _) = running.remove(&error.id())?;
+            let result = ToolResult { output: "the tool failed".into(), failed: true };
+            error.is_panic().then_some(Control::ToolAnswered { id, result })
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! A seeded world around one [`Call`], in virtual time: a carrier that plays, a caller who talks,
+//! providers that come and go, and all of them rude. After every step the rules are checked.
+//!
+//! [`run`] plays one call to its end. The same seed gives the same call for ever.
+
+mod checks;
+mod line;
+mod voices;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::audio::{AudioFormat, AudioFrame, FRAME};
+use crate::call::{Call, CallConfig, CallLimits, CallStart, Control, Greeting, Input, Output};
+use crate::carrier::{CarrierCommand, CarrierEnd, CarrierEvent, Digit, Oddity};
+use crate::conversation::{ToolDefinition, ToolResult};
+use crate::id::{AttachmentId, CarrierId, CorrelationId, ProviderId, ToolCallId};
+use crate::provider::ProviderEvent;
+use crate::sim::rng::Rng;
+use crate::time::MonoTime;
+use crate::wire::LineEnd;
+
+pub use checks::{Stats, Violation};
+
+use checks::Checks;
+use line::CarrierModel;
+use voices::Voice;
+
+/// The providers of this world, all of which may fail.
+const PROVIDERS: [&str; 3] = ["amber", "birch", "cedar"];
+
+/// A call that goes on without anything happening is a bug; so many ticks at one instant are enough.
+const TICKS_AT_ONCE_MAX: u32 = 1_000;
+
+/// Plays the call of this seed and tells what happened in it, or which rule was broken.
+pub fn run(seed: u64) -> Result<Stats, Violation> {
+    World::new(seed).play().map_err(|rule| Violation { seed, rule })
+}
+
+/// Something that will happen.
+#[derive(Debug)]
+enum What {
+    CallerFrame,
+    Carrier(CarrierEvent),
+    AtCarrier(line::Arrival),
+    Assigned(AttachmentId, Option<ProviderId>),
+    Provider(AttachmentId, ProviderEvent),
+    Tool(ToolCallId),
+    Control(Control),
+}
+
+struct World {
+    rng: Rng,
+    now: MonoTime,
+    call: Call,
+    schedule: BTreeMap<(MonoTime, u64), What>,
+    scheduled: u64,
+    frames: u64,
+    line: CarrierModel,
+    voices: BTreeMap<AttachmentId, Voice>,
+    checks: Checks,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let config = settings(&mut rng);
+        let lead = config.limits.lead;
+        let now = MonoTime::from_millis(rng.range(0..5_000));
+        let start = CallStart {
+            carrier: CarrierId::from_static("sim"),
+            carrier_call: format!("sim-{seed}"),
+            format: AudioFormat::MULAW_8K,
+            from: "+15550100".into(),
+            to: "+15550101".into(),
+            correlation: CorrelationId::from_static("sim"),
+        };
+        let call = Call::new(now, Arc::new(config), start);
+        let mut world = Self {
+            line: CarrierModel::new(rng.fork()),
+            checks: Checks::new(lead),
+            rng,
+            now,
+            call,
+            schedule: BTreeMap::new(),
+            scheduled: 0,
+            frames: 0,
+            voices: BTreeMap::new(),
+        };
+        world.after(Duration::ZERO, What::CallerFrame);
+        world.plan_the_end();
+        world.plan_meddling();
+        world
+    }
+
+    fn play(mut self) -> Result<Stats, String> {
+        let mut ticks = 0;
+        let mut wakes = self.drain()?;
+        while !self.checks.finished() {
+            let next = self.schedule.keys().next().map(|(at, _)| *at);
+            let tick = wakes.filter(|wake| next.is_none_or(|next| *wake <= next));
+            let input = match (tick, next) {
+                (Some(wake), _) => {
+                    ticks = if wake > self.now { 0 } else { ticks + 1 };
+                    if ticks > TICKS_AT_ONCE_MAX {
+                        return Err(format!("asks to be woken at {wake} again and again"));
+                    }
+                    self.now = self.now.max(wake);
+                    Some(Input::Tick)
+                }
+                (None, Some(_)) => {
+                    let Some(((at, _), what)) = self.schedule.pop_first() else { break };
+                    self.now = self.now.max(at);
+                    self.happens(what)?
+                }
+                (None, None) => return Err("waits for nothing, for ever".to_owned()),
+            };
+            if let Some(input) = input {
+                self.call.handle(self.now, input);
+                wakes = self.drain()?;
+            }
+        }
+        self.checks.at_the_end(self.frames)
+    }
+
+    fn happens(&mut self, what: What) -> Result<Option<Input>, String> {
+        Ok(Some(match what {
+            What::CallerFrame => {
+                self.after(FRAME, What::CallerFrame);
+                self.frames += 1;
+                Input::Carrier(CarrierEvent::Audio(caller_frame(self.frames)))
+            }
+            What::Carrier(event) => Input::Carrier(event),
+            What::AtCarrier(arrival) => {
+                for (delay, echo) in self.line.arrives(self.now, arrival) {
+                    self.after(delay, What::Carrier(CarrierEvent::Played(echo)));
+                }
+                return Ok(None);
+            }
+            What::Assigned(id, provider) => {
+                if provider.is_some() {
+                    self.checks.assigned(id);
+                }
+                Input::Assigned(id, provider)
+            }
+            What::Provider(id, event) => {
+                let Some(voice) = self.voices.get_mut(&id) else { return Ok(None) };
+                let Some(event) = voice.says(event, &mut self.rng) else { return Ok(None) };
+                self.checks.provider_says(id, &event);
+                Input::Provider(id, event)
+            }
+            What::Tool(id) => {
+                let result = ToolResult { output: "42".into(), failed: self.rng.percent(10) };
+                Input::Control(Control::ToolAnswered { id, result })
+            }
+            What::Control(control) => Input::Control(control),
+        }))
+    }
+
+    fn drain(&mut self) -> Result<Option<MonoTime>, String> {
+        loop {
+            let output = self.call.poll();
+            self.checks.output(self.now, &output, &self.line)?;
+            match output {
+                Output::Carrier(command) => self.to_carrier(command),
+                Output::Attach { id, wish, tried, last_resort } => self.choose(id, wish, &tried, last_resort),
+                Output::Open { id, .. } => self.open(id),
+                Output::Provider(id, command) => self.to_provider(id, &command),
+                Output::RunTool(call) => {
+                    if !self.rng.percent(15) {
+                        let delay = self.rng.millis(10..25_000);
+                        self.after(delay, What::Tool(call.id));
+                    }
+                }
+                Output::Detach(id) => {
+                    // It does not know yet: what it has said is still under way to us.
+                    if !self.rng.percent(30) {
+                        self.voices.remove(&id);
+                    }
+                }
+                Output::Report(entry) => {
+                    if let crate::record::CallEvent::Live { attachment, .. } = entry.event {
+                        self.begin_to_talk(attachment);
+                    }
+                }
+                Output::Outcome(..) | Output::AbandonTool(_) => {}
+                Output::WaitUntil(at) => return Ok(at.map(|(at, _)| at)),
+                Output::Finished(_) => return Ok(None),
+            }
+        }
+    }
+
+    fn to_carrier(&mut self, command: CarrierCommand) {
+        let arrival = match command {
+            CarrierCommand::Play(frame) => line::Arrival::Frame(voices::reply_of(&frame.data)),
+            CarrierCommand::Mark(mark) => line::Arrival::Mark(mark),
+            CarrierCommand::Clear => line::Arrival::Clear,
+            CarrierCommand::HangUp => return,
+        };
+        let at = self.line.arrives_at(self.now);
+        self.at(at, What::AtCarrier(arrival));
+    }
+
+    fn choose(
+        &mut self,
+        id: AttachmentId,
+        wish: Option<ProviderId>,
+        tried: &[ProviderId],
+        last_resort: Option<ProviderId>,
+    ) {
+        let free = |id: &ProviderId| !tried.contains(id);
+        let mut can: Vec<ProviderId> = PROVIDERS.iter().map(|name| ProviderId::from_static(name)).filter(free).collect();
+        if let Some(wish) = wish {
+            can.retain(|id| *id == wish);
+        } else if can.len() > 1 {
+            can.retain(|id| Some(id) != last_resort.as_ref());
+        }
+        let nobody = can.is_empty() || self.rng.percent(3);
+        let chosen = (!nobody).then(|| self.rng.pick(&can).clone());
+        let delay = self.rng.millis(0..5);
+        self.after(delay, What::Assigned(id, chosen.clone()));
+        // An answer that comes twice must not matter.
+        if self.rng.percent(3) {
+            self.after(delay, What::Assigned(id, None));
+        }
+    }
+
+    fn open(&mut self, id: AttachmentId) {
+        let (voice, says) = Voice::open(id, &mut self.rng);
+        self.voices.insert(id, voice);
+        self.plan(id, says);
+    }
+
+    fn begin_to_talk(&mut self, id: AttachmentId) {
+        let Some(voice) = self.voices.get_mut(&id) else { return };
+        let says = voice.begin(&mut self.rng);
+        self.plan(id, says);
+    }
+
+    fn to_provider(&mut self, id: AttachmentId, command: &crate::provider::ProviderCommand) {
+        let Some(voice) = self.voices.get_mut(&id) else { return };
+        let says = voice.hears(command, &mut self.rng);
+        self.plan(id, says);
+    }
+
+    fn plan(&mut self, id: AttachmentId, says: Vec<(Duration, ProviderEvent)>) {
+        for (delay, event) in says {
+            self.after(delay, What::Provider(id, event));
+        }
+    }
+
+    fn plan_the_end(&mut self) {
+        let end = if self.rng.percent(80) { CarrierEnd::Stopped } else { CarrierEnd::LineDown(LineEnd::Cut) };
+        let at = self.rng.millis(500..45_000);
+        self.after(at, What::Carrier(CarrierEvent::Ended(end.clone())));
+        if self.rng.percent(10) {
+            self.after(at, What::Carrier(CarrierEvent::Ended(end)));
+        }
+    }
+
+    /// Operators, keys, nonsense.
+    fn plan_meddling(&mut self) {
+        for _ in 0..self.rng.range(0..8) {
+            let at = self.rng.millis(0..40_000);
+            let what = match self.rng.range(0..12) {
+                0..=3 => What::Control(Control::Switch(None)),
+                4 => {
+                    let wish = *self.rng.pick::<&'static str>(&PROVIDERS);
+                    What::Control(Control::Switch(Some(ProviderId::from_static(wish))))
+                }
+                5 => What::Control(Control::Say { cue: "go on".into() }),
+                6 => What::Control(Control::Note("a note".into())),
+                7 if self.rng.percent(30) => What::Control(Control::HangUpAfterReply),
+                8 if self.rng.percent(10) => What::Control(Control::HangUp),
+                9 => What::Carrier(CarrierEvent::Lost(FRAME * 3)),
+                10 => What::Carrier(CarrierEvent::Oddity(Oddity::UnknownEvent)),
+                _ => Digit::new('7').map_or(What::CallerFrame, |key| What::Carrier(CarrierEvent::Digit(key))),
+            };
+            self.after(at, what);
+        }
+    }
+
+    fn after(&mut self, delay: Duration, what: What) {
+        self.at(self.now + delay, what);
+    }
+
+    fn at(&mut self, at: MonoTime, what: What) {
+        self.scheduled += 1;
+        self.schedule.insert((at, self.scheduled), what);
+    }
+}
+
+fn settings(rng: &mut Rng) -> CallConfig {
+    let tool = ToolDefinition { name: "look".into(), description: String::new(), parameters: "{}".into() };
+    let greeting = if rng.percent(50) { Greeting::Voice(None) } else { Greeting::Caller };
+    let limits = CallLimits {
+        attach: rng.millis(500..4_000),
+        stall: rng.millis(2_000..8_000),
+        tool: rng.millis(1_000..20_000),
+        lead: rng.millis(100..500),
+        cut_over: rng.millis(2_000..20_000),
+        rollover: rng.millis(1_000..10_000),
+        call: rng.millis(20_000..60_000),
+        goodbye: rng.millis(1_000..6_000),
+    };
+    CallConfig::builder("sim")
+        .greeting(greeting)
+        .tools(vec![tool])
+        .limits(limits)
+        .build()
+        .expect("the ranges above are within the rules")
+}
+
+fn caller_frame(number: u64) -> AudioFrame {
+    let mut data = vec![0xff; 160];
+    data[..8].copy_from_slice(&number.to_le_bytes());
+    AudioFrame::new(AudioFormat::MULAW_8K, Bytes::from(data))
+}

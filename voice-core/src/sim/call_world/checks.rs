@@ -1,0 +1,316 @@
+//! The rules that every call keeps, checked after every output, and a tally of what happened.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::ops::AddAssign;
+use std::time::Duration;
+
+use crate::audio::FRAME;
+use crate::call::Output;
+use crate::carrier::CarrierCommand;
+use crate::conversation::Heard;
+use crate::id::{AttachmentId, ReplyId, ToolCallId};
+use crate::provider::{ProviderCommand, ProviderEvent};
+use crate::record::{CallEvent, EndReason, Entry, Loss};
+use crate::time::MonoTime;
+
+use super::line::CarrierModel;
+use super::voices::reply_of;
+
+/// A rule was broken. The seed replays the call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Give it to [`super::run`].
+    pub seed: u64,
+    /// Which rule, and how.
+    pub rule: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "seed {}: {}", self.seed, self.rule)
+    }
+}
+
+/// How often things happened. Safety alone is too easy: a call that does nothing breaks no rule.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats(pub BTreeMap<&'static str, u64>);
+
+impl AddAssign for Stats {
+    fn add_assign(&mut self, other: Self) {
+        for (what, count) in other.0 {
+            *self.0.entry(what).or_default() += count;
+        }
+    }
+}
+
+/// See the module.
+pub(super) struct Checks {
+    lead: Duration,
+    stats: Stats,
+    entries: u64,
+    last_entry: MonoTime,
+    started: MonoTime,
+    ended: Option<EndReason>,
+    finished: bool,
+    hung_up: bool,
+    live: Option<AttachmentId>,
+    attached: BTreeMap<AttachmentId, Stay>,
+    ear: EarBooks,
+    mouth: MouthBooks,
+    tools: BTreeMap<ToolCallId, u32>,
+}
+
+/// What an attachment is due.
+#[derive(Default)]
+struct Stay {
+    opened: bool,
+    settled: bool,
+    detached: bool,
+}
+
+/// The caller's frames.
+#[derive(Default)]
+struct EarBooks {
+    last_heard: u64,
+    heard: u64,
+    lost: Duration,
+}
+
+/// The voice's frames.
+#[derive(Default)]
+struct MouthBooks {
+    given: BTreeMap<ReplyId, Duration>,
+    closed: BTreeSet<ReplyId>,
+    cut: Option<ReplyId>,
+    /// When the carrier would run dry on a perfect network.
+    dry_at: MonoTime,
+}
+
+impl Checks {
+    pub(super) fn new(lead: Duration) -> Self {
+        Self {
+            lead,
+            stats: Stats::default(),
+            entries: 0,
+            last_entry: MonoTime::ZERO,
+            started: MonoTime::ZERO,
+            ended: None,
+            finished: false,
+            hung_up: false,
+            live: None,
+            attached: BTreeMap::new(),
+            ear: EarBooks::default(),
+            mouth: MouthBooks::default(),
+            tools: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn finished(&self) -> bool {
+        self.finished
+    }
+
+    pub(super) fn assigned(&mut self, id: AttachmentId) {
+        self.attached.entry(id).or_default();
+    }
+
+    /// Something is about to be given to the call.
+    pub(super) fn provider_says(&mut self, id: AttachmentId, event: &ProviderEvent) {
+        if let ProviderEvent::Speech { reply, .. } = event
+            && self.live == Some(id)
+            && !self.mouth.closed.contains(reply)
+        {
+            *self.mouth.given.entry(*reply).or_default() += FRAME;
+        }
+    }
+
+    pub(super) fn output(&mut self, now: MonoTime, output: &Output, line: &CarrierModel) -> Result<(), String> {
+        let waits = matches!(output, Output::WaitUntil(_) | Output::Finished(_));
+        if self.ended.is_some() && !waits {
+            return Err(format!("wants {output:?} after its last entry"));
+        }
+        match output {
+            Output::Carrier(command) => self.carrier(now, command),
+            Output::Provider(id, command) => self.provider(now, *id, command, line),
+            Output::Attach { tried, wish, .. } => match wish {
+                Some(wish) if tried.contains(wish) => Err("wishes for somebody it has tried".to_owned()),
+                _ => Ok(()),
+            },
+            Output::Open { id, .. } => {
+                let stay = self.attached.entry(*id).or_default();
+                require(!stay.opened, || format!("opens {id} twice"))?;
+                stay.opened = true;
+                Ok(())
+            }
+            Output::Detach(id) => {
+                self.live = self.live.filter(|live| live != id);
+                let stay = self.attached.entry(*id).or_default();
+                require(!stay.detached, || format!("detaches {id} twice"))?;
+                stay.detached = true;
+                Ok(())
+            }
+            Output::Outcome(id, _) => {
+                let stay = self.attached.entry(*id).or_default();
+                require(!stay.settled, || format!("settles {id} twice"))?;
+                stay.settled = true;
+                Ok(())
+            }
+            Output::RunTool(call) => {
+                let runs = self.tools.entry(call.id).or_default();
+                *runs += 1;
+                Ok(())
+            }
+            Output::Report(entry) => self.entry(now, entry),
+            Output::Finished(reason) => {
+                self.finished = true;
+                require(self.ended.as_ref() == Some(reason), || "finishes without a last entry".to_owned())
+            }
+            Output::AbandonTool(_) | Output::WaitUntil(_) => Ok(()),
+        }
+    }
+
+    pub(super) fn at_the_end(mut self, frames: u64) -> Result<Stats, String> {
+        for (id, stay) in &self.attached {
+            require(!stay.opened || stay.detached, || format!("{id} was never detached"))?;
+            require(!stay.opened || stay.settled, || format!("{id} was never settled"))?;
+        }
+        let lost = (self.ear.lost.as_micros() / FRAME.as_micros()) as u64;
+        require(self.ear.heard + lost == frames, || {
+            format!("of {frames} frames {} were heard and {lost} lost", self.ear.heard)
+        })?;
+        let by_carrier = matches!(self.ended, Some(EndReason::Carrier(_)));
+        require(by_carrier != self.hung_up, || format!("hung up: {} after {:?}", self.hung_up, self.ended))?;
+        for (reply, given) in &self.mouth.given {
+            let known = self.mouth.closed.contains(reply);
+            require(known || given.is_zero(), || format!("{reply} was given {given:?} and never accounted for"))?;
+        }
+        self.count("calls");
+        Ok(self.stats)
+    }
+
+    fn carrier(&mut self, now: MonoTime, command: &CarrierCommand) -> Result<(), String> {
+        match command {
+            CarrierCommand::Play(frame) => {
+                let reply = reply_of(&frame.data);
+                require(self.mouth.cut.is_none_or(|cut| reply > cut), || format!("plays {reply} after it was cut"))?;
+                require(!self.mouth.closed.contains(&reply), || format!("plays {reply} after its end"))?;
+                self.mouth.dry_at = self.mouth.dry_at.max(now) + FRAME;
+                let ahead = self.mouth.dry_at.since(now);
+                require(ahead <= self.lead, || format!("is {ahead:?} ahead of the ear"))
+            }
+            CarrierCommand::Clear => {
+                self.mouth.dry_at = now;
+                self.count("clears");
+                Ok(())
+            }
+            CarrierCommand::HangUp => {
+                require(!self.hung_up, || "hangs up twice".to_owned())?;
+                self.hung_up = true;
+                Ok(())
+            }
+            CarrierCommand::Mark(_) => Ok(()),
+        }
+    }
+
+    fn provider(
+        &mut self,
+        now: MonoTime,
+        id: AttachmentId,
+        command: &ProviderCommand,
+        line: &CarrierModel,
+    ) -> Result<(), String> {
+        let stay = self.attached.get(&id).ok_or_else(|| format!("talks to {id}, who was never assigned"))?;
+        require(stay.opened && !stay.detached, || format!("talks to {id}, who is not attached"))?;
+        require(self.live == Some(id), || format!("talks to {id} while {:?} is live", self.live))?;
+        match command {
+            ProviderCommand::Hear(frame) => {
+                let mut number = [0; 8];
+                number.copy_from_slice(&frame.data[..8]);
+                let number = u64::from_le_bytes(number);
+                require(number > self.ear.last_heard, || format!("frame {number} after {}", self.ear.last_heard))?;
+                self.ear.last_heard = number;
+                self.ear.heard += 1;
+                Ok(())
+            }
+            ProviderCommand::Interrupt(heard) => self.interrupted(now, heard, line),
+            ProviderCommand::Answer { id: tool, .. } => {
+                require(tool.attachment() == id, || format!("answers {tool} to {id}, who never asked"))?;
+                self.count("tool answers");
+                Ok(())
+            }
+            ProviderCommand::CatchUp(_) => {
+                self.count("catch-ups");
+                Ok(())
+            }
+            ProviderCommand::Speak { .. } | ProviderCommand::Note(_) | ProviderCommand::Close => Ok(()),
+        }
+    }
+
+    fn interrupted(&mut self, now: MonoTime, heard: &[Heard], line: &CarrierModel) -> Result<(), String> {
+        require(!heard.is_empty(), || "interrupts nothing".to_owned())?;
+        for Heard { reply, heard, unheard } in heard {
+            let given = self.mouth.given.get(reply).copied().unwrap_or_default();
+            require(*heard + *unheard == given, || {
+                format!("{reply}: heard {heard:?} and unheard {unheard:?} are not the {given:?} given")
+            })?;
+            let truth = line.heard(*reply, now);
+            let off = truth.abs_diff(*heard);
+            require(off <= line.tolerance(), || format!("{reply}: heard {heard:?}, in truth {truth:?}"))?;
+            self.mouth.cut = self.mouth.cut.max(Some(*reply));
+            if !unheard.is_zero() {
+                self.count("cut replies");
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, now: MonoTime, entry: &Entry) -> Result<(), String> {
+        self.entries += 1;
+        require(entry.seq == self.entries, || format!("entry {} comes as number {}", entry.seq, self.entries))?;
+        require(entry.at >= self.last_entry && entry.at == now, || format!("entry {} has a wrong time", entry.seq))?;
+        self.last_entry = entry.at;
+        let first = matches!(entry.event, CallEvent::Started { .. });
+        require(first == (self.entries == 1), || "the first entry is not Started".to_owned())?;
+        match &entry.event {
+            CallEvent::Started { .. } => self.started = now,
+            CallEvent::Live { attachment, .. } => {
+                require(self.live.is_none(), || format!("{attachment} and {:?} are live at once", self.live))?;
+                self.live = Some(*attachment);
+                self.count("attachments");
+            }
+            CallEvent::AudioLost { what: Loss::Held, duration } => {
+                self.ear.lost += *duration;
+                self.count("held frames lost");
+            }
+            CallEvent::AudioLost { what: Loss::Playout, .. } => self.count("playout overflows"),
+            CallEvent::BargeIn { .. } => self.count("barge-ins"),
+            CallEvent::ReplyHeard { reply, heard, unheard, cut, .. } => {
+                let given = self.mouth.given.get(reply).copied().unwrap_or_default();
+                require(*heard + *unheard == given, || format!("{reply}: {heard:?} + {unheard:?} ≠ {given:?}"))?;
+                require(self.mouth.closed.insert(*reply), || format!("{reply} is over twice"))?;
+                self.count(if *cut { "replies cut" } else { "replies heard to the end" });
+            }
+            CallEvent::Problem { .. } => self.count("problems"),
+            CallEvent::SwitchRefused { .. } => self.count("switches refused"),
+            CallEvent::ToolCancelled { .. } => self.count("tools cancelled"),
+            CallEvent::ProviderOddity { .. } => self.count("provider oddities"),
+            CallEvent::Ended { reason, totals } => {
+                require(totals.frames_heard == self.ear.heard, || "the totals are wrong".to_owned())?;
+                require(totals.duration == now.since(self.started), || "the duration is wrong".to_owned())?;
+                *self.stats.0.entry("switches").or_default() += u64::from(totals.switches);
+                self.count(reason.kind());
+                self.ended = Some(reason.clone());
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, what: &'static str) {
+        *self.stats.0.entry(what).or_default() += 1;
+    }
+}
+
+fn require(holds: bool, rule: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(rule()) }
+}

@@ -1,0 +1,96 @@
+//! Ten thousand calls in virtual time, every one of them with rude peers.
+//!
+//! `VOICE_SIM_CALLS=1000000` plays a million (some minutes in release mode); `VOICE_SIM_SEED=4711` plays
+//! one call and prints what happened. A seed that failed once is kept in `seeds.txt` for ever.
+
+use std::thread;
+
+use voice_core::sim::call_world::{self, Stats, Violation};
+
+/// All seeds of a run lie beside each other, from here.
+const FIRST_SEED: u64 = 1;
+
+#[test]
+fn every_call_keeps_the_rules() {
+    if let Ok(seed) = std::env::var("VOICE_SIM_SEED") {
+        let seed = seed.parse().expect("VOICE_SIM_SEED is a number");
+        println!("{:#?}", call_world::run(seed).unwrap_or_else(|broken| panic!("{broken}")));
+        return;
+    }
+    let calls = std::env::var("VOICE_SIM_CALLS").ok().map_or(10_000, |n| n.parse().expect("VOICE_SIM_CALLS is a number"));
+    let stats = play(FIRST_SEED..FIRST_SEED + calls).unwrap_or_else(|broken| {
+        panic!("{broken}\nreplay: VOICE_SIM_SEED={} cargo test -p voice-core --test simulated_calls", broken.seed)
+    });
+    for (what, count) in &stats.0 {
+        println!("{count:>10} {what}");
+    }
+    if calls >= 1_000 {
+        everything_happened(&stats, calls);
+    }
+}
+
+#[test]
+fn seeds_that_failed_once() {
+    for line in include_str!("seeds.txt").lines().filter(|line| !line.starts_with('#')) {
+        let seed = line.split_whitespace().next().map(|seed| seed.parse().expect("a seed is a number"));
+        if let Some(Err(broken)) = seed.map(call_world::run) {
+            panic!("{broken}");
+        }
+    }
+}
+
+#[test]
+fn the_same_seed_is_the_same_call() {
+    for seed in 1..50 {
+        assert_eq!(call_world::run(seed), call_world::run(seed));
+    }
+}
+
+/// A call that does nothing breaks no rule: the interesting things must have happened, often.
+fn everything_happened(stats: &Stats, calls: u64) {
+    for (what, per_thousand) in [
+        ("calls", 1_000),
+        ("attachments", 1_200),
+        ("barge-ins", 1_000),
+        ("cut replies", 1_000),
+        ("replies heard to the end", 1_000),
+        ("switches", 300),
+        ("problems", 500),
+        ("catch-ups", 100),
+        ("switches refused", 50),
+        ("tool answers", 200),
+        ("held frames lost", 20),
+        ("caller_hung_up", 300),
+        ("no_provider", 20),
+        ("call_limit", 20),
+        ("hung_up", 20),
+        ("provider oddities", 10),
+    ] {
+        let count = stats.0.get(what).copied().unwrap_or_default();
+        assert!(count * 1_000 >= calls * per_thousand, "only {count} {what} in {calls} calls\n{stats:#?}");
+    }
+}
+
+fn play(seeds: std::ops::Range<u64>) -> Result<Stats, Violation> {
+    let workers = thread::available_parallelism().map_or(2, usize::from) as u64;
+    let chunk = (seeds.end - seeds.start).div_ceil(workers).max(1);
+    let parts: Vec<_> = (0..workers)
+        .map(|n| (seeds.start + n * chunk).min(seeds.end)..(seeds.start + (n + 1) * chunk).min(seeds.end))
+        .collect();
+    thread::scope(|scope| {
+        let running: Vec<_> = parts.into_iter().map(|part| scope.spawn(|| play_one_by_one(part))).collect();
+        let mut all = Stats::default();
+        for worker in running {
+            all += worker.join().expect("a worker does not panic")?;
+        }
+        Ok(all)
+    })
+}
+
+fn play_one_by_one(seeds: std::ops::Range<u64>) -> Result<Stats, Violation> {
+    let mut stats = Stats::default();
+    for seed in seeds {
+        stats += call_world::run(seed)?;
+    }
+    Ok(stats)
+}
