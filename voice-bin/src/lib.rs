@@ -3,3 +3,6 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+mod metrics_names;
+pub mod store;
+pub mod telemetry;
