@@ -105,7 +105,14 @@ pub struct Bridge {
     /// Wall-clock time of `MonoTime::ZERO`.
     epoch: UnixMillis,
     next_line: u32,
+    rest: Rest,
     outbox: VecDeque<BridgeOutput>,
+}
+
+/// What the call said last when it was drained.
+enum Rest {
+    WaitUntil(Option<(MonoTime, Timer)>),
+    Finished(EndReason),
 }
 
 impl Bridge {
@@ -130,6 +137,7 @@ impl Bridge {
             correlation,
             epoch,
             next_line: CARRIER_LINE.0 + 1,
+            rest: Rest::WaitUntil(None),
             outbox: VecDeque::with_capacity(32),
         };
         bridge.drain_call(now);
@@ -142,8 +150,12 @@ impl Bridge {
             BridgeInput::Wire(CARRIER_LINE, message) => self.carrier(now, CarrierInput::Wire(message)),
             BridgeInput::LineDown(CARRIER_LINE, end) => self.carrier(now, CarrierInput::LineDown(end)),
             BridgeInput::LineUp(line) => self.session(now, line, SessionInput::LineUp),
-            BridgeInput::Wire(line, message) => self.session(now, line, |own| SessionInput::Wire(own, message)),
-            BridgeInput::LineDown(line, end) => self.session(now, line, |own| SessionInput::LineDown(own, end)),
+            BridgeInput::Wire(line, message) => {
+                self.session(now, line, |own| SessionInput::Wire(own, message))
+            }
+            BridgeInput::LineDown(line, end) => {
+                self.session(now, line, |own| SessionInput::LineDown(own, end))
+            }
             BridgeInput::Assigned(id, Some((provider, offer))) => {
                 self.offered.push((id, offer));
                 self.call.handle(now, Input::Assigned(id, Some(provider)));
@@ -162,11 +174,9 @@ impl Bridge {
         if let Some(output) = self.outbox.pop_front() {
             return output;
         }
-        match self.call.poll() {
-            Output::Finished(reason) => BridgeOutput::Finished(reason),
-            Output::WaitUntil(call) => BridgeOutput::WaitUntil(self.wakes_at(call)),
-            // The call was drained in `handle`, so there is nothing else; were there, it is for later.
-            _ => BridgeOutput::WaitUntil(None),
+        match &self.rest {
+            Rest::Finished(reason) => BridgeOutput::Finished(reason.clone()),
+            Rest::WaitUntil(call) => BridgeOutput::WaitUntil(self.wakes_at(*call)),
         }
     }
 
@@ -184,7 +194,8 @@ impl Bridge {
     fn wakes_at(&self, call: Option<(MonoTime, Timer)>) -> Option<(MonoTime, Waiting)> {
         let call = call.map(|(at, timer)| (at, Waiting::Call(timer)));
         let carrier = self.carrier_wakes.map(|at| (at, Waiting::Carrier));
-        let providers = self.attachments.iter().filter_map(|a| a.wakes.map(|at| (at, Waiting::Provider(a.id))));
+        let providers =
+            self.attachments.iter().filter_map(|a| a.wakes.map(|at| (at, Waiting::Provider(a.id))));
         call.into_iter().chain(carrier).chain(providers).min_by_key(|(at, _)| *at)
     }
 
@@ -199,7 +210,9 @@ impl Bridge {
             let id = self.attachments[at].id;
             self.drain_session(now, id);
             // A session that asks for a time that has passed is asked again next time, not for ever.
-            if let Some(still) = self.attachments.iter().find(|a| a.id == id && a.wakes.is_some_and(|at| at <= now)) {
+            if let Some(still) =
+                self.attachments.iter().find(|a| a.id == id && a.wakes.is_some_and(|at| at <= now))
+            {
                 tracing::trace!(attachment = %still.id, "asks to be woken in the past");
                 break;
             }
@@ -215,7 +228,9 @@ impl Bridge {
     fn drain_carrier(&mut self, now: MonoTime) {
         loop {
             match self.carrier.poll() {
-                CarrierOutput::Send(message) => self.outbox.push_back(BridgeOutput::Send(CARRIER_LINE, message)),
+                CarrierOutput::Send(message) => {
+                    self.outbox.push_back(BridgeOutput::Send(CARRIER_LINE, message))
+                }
                 CarrierOutput::HangUp => self.outbox.push_back(BridgeOutput::HangUp(CARRIER_LINE)),
                 CarrierOutput::Event(CarrierEvent::Audio(frame)) => self.on_caller_audio(now, frame),
                 CarrierOutput::Event(event) => self.tell_call(now, Input::Carrier(event)),
@@ -236,10 +251,8 @@ impl Bridge {
     }
 
     fn session<'a>(&mut self, now: MonoTime, line: LineId, input: impl FnOnce(LineId) -> SessionInput<'a>) {
-        let Some((attachment, own)) = self.attachments.iter_mut().find_map(|a| Some((&mut *a, a.own_line(line)?)))
-        else {
-            return;
-        };
+        let found = self.attachments.iter_mut().find_map(|a| a.own_line(line).map(|own| (a, own)));
+        let Some((attachment, own)) = found else { return };
         attachment.session.handle(now, input(own));
         let id = attachment.id;
         self.drain_session(now, id);
@@ -276,7 +289,8 @@ impl Bridge {
                 Output::RunTool(call) => self.outbox.push_back(BridgeOutput::RunTool(call)),
                 Output::AbandonTool(id) => self.outbox.push_back(BridgeOutput::AbandonTool(id)),
                 Output::Report(entry) => self.outbox.push_back(BridgeOutput::Report(entry)),
-                Output::WaitUntil(_) | Output::Finished(_) => return,
+                Output::WaitUntil(at) => return self.rest = Rest::WaitUntil(at),
+                Output::Finished(reason) => return self.rest = Rest::Finished(reason),
             }
         }
     }

@@ -82,4 +82,3 @@ pub struct Heard {
     /// Received from the provider but never played.
     pub unheard: Duration,
 }
-

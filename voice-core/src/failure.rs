@@ -157,7 +157,9 @@ impl Failure {
         match end {
             LineEnd::Unreachable(why) => Self::Unreachable(*why),
             LineEnd::Refused { status: 401 | 403, .. } => Self::Credentials,
-            LineEnd::Refused { status: 429, retry_after, .. } => Self::Throttled { retry_after: *retry_after },
+            LineEnd::Refused { status: 429, retry_after, .. } => {
+                Self::Throttled { retry_after: *retry_after }
+            }
             LineEnd::Refused { status, .. } => Self::Refused { status: *status },
             LineEnd::Closed { code, .. } => Self::Closed { code: *code },
             LineEnd::Ended => Self::Closed { code: 1000 },
@@ -169,8 +171,11 @@ impl Failure {
 
     /// A peer's code made fit for logs and metrics: at most 48 bytes of `[A-Za-z0-9_.-]`.
     pub fn clean_code(code: &str) -> String {
-        let clean: String =
-            code.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')).take(48).collect();
+        let clean: String = code
+            .chars()
+            .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
+            .take(48)
+            .collect();
         if clean.is_empty() { "unspecified".to_owned() } else { clean }
     }
 }

@@ -226,7 +226,12 @@ mod tests {
         let id = CallId::from_u128(0x0123_4567_89ab_cdef_0011_2233_4455_6677);
         assert_eq!(id.to_string(), "01234567-89ab-cdef-0011-223344556677");
         assert_eq!(id.to_string().parse(), Ok(id));
-        for bad in ["", "0123456789abcdef0011223344556677", "01234567-89ab-cdef-0011-22334455667g", "+1234567-89ab-cdef-0011-223344556677"] {
+        for bad in [
+            "",
+            "0123456789abcdef0011223344556677",
+            "01234567-89ab-cdef-0011-22334455667g",
+            "+1234567-89ab-cdef-0011-223344556677",
+        ] {
             assert!(bad.parse::<CallId>().is_err(), "{bad}");
         }
     }

@@ -17,9 +17,14 @@ fn every_call_keeps_the_rules() {
         println!("{:#?}", call_world::run(seed).unwrap_or_else(|broken| panic!("{broken}")));
         return;
     }
-    let calls = std::env::var("VOICE_SIM_CALLS").ok().map_or(10_000, |n| n.parse().expect("VOICE_SIM_CALLS is a number"));
+    let calls = std::env::var("VOICE_SIM_CALLS")
+        .ok()
+        .map_or(10_000, |n| n.parse().expect("VOICE_SIM_CALLS is a number"));
     let stats = play(FIRST_SEED..FIRST_SEED + calls).unwrap_or_else(|broken| {
-        panic!("{broken}\nreplay: VOICE_SIM_SEED={} cargo test -p voice-core --test simulated_calls", broken.seed)
+        panic!(
+            "{broken}\nreplay: VOICE_SIM_SEED={} cargo test -p voice-core --test simulated_calls",
+            broken.seed
+        )
     });
     for (what, count) in &stats.0 {
         println!("{count:>10} {what}");

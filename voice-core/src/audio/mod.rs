@@ -1,6 +1,9 @@
 //! Audio as it travels: formats, and pieces of it.
 
+pub mod convert;
+pub mod framer;
 pub mod g711;
+pub mod speech;
 pub mod voiced;
 
 use std::fmt;

@@ -10,7 +10,8 @@ use crate::audio::speech::SpeechDetector;
 use crate::audio::{AudioFormat, AudioFrame, Encoding};
 use crate::id::{AttachmentId, LineId, ReplyId, UtteranceId};
 use crate::provider::{
-    CallerSpeech, Provider, ProviderCommand, ProviderEvent, ProviderSession, SessionInput, SessionOutput, Setup,
+    CallerSpeech, Provider, ProviderCommand, ProviderEvent, ProviderSession, SessionInput, SessionOutput,
+    Setup,
 };
 use crate::time::MonoTime;
 
@@ -90,22 +91,20 @@ impl Attachment {
     }
 
     pub(super) fn command(&mut self, now: MonoTime, command: ProviderCommand) {
-        let command = match command {
-            ProviderCommand::Hear(frame) => {
-                self.detect(&frame);
-                let data = self.to_provider.convert(frame.data);
-                if data.is_empty() {
-                    return;
-                }
-                ProviderCommand::Hear(AudioFrame::new(self.hears, data))
+        let command = if let ProviderCommand::Hear(frame) = command {
+            self.detect(&frame);
+            let data = self.to_provider.convert(frame.data);
+            if data.is_empty() {
+                return;
             }
-            ProviderCommand::Interrupt(heard) => {
-                // Else a tail of old speech leaks into the next reply.
-                self.mouth.clear();
-                ProviderCommand::Interrupt(heard)
-            }
-            other => other,
+            ProviderCommand::Hear(AudioFrame::new(self.hears, data))
+        } else {
+            command
         };
+        if matches!(command, ProviderCommand::Interrupt(_)) {
+            // Else a tail of old speech leaks into the next reply.
+            self.mouth.clear();
+        }
         self.session.handle(now, SessionInput::Command(command));
     }
 

@@ -130,7 +130,8 @@ impl CallConfigBuilder {
         if limits.lead < FRAME * 3 || limits.lead > Duration::from_secs(2) {
             return Err(ConfigError::Lead);
         }
-        if limits.attach.is_zero() || limits.stall.is_zero() || limits.call.is_zero() || limits.tool.is_zero() {
+        if limits.attach.is_zero() || limits.stall.is_zero() || limits.call.is_zero() || limits.tool.is_zero()
+        {
             return Err(ConfigError::Zero);
         }
         for tool in self.config.tools.iter() {
@@ -176,7 +177,9 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused() {
-        let built = |tools: Vec<ToolDefinition>, limits| CallConfig::builder("x").tools(tools).limits(limits).build().err();
+        let built = |tools: Vec<ToolDefinition>, limits| {
+            CallConfig::builder("x").tools(tools).limits(limits).build().err()
+        };
         let fine = CallLimits::default();
         assert_eq!(built(vec![tool("a"), tool("b")], fine), None);
         assert_eq!(built(vec![tool("a b")], fine), Some(ConfigError::ToolName("a b".into())));

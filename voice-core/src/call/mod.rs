@@ -184,7 +184,9 @@ impl Call {
     fn on_carrier(&mut self, now: MonoTime, event: CarrierEvent) {
         match event {
             CarrierEvent::Audio(frame) => self.on_caller_audio(now, frame),
-            CarrierEvent::Lost(duration) => self.report(now, CallEvent::AudioLost { what: Loss::Carrier, duration }),
+            CarrierEvent::Lost(duration) => {
+                self.report(now, CallEvent::AudioLost { what: Loss::Carrier, duration })
+            }
             CarrierEvent::Digit(digit) => {
                 self.report(now, CallEvent::Digit { digit: Pii::new(digit) });
                 let note = Pii::new(format!("The caller pressed the key {}.", digit.as_char()));

@@ -97,7 +97,14 @@ pub(super) enum Ear {
 impl Phase {
     /// Before the first candidate; replaced by [`Call::seek`] in the call's constructor.
     pub(super) fn initial(now: MonoTime) -> Self {
-        let next = Candidate { id: AttachmentId(0), why: Why::CallStart, provider: None, since: now, tried: vec![], knows_until: 0 };
+        let next = Candidate {
+            id: AttachmentId(0),
+            why: Why::CallStart,
+            provider: None,
+            since: now,
+            tried: vec![],
+            knows_until: 0,
+        };
         Self::Attaching(Attaching { next, held: HeldAudio::default(), since: now })
     }
 
@@ -139,7 +146,13 @@ impl Phase {
 
 impl Call {
     /// Looks for somebody to fill a gap. The phase must be `Attaching`; what is held stays held.
-    pub(super) fn seek(&mut self, now: MonoTime, why: Why, wish: Option<ProviderId>, last_resort: Option<ProviderId>) {
+    pub(super) fn seek(
+        &mut self,
+        now: MonoTime,
+        why: Why,
+        wish: Option<ProviderId>,
+        last_resort: Option<ProviderId>,
+    ) {
         let tried = self.phase.candidate().map(|c| std::mem::take(&mut c.tried)).unwrap_or_default();
         let Some(candidate) = self.candidate(now, why, wish, tried, last_resort) else {
             return self.end(now, EndReason::NoProvider);
@@ -238,7 +251,13 @@ impl Call {
         }
     }
 
-    fn on_ready(&mut self, now: MonoTime, id: AttachmentId, session: Option<String>, expires: Option<MonoTime>) {
+    fn on_ready(
+        &mut self,
+        now: MonoTime,
+        id: AttachmentId,
+        session: Option<String>,
+        expires: Option<MonoTime>,
+    ) {
         let Some(candidate) = self.phase.candidate() else { return };
         let took = now.since(candidate.since);
         match &mut self.phase {
@@ -297,7 +316,9 @@ impl Call {
     }
 
     fn watch_session(&mut self, now: MonoTime, readiness: Readiness) {
-        let at = readiness.expires.map(|at| at.saturating_sub(self.config.limits.rollover).max(now + ROLLOVER_AGAIN));
+        let at = readiness
+            .expires
+            .map(|at| at.saturating_sub(self.config.limits.rollover).max(now + ROLLOVER_AGAIN));
         self.set_or_clear(Timer::SessionLimit, at);
     }
 
@@ -351,7 +372,8 @@ impl Call {
         let placeholder = Candidate { id: live, why, provider: None, since: now, tried, knows_until: 0 };
         match successor {
             Some(Successor { candidate, ready }) => {
-                self.phase = Phase::Attaching(Attaching { next: candidate, held: HeldAudio::default(), since: now });
+                self.phase =
+                    Phase::Attaching(Attaching { next: candidate, held: HeldAudio::default(), since: now });
                 if let Some(readiness) = ready {
                     self.go_live(now, readiness);
                 }

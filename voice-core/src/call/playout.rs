@@ -233,7 +233,8 @@ impl Playout {
 
     /// When something is due: the next release, or the next reply to be heard to its end.
     pub(crate) fn wakes_at(&self) -> Option<MonoTime> {
-        let release = (!self.queue.is_empty()).then(|| (self.buffered_until + FRAME).saturating_sub(self.lead));
+        let release =
+            (!self.queue.is_empty()).then(|| (self.buffered_until + FRAME).saturating_sub(self.lead));
         let heard = self.sent.back().map(|sent| sent.ends + self.lag);
         match (release, heard) {
             (Some(a), Some(b)) => Some(a.min(b)),

@@ -1,6 +1,8 @@
 //! The call, input by input. What holds for every call is tried by the simulator; here stands what must
 //! happen in a given situation, in which order.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test looks at what it is about")]
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -117,7 +119,9 @@ impl Rig {
                 }
                 Output::Open { id, history } => format!("open {id} with {} turns", history.len()),
                 Output::Provider(id, ProviderCommand::Hear(frame)) => format!("hear {id} {}", frame.data[0]),
-                Output::Provider(id, ProviderCommand::CatchUp(turns)) => format!("catch up {id} {}", turns.len()),
+                Output::Provider(id, ProviderCommand::CatchUp(turns)) => {
+                    format!("catch up {id} {}", turns.len())
+                }
                 Output::Provider(id, ProviderCommand::Interrupt(heard)) => {
                     let all: Vec<String> = heard.iter().map(words).collect();
                     format!("interrupt {id} {}", all.join(" "))
@@ -175,7 +179,8 @@ fn short(event: &CallEvent) -> String {
 
 #[test]
 fn answering_holds_what_the_caller_says_until_somebody_hears() {
-    let mut rig = Rig::with(CallConfig::builder("be kind").greeting(Greeting::Voice(Some("say hello".into()))));
+    let mut rig =
+        Rig::with(CallConfig::builder("be kind").greeting(Greeting::Voice(Some("say hello".into()))));
     assert_eq!(rig.wanted(), ["· started", "· attaching", "attach a1 wish=None tried=[] last=None"]);
     rig.frame(1).frame(2).assign(A1, "openai");
     rig.now = at(40);
@@ -222,7 +227,8 @@ fn a_barge_in_clears_tells_and_reports_in_this_order() {
 #[test]
 fn who_has_heard_everything_interrupts_nothing() {
     let mut rig = Rig::talking();
-    rig.speech(reply(A1, 1), 10).provider(A1, ProviderEvent::ReplyDone { reply: reply(A1, 1), end: ReplyEnd::Completed });
+    rig.speech(reply(A1, 1), 10)
+        .provider(A1, ProviderEvent::ReplyDone { reply: reply(A1, 1), end: ReplyEnd::Completed });
     rig.pass(ms(300)).said.clear();
     rig.provider(A1, ProviderEvent::CallerSpoke(utterance(1)));
     assert_eq!(rig.wanted(), ["· callerspoke"]);
@@ -362,7 +368,8 @@ fn a_tool_that_does_not_answer_is_answered_for() {
     let mut rig = Rig::with(CallConfig::builder("x").greeting(Greeting::Caller).tools(vec![tool]));
     rig.assign(A1, "openai").provider(A1, ProviderEvent::Ready { session: None, expires: None }).said.clear();
     let id = ToolCallId::new(A1, 1);
-    let call = |name: &str, n| ToolCall { id: ToolCallId::new(A1, n), name: name.into(), arguments: "{}".into() };
+    let call =
+        |name: &str, n| ToolCall { id: ToolCallId::new(A1, n), name: name.into(), arguments: "{}".into() };
     rig.provider(A1, ProviderEvent::ToolCall(call("look", 1)));
     rig.provider(A1, ProviderEvent::ToolCall(call("luck", 2)));
     assert_eq!(

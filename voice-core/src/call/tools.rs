@@ -110,7 +110,8 @@ mod tests {
 
     #[test]
     fn what_cannot_run_is_refused_with_a_reason() {
-        let known = [ToolDefinition { name: "look".into(), description: String::new(), parameters: "{}".into() }];
+        let known =
+            [ToolDefinition { name: "look".into(), description: String::new(), parameters: "{}".into() }];
         let limit = Duration::from_secs(1);
         let now = MonoTime::from_millis(5);
         let mut tools = Tools::default();
@@ -120,7 +121,10 @@ mod tests {
             tools.admit(now, &call(2, "lok"), &known, limit),
             Admission::Refuse("there is no such tool; there are: look".into())
         );
-        let long = ToolCall { arguments: "x".repeat(limits::TOOL_ARGUMENTS_BYTES_MAX + 1).into(), ..call(3, "look") };
+        let long = ToolCall {
+            arguments: "x".repeat(limits::TOOL_ARGUMENTS_BYTES_MAX + 1).into(),
+            ..call(3, "look")
+        };
         assert!(matches!(tools.admit(now, &long, &known, limit), Admission::Refuse(_)));
         for n in 10..10 + limits::TOOLS_RUNNING_MAX as u32 - 1 {
             assert_eq!(tools.admit(now, &call(n, "look"), &known, limit), Admission::Run);
@@ -130,12 +134,16 @@ mod tests {
 
     #[test]
     fn overdue_tools_are_found() {
-        let known = [ToolDefinition { name: "look".into(), description: String::new(), parameters: "{}".into() }];
+        let known =
+            [ToolDefinition { name: "look".into(), description: String::new(), parameters: "{}".into() }];
         let mut tools = Tools::default();
         tools.admit(MonoTime::ZERO, &call(1, "look"), &known, Duration::from_secs(1));
         assert_eq!(tools.overdue(MonoTime::from_millis(999)), None);
         assert_eq!(tools.overdue(MonoTime::from_millis(1_000)), Some(call(1, "").id));
-        assert_eq!(tools.finish(MonoTime::from_millis(1_200), call(1, "").id), Some(Duration::from_millis(1_200)));
+        assert_eq!(
+            tools.finish(MonoTime::from_millis(1_200), call(1, "").id),
+            Some(Duration::from_millis(1_200))
+        );
         assert_eq!(tools.finish(MonoTime::from_millis(1_300), call(1, "").id), None);
     }
 

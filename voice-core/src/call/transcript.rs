@@ -125,7 +125,9 @@ impl Spoken {
     /// The turn, if there is anything to tell: nobody gains from an empty one.
     fn told(&self) -> Option<Turn> {
         let empty = match &self.turn {
-            Turn::Caller { text } | Turn::Voice { text, .. } | Turn::Note { text } => text.expose().is_empty(),
+            Turn::Caller { text } | Turn::Voice { text, .. } | Turn::Note { text } => {
+                text.expose().is_empty()
+            }
             Turn::Tool { .. } => false,
         };
         (!empty).then(|| self.turn.clone())
@@ -197,7 +199,11 @@ mod tests {
         transcript.tool_called(ToolCall { id, name: "look".into(), arguments: "{}".into() });
         assert_eq!(texts(&transcript.all().0), ["t:look:false"]);
         assert!(transcript.tool_answered(id, ToolResult { output: "x".into(), failed: false }).is_some());
-        assert!(transcript.tool_answered(ToolCallId::new(A, 2), ToolResult { output: "x".into(), failed: false }).is_none());
+        assert!(
+            transcript
+                .tool_answered(ToolCallId::new(A, 2), ToolResult { output: "x".into(), failed: false })
+                .is_none()
+        );
         assert_eq!(texts(&transcript.all().0), ["t:look:true"]);
     }
 }

@@ -18,10 +18,7 @@ impl Clock {
     #[allow(clippy::disallowed_methods, reason = "this is the place where clocks are read")]
     pub fn start() -> Self {
         let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Self {
-            origin: Instant::now(),
-            unix: UnixMillis(i64::try_from(unix.as_millis()).unwrap_or(i64::MAX)),
-        }
+        Self { origin: Instant::now(), unix: UnixMillis(i64::try_from(unix.as_millis()).unwrap_or(i64::MAX)) }
     }
 
     /// Now.

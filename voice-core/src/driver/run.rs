@@ -123,7 +123,9 @@ impl CallTask {
                 Event::Line(LineEvent::Message(line, message)) => {
                     bridge.handle(now, BridgeInput::Wire(line, &message));
                 }
-                Event::Line(LineEvent::Down(line, end)) => bridge.handle(now, BridgeInput::LineDown(line, end)),
+                Event::Line(LineEvent::Down(line, end)) => {
+                    bridge.handle(now, BridgeInput::LineDown(line, end))
+                }
                 Event::Assign(id, wanted) => {
                     let assigned = io.assign(id, &wanted);
                     bridge.handle(now, BridgeInput::Assigned(id, assigned));
@@ -161,7 +163,9 @@ impl Io {
         loop {
             match bridge.poll() {
                 BridgeOutput::Send(line, message) => self.lines.offer(line, message),
-                BridgeOutput::Dial(line, endpoint) => self.lines.dial(line, self.world.dial.clone(), endpoint),
+                BridgeOutput::Dial(line, endpoint) => {
+                    self.lines.dial(line, self.world.dial.clone(), endpoint)
+                }
                 BridgeOutput::HangUp(line) => self.lines.hang_up(line),
                 BridgeOutput::Assign { id, wish, tried, last_resort } => {
                     self.pending.push(Event::Assign(id, Assignment { wish, tried, last_resort }));
@@ -225,7 +229,7 @@ impl Io {
         self.running.insert(handle.id(), (id, handle));
     }
 
-    fn abandon_tool(&mut self, id: ToolCallId) {
+    fn abandon_tool(&self, id: ToolCallId) {
         for (_, handle) in self.running.values().filter(|(running, _)| *running == id) {
             handle.abort();
         }

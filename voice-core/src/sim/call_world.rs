@@ -165,10 +165,10 @@ impl World {
             let output = self.call.poll();
             self.checks.output(self.now, &output, &self.line)?;
             match output {
-                Output::Carrier(command) => self.to_carrier(command),
+                Output::Carrier(command) => self.send_to_carrier(command),
                 Output::Attach { id, wish, tried, last_resort } => self.choose(id, wish, &tried, last_resort),
                 Output::Open { id, .. } => self.open(id),
-                Output::Provider(id, command) => self.to_provider(id, &command),
+                Output::Provider(id, command) => self.send_to_provider(id, &command),
                 Output::RunTool(call) => {
                     if !self.rng.percent(15) {
                         let delay = self.rng.millis(10..25_000);
@@ -193,7 +193,7 @@ impl World {
         }
     }
 
-    fn to_carrier(&mut self, command: CarrierCommand) {
+    fn send_to_carrier(&mut self, command: CarrierCommand) {
         let arrival = match command {
             CarrierCommand::Play(frame) => line::Arrival::Frame(voices::reply_of(&frame.data)),
             CarrierCommand::Mark(mark) => line::Arrival::Mark(mark),
@@ -212,7 +212,8 @@ impl World {
         last_resort: Option<ProviderId>,
     ) {
         let free = |id: &ProviderId| !tried.contains(id);
-        let mut can: Vec<ProviderId> = PROVIDERS.iter().map(|name| ProviderId::from_static(name)).filter(free).collect();
+        let mut can: Vec<ProviderId> =
+            PROVIDERS.iter().map(|name| ProviderId::from_static(name)).filter(free).collect();
         if let Some(wish) = wish {
             can.retain(|id| *id == wish);
         } else if can.len() > 1 {
@@ -240,7 +241,7 @@ impl World {
         self.plan(id, says);
     }
 
-    fn to_provider(&mut self, id: AttachmentId, command: &crate::provider::ProviderCommand) {
+    fn send_to_provider(&mut self, id: AttachmentId, command: &crate::provider::ProviderCommand) {
         let Some(voice) = self.voices.get_mut(&id) else { return };
         let says = voice.hears(command, &mut self.rng);
         self.plan(id, says);

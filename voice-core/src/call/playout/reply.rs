@@ -60,7 +60,11 @@ impl ReplyLedger {
     }
 
     pub(crate) fn finish(self, interrupted: bool) -> Finished {
-        let text = if interrupted { self.words_within(self.heard) } else { self.words_within(self.received - self.dropped) };
+        let text = if interrupted {
+            self.words_within(self.heard)
+        } else {
+            self.words_within(self.received - self.dropped)
+        };
         Finished {
             reply: self.reply,
             cut: interrupted || self.end != Some(ReplyEnd::Completed) || !self.dropped.is_zero(),

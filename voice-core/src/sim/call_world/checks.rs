@@ -124,7 +124,12 @@ impl Checks {
         }
     }
 
-    pub(super) fn output(&mut self, now: MonoTime, output: &Output, line: &CarrierModel) -> Result<(), String> {
+    pub(super) fn output(
+        &mut self,
+        now: MonoTime,
+        output: &Output,
+        line: &CarrierModel,
+    ) -> Result<(), String> {
         let waits = matches!(output, Output::WaitUntil(_) | Output::Finished(_));
         if self.ended.is_some() && !waits {
             return Err(format!("wants {output:?} after its last entry"));
@@ -182,7 +187,9 @@ impl Checks {
         require(by_carrier != self.hung_up, || format!("hung up: {} after {:?}", self.hung_up, self.ended))?;
         for (reply, given) in &self.mouth.given {
             let known = self.mouth.closed.contains(reply);
-            require(known || given.is_zero(), || format!("{reply} was given {given:?} and never accounted for"))?;
+            require(known || given.is_zero(), || {
+                format!("{reply} was given {given:?} and never accounted for")
+            })?;
         }
         self.count("calls");
         Ok(self.stats)
@@ -192,7 +199,9 @@ impl Checks {
         match command {
             CarrierCommand::Play(frame) => {
                 let reply = reply_of(&frame.data);
-                require(self.mouth.cut.is_none_or(|cut| reply > cut), || format!("plays {reply} after it was cut"))?;
+                require(self.mouth.cut.is_none_or(|cut| reply > cut), || {
+                    format!("plays {reply} after it was cut")
+                })?;
                 require(!self.mouth.closed.contains(&reply), || format!("plays {reply} after its end"))?;
                 self.mouth.dry_at = self.mouth.dry_at.max(now) + FRAME;
                 let ahead = self.mouth.dry_at.since(now);
@@ -227,7 +236,9 @@ impl Checks {
                 let mut number = [0; 8];
                 number.copy_from_slice(&frame.data[..8]);
                 let number = u64::from_le_bytes(number);
-                require(number > self.ear.last_heard, || format!("frame {number} after {}", self.ear.last_heard))?;
+                require(number > self.ear.last_heard, || {
+                    format!("frame {number} after {}", self.ear.last_heard)
+                })?;
                 self.ear.last_heard = number;
                 self.ear.heard += 1;
                 Ok(())
@@ -266,15 +277,21 @@ impl Checks {
 
     fn entry(&mut self, now: MonoTime, entry: &Entry) -> Result<(), String> {
         self.entries += 1;
-        require(entry.seq == self.entries, || format!("entry {} comes as number {}", entry.seq, self.entries))?;
-        require(entry.at >= self.last_entry && entry.at == now, || format!("entry {} has a wrong time", entry.seq))?;
+        require(entry.seq == self.entries, || {
+            format!("entry {} comes as number {}", entry.seq, self.entries)
+        })?;
+        require(entry.at >= self.last_entry && entry.at == now, || {
+            format!("entry {} has a wrong time", entry.seq)
+        })?;
         self.last_entry = entry.at;
         let first = matches!(entry.event, CallEvent::Started { .. });
         require(first == (self.entries == 1), || "the first entry is not Started".to_owned())?;
         match &entry.event {
             CallEvent::Started { .. } => self.started = now,
             CallEvent::Live { attachment, .. } => {
-                require(self.live.is_none(), || format!("{attachment} and {:?} are live at once", self.live))?;
+                require(self.live.is_none(), || {
+                    format!("{attachment} and {:?} are live at once", self.live)
+                })?;
                 self.live = Some(*attachment);
                 self.count("attachments");
             }
@@ -286,7 +303,9 @@ impl Checks {
             CallEvent::BargeIn { .. } => self.count("barge-ins"),
             CallEvent::ReplyHeard { reply, heard, unheard, cut, .. } => {
                 let given = self.mouth.given.get(reply).copied().unwrap_or_default();
-                require(*heard + *unheard == given, || format!("{reply}: {heard:?} + {unheard:?} ≠ {given:?}"))?;
+                require(*heard + *unheard == given, || {
+                    format!("{reply}: {heard:?} + {unheard:?} ≠ {given:?}")
+                })?;
                 require(self.mouth.closed.insert(*reply), || format!("{reply} is over twice"))?;
                 self.count(if *cut { "replies cut" } else { "replies heard to the end" });
             }
@@ -301,7 +320,20 @@ impl Checks {
                 self.count(reason.kind());
                 self.ended = Some(reason.clone());
             }
-            _ => {}
+            CallEvent::Attaching { .. }
+            | CallEvent::Assigned { .. }
+            | CallEvent::Ready { .. }
+            | CallEvent::Detached { .. }
+            | CallEvent::CallerSpoke { .. }
+            | CallEvent::CallerPaused { .. }
+            | CallEvent::CallerSaid { .. }
+            | CallEvent::ReplyStarted { .. }
+            | CallEvent::ToolCalled(_)
+            | CallEvent::ToolAnswered { .. }
+            | CallEvent::Digit { .. }
+            | CallEvent::AudioLost { what: Loss::Carrier, .. }
+            | CallEvent::CarrierOddity { .. }
+            | CallEvent::Used { .. } => {}
         }
         Ok(())
     }

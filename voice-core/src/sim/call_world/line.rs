@@ -78,8 +78,12 @@ impl CarrierModel {
 
     /// What the ear has heard of a reply by now.
     pub(super) fn heard(&self, reply: ReplyId, now: MonoTime) -> Duration {
-        let playing: Duration =
-            self.playing.iter().filter(|(r, _)| *r == reply).map(|(_, begins)| now.since(*begins).min(FRAME)).sum();
+        let playing: Duration = self
+            .playing
+            .iter()
+            .filter(|(r, _)| *r == reply)
+            .map(|(_, begins)| now.since(*begins).min(FRAME))
+            .sum();
         self.heard.get(&reply).copied().unwrap_or_default() + playing
     }
 

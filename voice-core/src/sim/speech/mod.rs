@@ -34,28 +34,92 @@ impl Clip {
 /// What the caller may say (a male voice).
 pub const CALLER: &[Clip] = &[
     Clip { name: "hello", text: "Hello, can you hear me?", mulaw: include_bytes!("clips/caller-hello.ul") },
-    Clip { name: "hours", text: "What are your opening hours?", mulaw: include_bytes!("clips/caller-hours.ul") },
-    Clip { name: "order", text: "Where is my order, number four two seven?", mulaw: include_bytes!("clips/caller-order.ul") },
-    Clip { name: "delivery", text: "Please tell me about your delivery service.", mulaw: include_bytes!("clips/caller-delivery.ul") },
-    Clip { name: "price", text: "Sorry, stop. How much does it cost?", mulaw: include_bytes!("clips/caller-price.ul") },
-    Clip { name: "person", text: "Can I speak to a person, please?", mulaw: include_bytes!("clips/caller-person.ul") },
+    Clip {
+        name: "hours",
+        text: "What are your opening hours?",
+        mulaw: include_bytes!("clips/caller-hours.ul"),
+    },
+    Clip {
+        name: "order",
+        text: "Where is my order, number four two seven?",
+        mulaw: include_bytes!("clips/caller-order.ul"),
+    },
+    Clip {
+        name: "delivery",
+        text: "Please tell me about your delivery service.",
+        mulaw: include_bytes!("clips/caller-delivery.ul"),
+    },
+    Clip {
+        name: "price",
+        text: "Sorry, stop. How much does it cost?",
+        mulaw: include_bytes!("clips/caller-price.ul"),
+    },
+    Clip {
+        name: "person",
+        text: "Can I speak to a person, please?",
+        mulaw: include_bytes!("clips/caller-person.ul"),
+    },
     Clip { name: "thanks", text: "Thank you very much.", mulaw: include_bytes!("clips/caller-thanks.ul") },
     Clip { name: "goodbye", text: "That is all. Goodbye.", mulaw: include_bytes!("clips/caller-goodbye.ul") },
 ];
 
 /// What the voice may say (a female voice).
 pub const VOICE: &[Clip] = &[
-    Clip { name: "greeting", text: "Good morning, this is Ada from the book shop. How can I help you?", mulaw: include_bytes!("clips/voice-greeting.ul") },
-    Clip { name: "hear", text: "Yes, I can hear you well. What can I do for you?", mulaw: include_bytes!("clips/voice-hear.ul") },
-    Clip { name: "hours", text: "We are open from nine to six, Monday to Saturday.", mulaw: include_bytes!("clips/voice-hours.ul") },
-    Clip { name: "check", text: "One moment, let me look that up.", mulaw: include_bytes!("clips/voice-check.ul") },
-    Clip { name: "order", text: "Your order left our house this morning and will reach you on Friday.", mulaw: include_bytes!("clips/voice-order.ul") },
-    Clip { name: "delivery", text: "We deliver to every town in the country. Books that we have in stock leave the house on the same day, and all others within one week. You can follow the parcel on our page, and if you are not at home, a neighbour or the nearest post office will take it for you.", mulaw: include_bytes!("clips/voice-delivery.ul") },
-    Clip { name: "price", text: "A delivery costs three euros. Above thirty euros it is free.", mulaw: include_bytes!("clips/voice-price.ul") },
-    Clip { name: "person", text: "I will ask a colleague to call you back today.", mulaw: include_bytes!("clips/voice-person.ul") },
-    Clip { name: "welcome", text: "You are welcome. Is there anything else?", mulaw: include_bytes!("clips/voice-welcome.ul") },
-    Clip { name: "goodbye", text: "Thank you for calling. Goodbye.", mulaw: include_bytes!("clips/voice-goodbye.ul") },
-    Clip { name: "sorry", text: "I am sorry, I did not understand that.", mulaw: include_bytes!("clips/voice-sorry.ul") },
+    Clip {
+        name: "greeting",
+        text: "Good morning, this is Ada from the book shop. How can I help you?",
+        mulaw: include_bytes!("clips/voice-greeting.ul"),
+    },
+    Clip {
+        name: "hear",
+        text: "Yes, I can hear you well. What can I do for you?",
+        mulaw: include_bytes!("clips/voice-hear.ul"),
+    },
+    Clip {
+        name: "hours",
+        text: "We are open from nine to six, Monday to Saturday.",
+        mulaw: include_bytes!("clips/voice-hours.ul"),
+    },
+    Clip {
+        name: "check",
+        text: "One moment, let me look that up.",
+        mulaw: include_bytes!("clips/voice-check.ul"),
+    },
+    Clip {
+        name: "order",
+        text: "Your order left our house this morning and will reach you on Friday.",
+        mulaw: include_bytes!("clips/voice-order.ul"),
+    },
+    Clip {
+        name: "delivery",
+        text: "We deliver to every town in the country. Books that we have in stock leave the house on the same day, and all others within one week. You can follow the parcel on our page, and if you are not at home, a neighbour or the nearest post office will take it for you.",
+        mulaw: include_bytes!("clips/voice-delivery.ul"),
+    },
+    Clip {
+        name: "price",
+        text: "A delivery costs three euros. Above thirty euros it is free.",
+        mulaw: include_bytes!("clips/voice-price.ul"),
+    },
+    Clip {
+        name: "person",
+        text: "I will ask a colleague to call you back today.",
+        mulaw: include_bytes!("clips/voice-person.ul"),
+    },
+    Clip {
+        name: "welcome",
+        text: "You are welcome. Is there anything else?",
+        mulaw: include_bytes!("clips/voice-welcome.ul"),
+    },
+    Clip {
+        name: "goodbye",
+        text: "Thank you for calling. Goodbye.",
+        mulaw: include_bytes!("clips/voice-goodbye.ul"),
+    },
+    Clip {
+        name: "sorry",
+        text: "I am sorry, I did not understand that.",
+        mulaw: include_bytes!("clips/voice-sorry.ul"),
+    },
 ];
 
 /// The caller's clip of that name.
