@@ -207,10 +207,11 @@ mod tests {
         journal.close().await;
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_broken_disk_costs_the_batch_and_the_journal_goes_on() {
         let store = Store::open("sqlite::memory:").await.unwrap();
         store.close().await;
+        tokio::time::pause();
         let journal = Journal::start(store, Clock::start());
         let reader = journal.reader();
         reader.read(CallId::from_u128(7), &entries()[0]);

@@ -219,7 +219,7 @@ impl TryFrom<&EndReason> for StoredEnd {
             EndReason::NoProvider => Self::NoProvider,
             EndReason::Limit => Self::Limit,
             EndReason::Shutdown => Self::Shutdown,
-            _newer => return Err(FormatError::Unwritable),
+            EndReason::Carrier(_) | _ => return Err(FormatError::Unwritable),
         })
     }
 }
