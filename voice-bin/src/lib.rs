@@ -4,5 +4,6 @@
 
 pub mod config;
 mod metrics_names;
+pub mod sim_net;
 pub mod store;
 pub mod telemetry;
