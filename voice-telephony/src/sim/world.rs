@@ -216,7 +216,7 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
         let now = self.now;
         match what {
             What::Dialled(line, endpoint) => self.dialled(line, &endpoint),
-            What::FromCaller(line, message) => self.from_caller(line, &message),
+            What::FromCaller(line, message) => self.hear_caller(line, &message),
             What::CallerGone(line, end) => {
                 if matches!(self.media, Media::Call(own) if own == line) {
                     self.bridge(BridgeInput::LineDown(CARRIER_LINE, end));
@@ -256,9 +256,9 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
                 match verify::<TwilioWebhook>(&self.tokens, &request, UnixMillis(0)) {
                     Ok(webhook) => {
                         let answer = webhook.into_voice().map_or(String::new(), |voice| self.twiml(voice));
-                        self.to_caller(line, Reaches::Up);
-                        self.to_caller(line, Reaches::Message(WireMessage::Binary(Bytes::from(answer))));
-                        self.to_caller(line, Reaches::Down(LineEnd::Ended));
+                        self.tell_caller(line, Reaches::Up);
+                        self.tell_caller(line, Reaches::Message(WireMessage::Binary(Bytes::from(answer))));
+                        self.tell_caller(line, Reaches::Down(LineEnd::Ended));
                     }
                     Err(rejection) => {
                         self.refusals.push(rejection.name());
@@ -271,7 +271,7 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
                     self.media = Media::Opening(line, Opening::new(self.now));
                     let deadline = self.now + Duration::from_secs(6);
                     self.bridge_wakes = Some(deadline);
-                    self.to_caller(line, Reaches::Up);
+                    self.tell_caller(line, Reaches::Up);
                 }
                 Err(rejection) => {
                     self.refusals.push(rejection.name());
@@ -292,7 +292,7 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
 
     fn refuse_http(&mut self, line: LineId, status: u16) {
         let end = LineEnd::Refused { status, retry_after: None, body: Bytes::new() };
-        self.to_caller(line, Reaches::Down(end));
+        self.tell_caller(line, Reaches::Down(end));
     }
 
     fn refuse(&mut self, line: LineId, refusal: &Refusal) {
@@ -303,10 +303,10 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
     fn close_media(&mut self, line: LineId, code: u16, reason: String) {
         self.media = Media::Over;
         self.bridge_wakes = None;
-        self.to_caller(line, Reaches::Down(LineEnd::Closed { code, reason }));
+        self.tell_caller(line, Reaches::Down(LineEnd::Closed { code, reason }));
     }
 
-    fn from_caller(&mut self, line: LineId, message: &WireMessage) {
+    fn hear_caller(&mut self, line: LineId, message: &WireMessage) {
         match std::mem::replace(&mut self.media, Media::Over) {
             Media::Opening(own, opening) if own == line => match opening.read(self.now, message) {
                 Step::Wait(opening) => self.media = Media::Opening(own, opening),
@@ -326,7 +326,7 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
                 self.media = Media::Call(own);
                 self.bridge(BridgeInput::Wire(CARRIER_LINE, message));
             }
-            other => self.media = other,
+            other @ (Media::None | Media::Opening(..) | Media::Call(_) | Media::Over) => self.media = other,
         }
     }
 
@@ -357,7 +357,7 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
             match bridge.poll() {
                 BridgeOutput::Send(CARRIER_LINE, message) => {
                     if let Media::Call(line) = self.media {
-                        self.to_caller(line, Reaches::Message(message));
+                        self.tell_caller(line, Reaches::Message(message));
                     }
                 }
                 BridgeOutput::HangUp(CARRIER_LINE) => self.hang_up_caller(),
@@ -382,14 +382,16 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
                     self.bridge_wakes = None;
                     self.hang_up_caller();
                 }
-                _ => {}
+                // Nobody learns from outcomes here, and tools answer at once.
+                BridgeOutput::Settle(..) | BridgeOutput::AbandonTool(_) => {}
+                other => unreachable!("an output that this world does not know: {other:?}"),
             }
         }
     }
 
     fn hang_up_caller(&mut self) {
         if let Media::Call(line) = std::mem::replace(&mut self.media, Media::Over) {
-            self.to_caller(line, Reaches::Down(LineEnd::Closed { code: 1000, reason: String::new() }));
+            self.tell_caller(line, Reaches::Down(LineEnd::Closed { code: 1000, reason: String::new() }));
         }
     }
 
@@ -460,7 +462,7 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
         }
     }
 
-    fn to_caller(&mut self, line: LineId, reaches: Reaches) {
+    fn tell_caller(&mut self, line: LineId, reaches: Reaches) {
         self.link(2, line, What::ToCaller(line, reaches));
     }
 
