@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, Id, JoinSet};
@@ -26,6 +27,9 @@ use super::tools::RunTool;
 /// Wishes that may wait for a call's task. It looks at them within microseconds; a full queue means that
 /// somebody is shouting.
 const CONTROLS_MAX: usize = 64;
+
+/// Later than anything a call waits for.
+const FAR: Duration = Duration::from_secs(3_600);
 
 /// What all calls of a process share.
 #[derive(Clone)]
@@ -175,8 +179,9 @@ impl Io {
                 BridgeOutput::AbandonTool(id) => self.abandon_tool(id),
                 BridgeOutput::Report(entry) => self.report(&entry),
                 BridgeOutput::WaitUntil(at) => {
-                    let far = self.world.clock.now() + std::time::Duration::from_secs(3_600);
-                    let deadline = self.world.clock.instant(at.map_or(far, |(at, _)| at));
+                    // A call always waits for its own limit at least; without any deadline an hour will do.
+                    let at = at.map_or_else(|| self.world.clock.now() + FAR, |(at, _)| at);
+                    let deadline = self.world.clock.instant(at);
                     if alarm.deadline() != deadline {
                         alarm.as_mut().reset(deadline);
                     }
