@@ -1,3 +1,38 @@
-//! placeholder
+//! Telephone carriers: verified webhooks, one-time tickets, answers, and media sessions.
+//!
+//! Everything here is a value. Nothing opens a socket, reads a clock or draws a random number: time
+//! and random bytes are arguments, messages go in and come out. The same code therefore runs under
+//! any server, in virtual time, and in a fuzzer.
+//!
+//! # How an inbound call arrives
+//!
+//! ```text
+//!  carrier                         your server                          this crate
+//!  ───────                         ───────────                          ──────────
+//!  POST webhook ─────────────────► body, headers, public URL ─────────► webhook::verify → Verified<…>
+//!               ◄───────────────── TwiML with a ticket ◄─────────────── Tickets::issue, Twiml
+//!  WebSocket upgrade ────────────► signature of the upgrade ──────────► twilio::verify_upgrade
+//!  connected, start ─────────────► message by message ────────────────► twilio::Opening → Opened
+//!                                  ticket → grant ────────────────────► Tickets::redeem
+//!  media, dtmf, mark, stop ──────► bridge of voice-core ──────────────► twilio::TwilioSession
+//!  POST status ──────────────────► body, headers ─────────────────────► webhook::verify, StatusTracker
+//! ```
+//!
+//! A webhook is either [`webhook::Verified`] or refused; a media socket has a one-time ticket or is
+//! closed. There is no switch that turns this off.
+//!
+//! # Adding a carrier
+//!
+//! A folder beside [`twilio`] and its line below. What carriers share stands in [`webhook`],
+//! [`ticket`], [`status`] and [`opening`], and none of these knows a carrier by name.
 
 #![forbid(unsafe_code)]
+
+pub mod limits;
+pub mod opening;
+#[cfg(feature = "sim")]
+pub mod sim;
+pub mod status;
+pub mod ticket;
+pub mod twilio;
+pub mod webhook;

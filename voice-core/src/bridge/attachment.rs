@@ -218,7 +218,7 @@ impl Mouth {
             self.flush(before, events);
         }
         self.framer.push(self.converter.convert(audio));
-        while let Some(audio) = self.framer.next() {
+        while let Some(audio) = self.framer.pop() {
             events.push_back(ProviderEvent::Speech { reply, audio });
         }
     }

@@ -1,0 +1,37 @@
+//! Every bound of this crate, with its arithmetic and what happens when it is reached.
+
+use std::time::Duration;
+
+/// Largest webhook body accepted. A voice webhook with caller names, STIR passport and forty SIP
+/// headers has about 10 kB; beyond the bound the request is refused with 413 before it is hashed.
+pub const WEBHOOK_BYTES_MAX: usize = 64 << 10;
+
+/// Form parameters of one webhook; a real one has about forty. More are refused as malformed.
+pub const FORM_PARAMETERS_MAX: usize = 500;
+
+/// From the WebSocket upgrade until the carrier has said which call this is. Beyond it the socket is
+/// closed; a carrier does it within milliseconds, so five seconds only ever cost a stranger.
+pub const START_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// Messages before `start`. The protocol has one; the rest is room for what it may grow.
+pub const OPENING_MESSAGES_MAX: u32 = 8;
+
+/// How long a stream may say nothing at all. A live one sends fifty messages a second, in silence
+/// too; a socket that stays open after the carrier is gone sends none, ever. Then the line counts as
+/// cut.
+pub const STREAM_SILENT_MAX: Duration = Duration::from_secs(30);
+
+/// The longest loss that is believed. Counters that jump further are nonsense of a peer, and the
+/// report is cut to this.
+pub const LOSS_MAX: Duration = Duration::from_secs(60);
+
+/// Lifetime of a ticket. Between TwiML and `start` lie a DNS lookup, a TLS handshake and whatever a
+/// caller hears before; a carrier's own limit for the connection is far below a minute.
+pub const TICKET_LIFETIME: Duration = Duration::from_secs(60);
+
+/// Tickets outstanding at once. At 100 bytes each a few MB; a hundred new calls a second for a minute
+/// need 6,000. When full the oldest goes and is counted.
+pub const TICKETS_MAX: usize = 16_384;
+
+/// Shared keys beside the account's tokens.
+pub const SHARED_KEYS_MAX: usize = 8;

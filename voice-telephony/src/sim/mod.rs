@@ -1,0 +1,18 @@
+//! Fakes of the carriers, and callers who speak. Pure, like everything else: the same call runs in
+//! virtual time and on real sockets.
+//!
+//! The fakes are written from the carriers' documentation and share no code with the sessions they
+//! test: no wire types, no signatures, no XML.
+
+mod caller;
+mod report;
+mod rudeness;
+mod script;
+mod twilio;
+mod wav;
+
+pub use report::{BargeIn, CallReport, Heard, Traffic};
+pub use rudeness::{Rudeness, UnknownRudeness};
+pub use script::{Script, Step, Utterance};
+pub use twilio::{FakeTwilioCall, TwilioCallPlan};
+pub use wav::{WavError, read_wav};

@@ -1,0 +1,73 @@
+//! What a fake call is to be like.
+
+use voice_core::sensitive::Secret;
+
+use crate::sim::rudeness::Rudeness;
+use crate::sim::script::Script;
+
+/// Where to call, what to say, and how rude to be.
+#[derive(Clone, Debug)]
+pub struct TwilioCallPlan {
+    pub(super) webhook: String,
+    pub(super) token: Secret<String>,
+    pub(super) status_callback: Option<String>,
+    pub(super) from: String,
+    pub(super) to: String,
+    pub(super) script: Script,
+    pub(super) rudeness: Vec<Rudeness>,
+    pub(super) seed: u64,
+}
+
+impl TwilioCallPlan {
+    /// A polite call to this webhook, signed with this auth token. The status callback goes to the same
+    /// URL.
+    pub fn new(webhook: impl Into<String>, token: Secret<String>) -> Self {
+        let webhook = webhook.into();
+        Self {
+            status_callback: Some(webhook.clone()),
+            webhook,
+            token,
+            from: "+15005550009".to_owned(),
+            to: "+15005550006".to_owned(),
+            script: Script::shop(),
+            rudeness: Vec::new(),
+            seed: 1,
+        }
+    }
+
+    /// What the caller does; [`Script::shop`] unless it is said.
+    #[must_use]
+    pub fn with_script(mut self, script: Script) -> Self {
+        self.script = script;
+        self
+    }
+
+    /// Ways to misbehave.
+    #[must_use]
+    pub fn with_rudeness(mut self, rudeness: impl IntoIterator<Item = Rudeness>) -> Self {
+        self.rudeness.extend(rudeness);
+        self
+    }
+
+    /// Names of call and stream, and all chance, follow from this. Calls of one run need different ones.
+    #[must_use]
+    pub const fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Where to tell that the call is over; nowhere for `None`.
+    #[must_use]
+    pub fn with_status_callback(mut self, url: Option<String>) -> Self {
+        self.status_callback = url;
+        self
+    }
+
+    /// Who calls whom.
+    #[must_use]
+    pub fn with_numbers(mut self, from: impl Into<String>, to: impl Into<String>) -> Self {
+        self.from = from.into();
+        self.to = to.into();
+        self
+    }
+}

@@ -1,0 +1,7 @@
+//! Behaviour of this crate as its users see it; one module a behaviour.
+
+mod exchange;
+mod signatures;
+mod streams;
+mod webhooks;
+mod whole_calls;
