@@ -1,1 +1,9 @@
-//! placeholder
+//! The server and the simulators around the voice libraries; the binaries only load, build, run, drain.
+
+#![forbid(unsafe_code)]
+
+pub mod config;
+mod metrics_names;
+pub mod sim_net;
+pub mod store;
+pub mod telemetry;

@@ -1,3 +1,6 @@
-//! placeholder
+//! AI voice services for `voice-core`.
 
 #![forbid(unsafe_code)]
+
+#[cfg(feature = "dial")]
+pub mod dial;

@@ -13,12 +13,12 @@ use crate::bridge::{Bridge, BridgeInput, BridgeOutput, CARRIER_LINE};
 use crate::call::{CallConfig, CallStart, Control, Outcome};
 use crate::carrier::CarrierSession;
 use crate::conversation::{ToolCall, ToolResult};
+use crate::fleet::{Assignment, Fleet};
 use crate::id::{AttachmentId, CallId, ProviderId, ToolCallId};
 use crate::record::{EndReason, Entry, Reader};
 use crate::time::MonoTime;
 
 use super::clock::Clock;
-use super::fleet::{Assignment, Fleet};
 use super::line::{Dial, Line};
 use super::lines::{LineEvent, Lines};
 use super::tools::RunTool;

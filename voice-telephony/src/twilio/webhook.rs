@@ -7,7 +7,7 @@ use super::form::Form;
 use super::sid::{AccountSid, CallSid, StreamSid};
 use super::signature::{self, Tokens};
 use crate::status::{CallStatus, FailReason, Report};
-use crate::webhook::{RawRequest, Rejection, Signed};
+use crate::webhook::{RawRequest, Rejection, Signed, Verified};
 
 /// One request of Twilio, sorted by what it is about. Read with [`crate::webhook::verify`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,17 @@ pub enum TwilioWebhook {
     /// Something else about a call (recording, answering machine, a kind that is new). Signed, so it is
     /// answered with an empty success and counted.
     Other(CallSid),
+}
+
+#[allow(clippy::result_large_err, reason = "the other half is the request itself, given back, once per webhook")]
+impl Verified<TwilioWebhook> {
+    /// The call that wants to know what to do, still marked as verified; or else the whole again.
+    pub fn into_voice(self) -> Result<Verified<TwilioVoice>, Self> {
+        self.part(|webhook| match webhook {
+            TwilioWebhook::Voice(voice) => Ok(voice),
+            TwilioWebhook::Progress(_) | TwilioWebhook::Stream(_) | TwilioWebhook::Other(_) => Err(webhook),
+        })
+    }
 }
 
 /// A call that wants to know what to do.
