@@ -47,6 +47,7 @@ pub(super) async fn socket(
         return (status, rejection.name()).into_response();
     }
     let calls = app.clone();
+    // A call is a task of its own, so that a bug in it costs one call.
     calls.calls.spawn(async move { attend(app, correlation, on_upgrade).await });
     let accepted = [(CONNECTION, "Upgrade"), (UPGRADE, "websocket"), (SEC_WEBSOCKET_ACCEPT, key.as_str())];
     (StatusCode::SWITCHING_PROTOCOLS, accepted, Body::empty()).into_response()

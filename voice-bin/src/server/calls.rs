@@ -29,6 +29,7 @@ pub(crate) struct Calls {
 pub(crate) struct Slot {
     _permit: OwnedSemaphorePermit,
     call: CallId,
+    /// The same table as in [`Calls`], to leave it in the end.
     handles: Arc<Mutex<BTreeMap<CallId, CallHandle>>>,
 }
 

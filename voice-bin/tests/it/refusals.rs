@@ -11,7 +11,7 @@ use crate::world::{Server, Silent, TOKEN};
 async fn webhooks_that_are_not_the_carriers_are_refused_by_status() {
     let server = Server::start().await;
     for (rudeness, status) in
-        [(Rudeness::Unsigned, 401), (Rudeness::WrongSignature, 403), (Rudeness::OversizedWebhook, 413)]
+        [(Rudeness::Unsigned, 403), (Rudeness::WrongSignature, 403), (Rudeness::OversizedWebhook, 413)]
     {
         let report = server.call(&[rudeness]).await;
         assert_eq!((report.webhook_status, report.completed), (Some(status), false), "{rudeness:?}");
@@ -23,7 +23,7 @@ async fn webhooks_that_are_not_the_carriers_are_refused_by_status() {
 #[tokio::test]
 async fn without_a_token_nobody_gets_in() {
     let server = Server::with(|parts| parts.twilio.tokens = voice_telephony::twilio::Tokens::default()).await;
-    assert_eq!(server.call(&[]).await.webhook_status, Some(503));
+    assert_eq!(server.call(&[]).await.webhook_status, Some(403));
     server.stop().await;
 }
 

@@ -17,7 +17,9 @@ use voice_core::fleet::{Assignment, Fleet, InOrder};
 use voice_core::id::{AttachmentId, CallId, CarrierId, CorrelationId, LineId};
 use voice_core::record::{EndReason, Entry};
 use voice_core::sensitive::Secret;
-use voice_core::sim::peer::{CallerInput, CallerOutput, FakeCaller, FakeService, Request, ServiceInput, ServiceOutput};
+use voice_core::sim::peer::{
+    CallerInput, CallerOutput, FakeCaller, FakeService, Request, ServiceInput, ServiceOutput,
+};
 use voice_core::sim::rng::Rng;
 use voice_core::time::{MonoTime, UnixMillis};
 use voice_core::wire::{Endpoint, EndpointKind, LineEnd, WireMessage};
@@ -165,7 +167,13 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
         while !(self.caller_done && self.bridge.is_none()) {
             assert!(self.now < MonoTime::ZERO + LONGEST, "the call hangs: {:?}", self.entries.last());
             let next = self.schedule.keys().next().map(|(at, _)| *at);
-            let wake = self.service_wakes.iter().copied().chain([self.caller_wakes, self.bridge_wakes]).flatten().min();
+            let wake = self
+                .service_wakes
+                .iter()
+                .copied()
+                .chain([self.caller_wakes, self.bridge_wakes])
+                .flatten()
+                .min();
             match (next, wake) {
                 (Some(at), wake) if wake.is_none_or(|wake| at <= wake) => {
                     let Some(((at, _), what)) = self.schedule.pop_first() else { break };
@@ -341,7 +349,8 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
         };
         let session = Box::new(opened.session);
         self.media = Media::Call(line);
-        self.bridge = Some(Bridge::new(self.now, UnixMillis(1_795_000_000_000), self.config.clone(), start, session));
+        self.bridge =
+            Some(Bridge::new(self.now, UnixMillis(1_795_000_000_000), self.config.clone(), start, session));
         self.drain_bridge();
     }
 
@@ -369,7 +378,10 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
                 }
                 BridgeOutput::RunTool(tool) => {
                     let result = ToolResult { output: "{\"arrives\":\"Friday\"}".into(), failed: false };
-                    self.after(Duration::from_millis(300), What::Tool(Control::ToolAnswered { id: tool.id, result }));
+                    self.after(
+                        Duration::from_millis(300),
+                        What::Tool(Control::ToolAnswered { id: tool.id, result }),
+                    );
                 }
                 BridgeOutput::Report(entry) => self.entries.push(entry),
                 BridgeOutput::WaitUntil(at) => {
@@ -407,8 +419,11 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
             EndpointKind::WebSocket { .. } => ("GET", Bytes::new(), true),
             EndpointKind::Http { method, body } => (*method, body.clone(), false),
         };
-        let headers =
-            endpoint.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.expose().clone())).collect();
+        let headers = endpoint
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.expose().clone()))
+            .collect();
         let request = Request { method: method.to_owned(), target, headers, body, upgrade };
         self.lines.insert(line, self.services.len());
         self.services.push((self.make)(endpoint));
@@ -423,7 +438,9 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
     }
 
     fn drain_service(&mut self, at: usize) {
-        let Some(line) = self.lines.iter().find(|(_, service)| **service == at).map(|(line, _)| *line) else { return };
+        let Some(line) = self.lines.iter().find(|(_, service)| **service == at).map(|(line, _)| *line) else {
+            return;
+        };
         loop {
             let reaches = match self.services[at].poll() {
                 ServiceOutput::Accept { .. } | ServiceOutput::Respond { status: 200..300, .. } => Reaches::Up,

@@ -24,7 +24,10 @@ pub enum TwilioWebhook {
     Other(CallSid),
 }
 
-#[allow(clippy::result_large_err, reason = "the other half is the request itself, given back, once per webhook")]
+#[allow(
+    clippy::result_large_err,
+    reason = "the other half is the request itself, given back, once per webhook"
+)]
 impl Verified<TwilioWebhook> {
     /// The call that wants to know what to do, still marked as verified; or else the whole again.
     pub fn into_voice(self) -> Result<Verified<TwilioVoice>, Self> {
