@@ -19,8 +19,9 @@ use voice_telephony::twilio::Opening;
 
 const FRAME: Duration = Duration::from_millis(20);
 
-/// A call of the bench lasts so long; then the next begins, at a cost that so many frames do not feel.
-const CALL: Duration = Duration::from_secs(50 * 60);
+/// A call of the bench lasts so long, because a carrier that is silent for half a minute is gone; then
+/// the next begins, at a cost that so many frames hardly feel.
+const CALL: Duration = Duration::from_secs(25);
 
 /// A call in which OpenAI is live on a Twilio line, and its clock.
 struct Rig {
