@@ -1,0 +1,1 @@
+//! Fakes of the services, as pure as the translators they test.
