@@ -1,6 +1,7 @@
 //! Audio as it travels: formats, and pieces of it.
 
 pub mod g711;
+pub mod resample;
 
 use std::fmt;
 use std::time::Duration;
