@@ -1,7 +1,11 @@
 //! Audio as it travels: formats, and pieces of it.
 
+pub mod convert;
+pub mod framer;
 pub mod g711;
+pub mod reorder;
 pub mod resample;
+pub mod speech;
 
 use std::fmt;
 use std::time::Duration;
