@@ -37,7 +37,8 @@ impl Rig {
     fn new() -> Self {
         let now = MonoTime::ZERO;
         let opened = open(now);
-        let config = CallConfig::builder("Be brief.").greeting(Greeting::Caller).build().expect("settings fit");
+        let config =
+            CallConfig::builder("Be brief.").greeting(Greeting::Caller).build().expect("settings fit");
         let start = CallStart {
             carrier: CarrierId::from_static("twilio"),
             carrier_call: "CA00112233445566778899aabbccddeeff".into(),
