@@ -97,6 +97,8 @@ struct Books {
     carrier_oddities: u32,
     provider_oddities: u32,
     attachments: u32,
+    /// Live providers that failed almost at once, in a row.
+    quick_failures: u32,
     /// Providers that will fail the same way until a human acts.
     barred: Vec<ProviderId>,
 }
