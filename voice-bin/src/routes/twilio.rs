@@ -25,6 +25,7 @@ use voice_telephony::webhook::{RawRequest, Rejection, Verified, verify};
 use super::{TWILIO_MEDIA, TWILIO_WEBHOOK};
 use crate::config::PublicUrl;
 use crate::metrics_names as names;
+use crate::random::random;
 use crate::server::{App, Grant};
 
 /// A carrier sends its few hundred bytes at once.
@@ -170,10 +171,4 @@ fn take_note(correlation: &CorrelationId, webhook: &Verified<TwilioWebhook>) {
 
 fn document(twiml: Twiml) -> Response {
     ([(CONTENT_TYPE, Twiml::CONTENT_TYPE)], twiml.into_string()).into_response()
-}
-
-fn random() -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    rustls::crypto::aws_lc_rs::default_provider().secure_random.fill(&mut bytes).ok()?;
-    Some(bytes)
 }

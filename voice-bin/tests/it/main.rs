@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is a failure like any other")]
 
+mod command_line;
+mod demo;
 mod refusals;
 mod routes;
 mod world;
