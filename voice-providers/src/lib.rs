@@ -1,3 +1,5 @@
-//! placeholder
+//! AI voice services for `voice-core`: translators without sockets, and fakes of the services.
 
 #![forbid(unsafe_code)]
+
+pub mod deepgram;
