@@ -91,7 +91,8 @@ fn what_is_said_twice_counts_once_where_that_can_be_told() {
         r1.1 words "We are open from nine to six, Monday to Saturday."
         r1.1 sound of 21812 bytes
         r1.1 Completed
-    "#]].assert_eq(&asked(Rudeness::SaysTwice).script());
+    "#]]
+    .assert_eq(&asked(Rudeness::SaysTwice).script());
 }
 
 #[test]

@@ -72,7 +72,8 @@ fn the_usual_settings() {
           },
           "type": "Settings"
         }
-    "#]].assert_eq(&format!("{:#}\n", rig.settings()));
+    "#]]
+    .assert_eq(&format!("{:#}\n", rig.settings()));
 }
 
 #[test]
@@ -266,7 +267,8 @@ fn everything_at_once() {
             }
           ]
         }
-    "#]].assert_eq(&format!("{:#}\n", wanted["agent"]));
+    "#]]
+    .assert_eq(&format!("{:#}\n", wanted["agent"]));
     assert_eq!((&wanted["tags"][0], &wanted["mip_opt_out"]), (&"pilot".into(), &true.into()));
 }
 

@@ -100,7 +100,8 @@ fn an_interruption_cuts_the_reply_and_its_tail() {
         r1.2 words " Above thirty euros it is free."
         r1.2 sound of 28111 bytes
         r1.2 Completed
-    "#]].assert_eq(&rig.script());
+    "#]]
+    .assert_eq(&rig.script());
 }
 
 #[test]
@@ -243,7 +244,8 @@ fn what_happens_later_is_added_to_the_prompt() {
         --
         Meanwhile, in this same call:
         - The caller said: And on Sunday?
-        - You said: Then we are…"#]].assert_eq(&prompts.join("\n--\n"));
+        - You said: Then we are…"#]]
+    .assert_eq(&prompts.join("\n--\n"));
 }
 
 #[test]

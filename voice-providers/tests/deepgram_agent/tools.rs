@@ -34,7 +34,8 @@ fn a_tool_is_called_and_its_answer_spoken() {
         r1.2 words "Your order left our house this morning and will reach you on Friday."
         r1.2 sound of 29729 bytes
         r1.2 Completed
-    "#]].assert_eq(&rig.script());
+    "#]]
+    .assert_eq(&rig.script());
     assert_eq!(answers(&rig), [r#"{"status":"sent"}"#]);
 }
 
@@ -55,7 +56,8 @@ fn several_tools_at_once_are_answered_one_by_one() {
         r1.2 words "Your order left our house this morning and will reach you on Friday."
         r1.2 sound of 29729 bytes
         r1.2 Completed
-    "#]].assert_eq(&rig.script());
+    "#]]
+    .assert_eq(&rig.script());
     assert_eq!(answers(&rig).len(), 2);
 }
 
@@ -100,7 +102,8 @@ fn arguments_that_are_no_json_go_back_to_the_model() {
         r1.2 words "Your order left our house this morning and will reach you on Friday."
         r1.2 sound of 29729 bytes
         r1.2 Completed
-    "#]].assert_eq(&rig.script());
+    "#]]
+    .assert_eq(&rig.script());
     assert!(answers(&rig)[0].contains("not a JSON object"), "{:?}", answers(&rig));
 }
 
@@ -134,4 +137,8 @@ fn a_flood_of_calls_is_bounded() {
     }
     let calls = rig.events.iter().filter(|(_, event)| matches!(event, ProviderEvent::ToolCall(_))).count();
     assert_eq!(calls, 64);
+    // All others are answered at once: the model waits for every call.
+    let refused =
+        rig.sent.iter().filter(|sent| sent.as_bytes().starts_with(b"{\"type\":\"FunctionCallResponse\""));
+    assert_eq!(refused.count(), 936);
 }

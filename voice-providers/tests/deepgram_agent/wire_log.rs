@@ -5,13 +5,17 @@ use voice_core::wire::WireMessage;
 
 use crate::harness::Rig;
 
-/// Each message of a log, then the events it led to.
+/// Each message of a log, then the events it led to. `# 500` is a pause of so many milliseconds.
 fn played(log: &str) -> String {
     let mut rig = Rig::polite().ready();
     rig.mute();
     rig.tools = None;
     let mut played = String::new();
     for message in log.lines() {
+        if let Some(pause) = message.strip_prefix("# ") {
+            rig.run(pause.parse().expect("milliseconds"));
+            continue;
+        }
         let before = rig.script().len();
         rig.wire(&WireMessage::text(message));
         let kind: serde_json::Value = serde_json::from_str(message).expect("the log is JSON");
@@ -35,6 +39,7 @@ fn every_documented_message() {
         AgentThinking
         EndOfThought
         ConversationText
+            r1.1 words "One moment."
         AgentStartedSpeaking
         FunctionCallRequest
             t1.1 lookup_order {"number":"427"}
@@ -42,15 +47,16 @@ fn every_documented_message() {
         FunctionCallResponse
         LatencyReport
         AgentAudioDone
+            r1.1 Completed
         FunctionCallCancelled
             t1.1 cancelled
         FunctionCallCancelled
         History
         ConversationText
-            r1.1 words "It left this morning."
+            r1.2 words "It left this morning."
         UserStartedSpeaking
             u1.2 spoke
-            r1.1 Cancelled
+            r1.2 Cancelled
         ConversationText
         AgentAudioDone
         ConversationText
@@ -88,5 +94,6 @@ fn every_documented_message() {
             unknown late_welcome
         Error
             reports an internal failure (FAILED_TO_SPEAK), SwitchNow
-    "#]].assert_eq(&played(include_str!("every_message.jsonl")));
+    "#]]
+    .assert_eq(&played(include_str!("every_message.jsonl")));
 }

@@ -90,6 +90,7 @@ fn said(utterance: UtteranceId, text: String) -> ProviderEvent {
 const TEXT_BYTES_MAX: usize = voice_core::limits::TURN_TEXT_BYTES_MAX;
 
 #[cfg(test)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "a test names what it wants")]
 mod tests {
     use super::*;
 

@@ -1,5 +1,7 @@
 //! Calls of tools: which are awaited, and under which name the service knows them.
 
+use std::collections::VecDeque;
+
 use voice_core::id::{AttachmentId, ToolCallId};
 
 /// Calls of tools under way.
@@ -8,6 +10,17 @@ pub(super) struct Calls {
     attachment: AttachmentId,
     count: u32,
     open: Vec<Open>,
+    /// The service's ids of the last calls, so that no tool runs twice.
+    seen: VecDeque<String>,
+}
+
+/// Why a call is not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It was called before.
+    Repeated,
+    /// So many are open that it cannot be in earnest.
+    TooMany,
 }
 
 /// A call that waits for its answer.
@@ -22,18 +35,25 @@ pub(super) struct Open {
 
 impl Calls {
     pub(super) fn new(attachment: AttachmentId) -> Self {
-        Self { attachment, count: 0, open: Vec::new() }
+        Self { attachment, count: 0, open: Vec::new(), seen: VecDeque::new() }
     }
 
-    /// A new call; `None` if it is open already, or if so many are open that it cannot be in earnest.
-    pub(super) fn called(&mut self, call: &str, name: &str) -> Option<ToolCallId> {
-        if self.open.len() == OPEN_MAX || self.open.iter().any(|open| open.call == call) {
-            return None;
+    /// A new call.
+    pub(super) fn called(&mut self, call: &str, name: &str) -> Result<ToolCallId, Refusal> {
+        if self.seen.iter().any(|seen| seen == call) {
+            return Err(Refusal::Repeated);
         }
+        if self.open.len() == OPEN_MAX {
+            return Err(Refusal::TooMany);
+        }
+        if self.seen.len() == SEEN_MAX {
+            self.seen.pop_front();
+        }
+        self.seen.push_back(call.to_owned());
         self.count += 1;
         let id = ToolCallId::new(self.attachment, self.count);
         self.open.push(Open { id, call: call.to_owned(), name: name.to_owned() });
-        Some(id)
+        Ok(id)
     }
 
     /// A call is answered now; `None` if nobody waits for it.
@@ -51,6 +71,7 @@ impl Calls {
 
 /// The call itself refuses more than `limits::TOOLS_RUNNING_MAX`; this bounds a service gone mad.
 const OPEN_MAX: usize = 64;
+const SEEN_MAX: usize = 128;
 
 #[cfg(test)]
 mod tests {
@@ -61,11 +82,14 @@ mod tests {
         let mut calls = Calls::new(AttachmentId(1));
         let a = calls.called("a", "look").expect("new");
         let b = calls.called("b", "look").expect("new");
-        assert_eq!(calls.called("a", "look"), None);
+        assert_eq!(calls.called("a", "look"), Err(Refusal::Repeated));
         assert_eq!(calls.answered(a), Some(Open { id: a, call: "a".into(), name: "look".into() }));
         assert_eq!(calls.answered(a), None);
+        assert_eq!(calls.called("a", "look"), Err(Refusal::Repeated));
         assert_eq!(calls.cancelled("b"), Some(b));
         assert_eq!((calls.cancelled("b"), calls.answered(b)), (None, None));
-        assert_eq!((0..1_000).filter(|n| calls.called(&n.to_string(), "x").is_some()).count(), OPEN_MAX);
+        let flood = (0..1_000).filter(|n| calls.called(&n.to_string(), "x").is_ok()).count();
+        assert_eq!(flood, OPEN_MAX);
+        assert_eq!(calls.called("more", "x"), Err(Refusal::TooMany));
     }
 }

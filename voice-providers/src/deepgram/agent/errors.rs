@@ -26,19 +26,19 @@ pub(super) fn of_line_end(end: &LineEnd, at_limit: bool) -> Failure {
             }
         }
         LineEnd::Ended | LineEnd::Cut if at_limit => Failure::SessionLimit,
-        end => Failure::from_line_end(end),
+        LineEnd::Unreachable(_) | LineEnd::Ended | LineEnd::Cut | LineEnd::Broken | LineEnd::Clogged | _ => {
+            Failure::from_line_end(end)
+        }
     }
 }
 
 /// The body says more than the status, where there is one.
 fn of_refusal(end: &LineEnd, status: u16, body: &[u8]) -> Failure {
     let code = wire::refusal_code(body);
-    if let Some(failure) = code.as_deref().and_then(known) {
-        return match failure {
-            // The status comes with the time to stay away.
-            Failure::Throttled { .. } if status == 429 => Failure::from_line_end(end),
-            failure => failure,
-        };
+    let failure = code.as_deref().and_then(known);
+    // For one who is throttled, the status comes with the time to stay away.
+    if let Some(failure) = failure.filter(|failure| !matches!(failure, Failure::Throttled { .. })) {
+        return failure;
     }
     match status {
         400 | 404 | 413 => {

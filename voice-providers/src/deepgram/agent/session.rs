@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use voice_core::audio::AudioFrame;
-use voice_core::conversation::{Heard, ToolCall, ToolResult};
+use voice_core::conversation::{Heard, ToolCall, ToolResult, Turn};
 use voice_core::failure::Failure;
 use voice_core::id::{LineId, ToolCallId};
 use voice_core::limits;
@@ -18,11 +18,11 @@ use voice_core::wire::{Endpoint, LineEnd, WireMessage};
 
 use super::SESSION_MAX;
 use super::caller::Caller;
-use super::calls::Calls;
+use super::calls::{Calls, Refusal};
 use super::cues::Cues;
 use super::mouth::Mouth;
 use super::settings::AgentSettings;
-use super::wire::{self, FromAgent, Requested, ToAgent};
+use super::wire::{self, FromAgent, Requested, ToAgent, ToolError};
 use super::{errors, history, opening};
 
 const LINE: LineId = LineId(0);
@@ -117,17 +117,19 @@ impl Session {
                 self.send_cue();
             }
             ProviderCommand::Answer { id, result } => self.answer(id, &result),
-            ProviderCommand::CatchUp(turns) => {
-                if !turns.is_empty() {
-                    self.cues.begun();
-                    self.say(&ToAgent::UpdatePrompt { prompt: &history::catch_up(&turns) });
-                }
-            }
+            ProviderCommand::CatchUp(turns) => self.catch_up(&turns),
             ProviderCommand::Note(text) => {
                 self.say(&ToAgent::UpdatePrompt { prompt: &history::note(text.expose()) });
             }
             // New commands of the port mean nothing here until they are written.
             _ => {}
+        }
+    }
+
+    fn catch_up(&mut self, turns: &[Turn]) {
+        if !turns.is_empty() {
+            self.cues.begun();
+            self.say(&ToAgent::UpdatePrompt { prompt: &history::catch_up(turns) });
         }
     }
 
@@ -247,8 +249,15 @@ impl Session {
         if !function.client_side {
             return;
         }
-        let Some(id) = self.calls.called(&function.id, &function.name) else {
-            return self.unknown("repeated_function_call");
+        let id = match self.calls.called(&function.id, &function.name) {
+            Ok(id) => id,
+            Err(Refusal::Repeated) => return self.unknown("repeated_function_call"),
+            Err(Refusal::TooMany) => {
+                let content =
+                    ToolError { error: "too many calls are open; wait for their answers" }.to_json();
+                let (id, name) = (&function.id, &function.name);
+                return self.say(&ToAgent::FunctionCallResponse { id, name, content: &content });
+            }
         };
         let arguments = if function.arguments.trim().is_empty() { "{}" } else { &*function.arguments };
         if wire::object(arguments).is_none() {
@@ -329,6 +338,9 @@ impl Session {
 // Time.
 impl Session {
     fn tick(&mut self, now: MonoTime) {
+        if matches!(self.stage, Stage::Over) {
+            return;
+        }
         if let Some(over) = self.mouth.tick(now) {
             self.on_reply_over(Some(over));
         }
@@ -391,11 +403,12 @@ const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(5);
 
 /// Keep-alives do not reliably save a session without audio (protocol notes, Deepgram §5.6), and ears
 /// that hear nothing never find the end of a turn (§3). So silence is sent in place of the caller where
-/// nothing comes from them: a carrier that sends no silence, or a session that is warming up.
-const SILENCE_AFTER: Duration = Duration::from_millis(500);
+/// nothing comes from them: a carrier that sends no silence, or a session that is warming up. Not
+/// sooner, because speech that was held up on its way should not have a gap put into it.
+const SILENCE_AFTER: Duration = Duration::from_secs(1);
 
 /// If we were held up for longer, nobody needs that much silence.
-const SILENCE_MAX: Duration = Duration::from_secs(1);
+const SILENCE_MAX: Duration = Duration::from_secs(2);
 
 /// The service ends a session about then.
 const LIMIT_SLACK: Duration = Duration::from_secs(60);

@@ -426,6 +426,7 @@ struct RefusalBody {
 }
 
 #[cfg(test)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "a test names what it wants")]
 mod tests {
     use super::*;
 
