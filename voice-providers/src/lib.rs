@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod base64;
+pub mod deepgram;
 #[cfg(feature = "dial")]
 pub mod dial;
 pub mod openai;

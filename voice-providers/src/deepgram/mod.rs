@@ -1,0 +1,31 @@
+//! Deepgram: the Voice Agent, which hears, thinks and speaks behind one socket.
+
+pub mod agent;
+
+use voice_core::sensitive::Secret;
+
+/// Who we are to Deepgram. It is looked at once, when a line is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// A project's API key.
+    ApiKey(Secret<String>),
+    /// A temporary token of `/v1/auth/grant`.
+    AccessToken(Secret<String>),
+}
+
+impl Credential {
+    /// The value of the `authorization` header. The two kinds have different schemes, and mixing them
+    /// up is refused like a wrong key (protocol notes, Deepgram §1).
+    pub(crate) fn header(&self) -> String {
+        match self {
+            Self::ApiKey(key) => format!("Token {}", key.expose()),
+            Self::AccessToken(token) => format!("Bearer {}", token.expose()),
+        }
+    }
+
+    /// Whether it can be sent in a header at all.
+    pub(crate) fn is_sendable(&self) -> bool {
+        let (Self::ApiKey(word) | Self::AccessToken(word)) = self;
+        !word.expose().is_empty() && word.expose().bytes().all(|b| b.is_ascii_graphic())
+    }
+}

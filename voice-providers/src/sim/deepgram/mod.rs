@@ -1,0 +1,3 @@
+//! Fakes of Deepgram's services.
+
+pub mod agent;
