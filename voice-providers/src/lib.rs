@@ -9,7 +9,7 @@
 //! use voice_core::sensitive::Secret;
 //! use voice_providers::openai::{OpenAi, OpenAiSettings};
 //!
-//! let settings = OpenAiSettings::new(Secret::new("sk-…".to_owned())).voice("cedar").build()?;
+//! let settings = OpenAiSettings::new(Secret::new("sk-example".to_owned())).voice("cedar").build()?;
 //! let openai = OpenAi::new(settings);
 //! assert!(openai.capabilities().tools);
 //! # Ok::<(), voice_providers::openai::SettingsError>(())

@@ -3,4 +3,5 @@
 //! They have wire types of their own (a fake that shares its client's types shares its mistakes), are
 //! as strict as the services, hear and speak recorded voices, and are rude on request.
 
+pub mod harness;
 pub mod openai;
