@@ -2,7 +2,7 @@
 //!
 //! Each service has a folder that can be deleted without touching another. A provider here is a pure
 //! value: it says what to dial and what to send, and is told what came back. The feature `sim` adds
-//! [`sim`](crate::sim): fakes of the services, as pure, that run in virtual time or behind a socket.
+//! `sim`: fakes of the services, as pure, that run in virtual time or behind a socket.
 //!
 //! ```
 //! use voice_core::provider::Provider;
