@@ -46,6 +46,10 @@ wire_logs! {
     failed_response,
     the_names_of_the_beta,
     an_empty_answer,
+    an_answer_during_another_response,
+    an_end_in_the_past,
+    an_end_that_is_not_told,
+    a_format_nobody_asked_for,
 }
 
 fn replay(log: &str) -> String {
