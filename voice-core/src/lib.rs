@@ -87,6 +87,7 @@ pub mod conversation;
 #[cfg(feature = "driver")]
 pub mod driver;
 pub mod failure;
+pub mod fleet;
 pub mod id;
 pub mod limits;
 pub mod manual;

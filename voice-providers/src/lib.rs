@@ -18,6 +18,8 @@
 #![forbid(unsafe_code)]
 
 mod base64;
+#[cfg(feature = "dial")]
+pub mod dial;
 pub mod openai;
 #[cfg(feature = "sim")]
 pub mod sim;

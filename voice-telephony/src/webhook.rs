@@ -63,9 +63,10 @@ impl<T> Verified<T> {
         self.0
     }
 
-    /// Turns the value into a part of itself, which is as verified as the whole was.
-    pub fn map<U>(self, part: impl FnOnce(T) -> U) -> Verified<U> {
-        Verified(part(self.0))
+    /// Turns the value into a part of itself, which is as verified as the whole was. Not public: what a
+    /// part is must be decided beside the parser.
+    pub(crate) fn part<U>(self, part: impl FnOnce(T) -> Result<U, T>) -> Result<Verified<U>, Self> {
+        part(self.0).map(Verified).map_err(Self)
     }
 }
 
@@ -130,9 +131,7 @@ impl Rejection {
     /// The HTTP status to answer with.
     pub const fn status(&self) -> u16 {
         match self {
-            Self::NoKey => 503,
-            Self::MissingSignature => 401,
-            Self::BadSignature | Self::Stale => 403,
+            Self::NoKey | Self::MissingSignature | Self::BadSignature | Self::Stale => 403,
             Self::TooLarge => 413,
             Self::Method => 405,
             Self::ContentType => 415,

@@ -5,19 +5,17 @@
 //! | `run.rs` | the loop: one task per call |
 //! | `lines.rs` | the lines of one call, polled by its task |
 //! | `line.rs` | the port to sockets |
-//! | `fleet.rs` | the port to whoever chooses a provider, and a plain list that does |
 //! | `tools.rs` | the port to the embedder's tools |
 //! | `clock.rs` | the one place that reads a clock |
 
 pub mod clock;
-pub mod fleet;
 pub mod line;
 mod lines;
 mod run;
 pub mod tools;
 
+pub use crate::fleet::{Assignment, Fleet, InOrder};
 pub use clock::Clock;
-pub use fleet::{Assignment, Fleet, InOrder};
 pub use line::{Dial, Line};
 pub use run::{CallHandle, CallTask, World, place};
 pub use tools::{NoTools, RunTool};

@@ -7,14 +7,14 @@ use super::form::Form;
 use super::sid::{AccountSid, CallSid, StreamSid};
 use super::signature::{self, Tokens};
 use crate::status::{CallStatus, FailReason, Report};
-use crate::webhook::{RawRequest, Rejection, Signed};
+use crate::webhook::{RawRequest, Rejection, Signed, Verified};
 
 /// One request of Twilio, sorted by what it is about. Read with [`crate::webhook::verify`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TwilioWebhook {
     /// A call wants to know what to do: answer with TwiML.
-    Voice(TwilioVoice),
+    Voice(Box<TwilioVoice>),
     /// A call has got further: answer with an empty success.
     Progress(CallProgress),
     /// A media stream began, ended or failed: answer with an empty success.
@@ -22,6 +22,20 @@ pub enum TwilioWebhook {
     /// Something else about a call (recording, answering machine, a kind that is new). Signed, so it is
     /// answered with an empty success and counted.
     Other(CallSid),
+}
+
+#[allow(
+    clippy::result_large_err,
+    reason = "the other half is the request itself, given back, once per webhook"
+)]
+impl Verified<TwilioWebhook> {
+    /// The call that wants to know what to do, still marked as verified; or else the whole again.
+    pub fn into_voice(self) -> Result<Verified<TwilioVoice>, Self> {
+        self.part(|webhook| match webhook {
+            TwilioWebhook::Voice(voice) => Ok(*voice),
+            TwilioWebhook::Progress(_) | TwilioWebhook::Stream(_) | TwilioWebhook::Other(_) => Err(webhook),
+        })
+    }
 }
 
 /// A call that wants to know what to do.
@@ -217,7 +231,7 @@ impl Signed for TwilioWebhook {
         if is_progress(&form, status) {
             return call_progress(&form, call_sid, status).map(Self::Progress);
         }
-        voice(&form, call_sid, status, request).map(Self::Voice)
+        voice(&form, call_sid, status, request).map(|voice| Self::Voice(Box::new(voice)))
     }
 }
 

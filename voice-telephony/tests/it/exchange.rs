@@ -20,9 +20,10 @@ use voice_telephony::sim::{CallReport, FakeTwilioCall, Rudeness, TwilioCallPlan}
 use voice_telephony::status::{CallStatus, StatusTracker};
 use voice_telephony::ticket::Tickets;
 use voice_telephony::twilio::{
-    ConnectStream, Opening, StreamUrl, Tokens, TwilioSession, TwilioWebhook, Twiml, verify_upgrade,
+    ConnectStream, Opening, StreamUrl, Tokens, TwilioSession, TwilioVoice, TwilioWebhook, Twiml,
+    verify_upgrade,
 };
-use voice_telephony::webhook::{RawRequest, Rejection, verify};
+use voice_telephony::webhook::{RawRequest, Rejection, Verified, verify};
 
 pub(crate) const TOKEN: &str = "5a1c0de5a1c0de5a1c0de5a1c0de5a1c";
 pub(crate) const WEBHOOK: &str = "https://voice.example.test/hooks/twilio";
@@ -156,16 +157,11 @@ impl Server {
 
     fn webhook(&mut self, now: MonoTime, request: &RawRequest<'_>) -> Result<String, Rejection> {
         let webhook = verify::<TwilioWebhook>(&self.tokens, request, UnixMillis(0))?;
-        match webhook.into_inner() {
-            TwilioWebhook::Voice(voice) => {
-                self.issued += 1;
-                let ticket = self.tickets.issue(now, [self.issued; 32], voice.call_sid.as_str(), ());
-                let url = StreamUrl::new(STREAM).expect("a good url");
-                let stream =
-                    ConnectStream::new(url, &ticket).with_status_callback(WEBHOOK).expect("a good url");
-                self.status.get_or_insert_with(|| StatusTracker::new(UnixMillis(0), CallStatus::Ringing));
-                Ok(Twiml::connect(&stream).into_string())
-            }
+        let other = match webhook.into_voice() {
+            Ok(voice) => return Ok(self.answer(now, &voice)),
+            Err(other) => other.into_inner(),
+        };
+        match other {
             TwilioWebhook::Progress(progress) => {
                 let mut tracker =
                     self.status.take().unwrap_or(StatusTracker::new(UnixMillis(0), CallStatus::Initiated));
@@ -176,9 +172,19 @@ impl Server {
                 self.status = Some(tracker);
                 Ok(String::new())
             }
-            TwilioWebhook::Stream(_) | TwilioWebhook::Other(_) => Ok(String::new()),
+            TwilioWebhook::Voice(_) | TwilioWebhook::Stream(_) | TwilioWebhook::Other(_) => Ok(String::new()),
             kind => panic!("a new kind of webhook: {kind:?}"),
         }
+    }
+
+    /// Only for calls whose webhook was verified.
+    fn answer(&mut self, now: MonoTime, voice: &Verified<TwilioVoice>) -> String {
+        self.issued += 1;
+        let ticket = self.tickets.issue(now, [self.issued; 32], voice.call_sid.as_str(), ());
+        let url = StreamUrl::new(STREAM).expect("a good url");
+        let stream = ConnectStream::new(url, &ticket).with_status_callback(WEBHOOK).expect("a good url");
+        self.status.get_or_insert_with(|| StatusTracker::new(UnixMillis(0), CallStatus::Ringing));
+        Twiml::connect(&stream).into_string()
     }
 
     fn wire(&mut self, now: MonoTime, line: LineId, message: &WireMessage) {

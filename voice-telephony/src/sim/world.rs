@@ -2,7 +2,8 @@
 //! webhook, media socket, bridge and provider session, and a fake service that listens.
 //!
 //! Only the sockets are missing: messages travel on links with a delay that the seed decides, in order,
-//! as TCP keeps it.
+//! as TCP keeps it. No runtime, no threads, no waiting: a call of a minute takes milliseconds. This is
+//! how to test a voice agent without a phone; `examples/tests` does it with OpenAI Realtime.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,37 +13,53 @@ use bytes::Bytes;
 use voice_core::bridge::{Bridge, BridgeInput, BridgeOutput, CARRIER_LINE};
 use voice_core::call::{CallConfig, CallStart, Control};
 use voice_core::conversation::ToolResult;
-use voice_core::driver::{Assignment, Fleet, InOrder};
+use voice_core::fleet::{Assignment, Fleet, InOrder};
 use voice_core::id::{AttachmentId, CallId, CarrierId, CorrelationId, LineId};
 use voice_core::record::{EndReason, Entry};
 use voice_core::sensitive::Secret;
-use voice_core::sim::peer::{CallerInput, CallerOutput, FakeCaller, FakeService, Request, ServiceInput, ServiceOutput};
+use voice_core::sim::peer::{
+    CallerInput, CallerOutput, FakeCaller, FakeService, Request, ServiceInput, ServiceOutput,
+};
 use voice_core::sim::rng::Rng;
 use voice_core::time::{MonoTime, UnixMillis};
 use voice_core::wire::{Endpoint, EndpointKind, LineEnd, WireMessage};
-use voice_telephony::opening::{Refusal, Step};
-use voice_telephony::ticket::Tickets;
-use voice_telephony::twilio::{ConnectStream, Opening, StreamUrl, Tokens, Twiml, TwilioVoice, TwilioWebhook, verify_upgrade};
-use voice_telephony::webhook::{RawRequest, verify};
 
-pub(crate) const TOKEN: &str = "a-token-of-the-test";
-pub(crate) const WEBHOOK: &str = "https://voice.example/api/v1/telephony/webhooks/twilio";
+use crate::opening::{Refusal, Step};
+use crate::ticket::Tickets;
+use crate::twilio::{
+    ConnectStream, Opened, Opening, StreamUrl, Tokens, TwilioVoice, TwilioWebhook, Twiml, verify_upgrade,
+};
+use crate::webhook::{RawRequest, Verified, verify};
+
+/// The auth token with which this world's Twilio signs.
+pub const TOKEN: &str = "a-token-of-the-test";
+
+/// Where this world's Twilio asks what to do.
+pub const WEBHOOK: &str = "https://voice.example/api/v1/telephony/webhooks/twilio";
+
 const MEDIA: &str = "wss://voice.example/media/twilio";
 
 /// A call longer than this in virtual time hangs.
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// Makes a fake service for each connection.
-pub(crate) type Services<S> = Box<dyn FnMut(&Endpoint) -> S>;
+pub type Services<S> = Box<dyn FnMut(&Endpoint) -> S>;
 
 /// What a call came to.
-pub(crate) struct Played<C, S> {
-    pub(crate) caller: C,
-    pub(crate) services: Vec<S>,
-    pub(crate) entries: Vec<Entry>,
-    pub(crate) reason: Option<EndReason>,
-    pub(crate) refusals: Vec<&'static str>,
-    pub(crate) passthrough: bool,
+#[derive(Debug)]
+pub struct Played<C, S> {
+    /// The caller, who can be asked what it was like.
+    pub caller: C,
+    /// Every connection to a fake service, in order.
+    pub services: Vec<S>,
+    /// The record of the call; empty if there was none.
+    pub entries: Vec<Entry>,
+    /// Why the call ended, if there was one.
+    pub reason: Option<EndReason>,
+    /// What the door refused, by the names that a log would show.
+    pub refusals: Vec<&'static str>,
+    /// Whether audio passed both ways without any conversion.
+    pub passthrough: bool,
 }
 
 /// Something that arrives, or falls due.
@@ -79,7 +96,8 @@ enum Media {
     Over,
 }
 
-pub(crate) struct World<C, S> {
+/// See the module.
+pub struct World<C, S> {
     now: MonoTime,
     rng: Rng,
     schedule: BTreeMap<(MonoTime, u64), What>,
@@ -91,7 +109,7 @@ pub(crate) struct World<C, S> {
     caller_wakes: Option<MonoTime>,
     caller_done: bool,
     tokens: Tokens,
-    tickets: Tickets<Box<TwilioVoice>>,
+    tickets: Tickets<Verified<TwilioVoice>>,
     media: Media,
     bridge: Option<Bridge>,
     bridge_wakes: Option<MonoTime>,
@@ -108,7 +126,9 @@ pub(crate) struct World<C, S> {
 }
 
 impl<C: FakeCaller, S: FakeService> World<C, S> {
-    pub(crate) fn new(seed: u64, caller: C, config: CallConfig, fleet: InOrder, make: Services<S>) -> Self {
+    /// A world in which `caller` calls an agent with these settings and providers; `make` stands for the
+    /// network, and makes a fake service for each connection that the provider's session dials.
+    pub fn new(seed: u64, caller: C, config: CallConfig, fleet: InOrder, make: Services<S>) -> Self {
         let mut rng = Rng::new(seed);
         Self {
             now: MonoTime::ZERO,
@@ -139,12 +159,21 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
     }
 
     /// Plays until the caller is done and the call is over.
-    pub(crate) fn play(mut self) -> Played<C, S> {
+    ///
+    /// # Panics
+    /// If that takes more than ten minutes of virtual time.
+    pub fn play(mut self) -> Played<C, S> {
         self.drain_caller();
         while !(self.caller_done && self.bridge.is_none()) {
             assert!(self.now < MonoTime::ZERO + LONGEST, "the call hangs: {:?}", self.entries.last());
             let next = self.schedule.keys().next().map(|(at, _)| *at);
-            let wake = self.service_wakes.iter().copied().chain([self.caller_wakes, self.bridge_wakes]).flatten().min();
+            let wake = self
+                .service_wakes
+                .iter()
+                .copied()
+                .chain([self.caller_wakes, self.bridge_wakes])
+                .flatten()
+                .min();
             match (next, wake) {
                 (Some(at), wake) if wake.is_none_or(|wake| at <= wake) => {
                     let Some(((at, _), what)) = self.schedule.pop_first() else { break };
@@ -195,7 +224,7 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
         let now = self.now;
         match what {
             What::Dialled(line, endpoint) => self.dialled(line, &endpoint),
-            What::FromCaller(line, message) => self.from_caller(line, &message),
+            What::FromCaller(line, message) => self.hear_caller(line, &message),
             What::CallerGone(line, end) => {
                 if matches!(self.media, Media::Call(own) if own == line) {
                     self.bridge(BridgeInput::LineDown(CARRIER_LINE, end));
@@ -234,13 +263,10 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
                 let request = RawRequest { method, url: &endpoint.url, headers: &headers, body };
                 match verify::<TwilioWebhook>(&self.tokens, &request, UnixMillis(0)) {
                     Ok(webhook) => {
-                        let answer = match webhook.into_inner() {
-                            TwilioWebhook::Voice(voice) => self.twiml(voice),
-                            _ => String::new(),
-                        };
-                        self.to_caller(line, Reaches::Up);
-                        self.to_caller(line, Reaches::Message(WireMessage::Binary(Bytes::from(answer))));
-                        self.to_caller(line, Reaches::Down(LineEnd::Ended));
+                        let answer = webhook.into_voice().map_or(String::new(), |voice| self.twiml(voice));
+                        self.tell_caller(line, Reaches::Up);
+                        self.tell_caller(line, Reaches::Message(WireMessage::Binary(Bytes::from(answer))));
+                        self.tell_caller(line, Reaches::Down(LineEnd::Ended));
                     }
                     Err(rejection) => {
                         self.refusals.push(rejection.name());
@@ -253,7 +279,7 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
                     self.media = Media::Opening(line, Opening::new(self.now));
                     let deadline = self.now + Duration::from_secs(6);
                     self.bridge_wakes = Some(deadline);
-                    self.to_caller(line, Reaches::Up);
+                    self.tell_caller(line, Reaches::Up);
                 }
                 Err(rejection) => {
                     self.refusals.push(rejection.name());
@@ -263,18 +289,18 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
         }
     }
 
-    fn twiml(&mut self, voice: TwilioVoice) -> String {
+    fn twiml(&mut self, voice: Verified<TwilioVoice>) -> String {
         let mut random = [0; 32];
         random[..8].copy_from_slice(&self.rng.bits().to_le_bytes());
         let sid = voice.call_sid.as_str().to_owned();
-        let ticket = self.tickets.issue(self.now, random, sid, Box::new(voice));
+        let ticket = self.tickets.issue(self.now, random, sid, voice);
         let url = StreamUrl::new(MEDIA).expect("no query in it");
         Twiml::connect(&ConnectStream::new(url, &ticket)).into_string()
     }
 
     fn refuse_http(&mut self, line: LineId, status: u16) {
         let end = LineEnd::Refused { status, retry_after: None, body: Bytes::new() };
-        self.to_caller(line, Reaches::Down(end));
+        self.tell_caller(line, Reaches::Down(end));
     }
 
     fn refuse(&mut self, line: LineId, refusal: &Refusal) {
@@ -285,10 +311,10 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
     fn close_media(&mut self, line: LineId, code: u16, reason: String) {
         self.media = Media::Over;
         self.bridge_wakes = None;
-        self.to_caller(line, Reaches::Down(LineEnd::Closed { code, reason }));
+        self.tell_caller(line, Reaches::Down(LineEnd::Closed { code, reason }));
     }
 
-    fn from_caller(&mut self, line: LineId, message: &WireMessage) {
+    fn hear_caller(&mut self, line: LineId, message: &WireMessage) {
         match std::mem::replace(&mut self.media, Media::Over) {
             Media::Opening(own, opening) if own == line => match opening.read(self.now, message) {
                 Step::Wait(opening) => self.media = Media::Opening(own, opening),
@@ -308,11 +334,11 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
                 self.media = Media::Call(own);
                 self.bridge(BridgeInput::Wire(CARRIER_LINE, message));
             }
-            other => self.media = other,
+            other @ (Media::None | Media::Opening(..) | Media::Call(_) | Media::Over) => self.media = other,
         }
     }
 
-    fn begin(&mut self, line: LineId, opened: voice_telephony::twilio::Opened, voice: &TwilioVoice) {
+    fn begin(&mut self, line: LineId, opened: Opened, voice: &TwilioVoice) {
         let start = CallStart {
             carrier: CarrierId::from_static("twilio"),
             carrier_call: opened.start.call_sid.as_str().to_owned(),
@@ -323,7 +349,8 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
         };
         let session = Box::new(opened.session);
         self.media = Media::Call(line);
-        self.bridge = Some(Bridge::new(self.now, UnixMillis(1_795_000_000_000), self.config.clone(), start, session));
+        self.bridge =
+            Some(Bridge::new(self.now, UnixMillis(1_795_000_000_000), self.config.clone(), start, session));
         self.drain_bridge();
     }
 
@@ -339,7 +366,7 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
             match bridge.poll() {
                 BridgeOutput::Send(CARRIER_LINE, message) => {
                     if let Media::Call(line) = self.media {
-                        self.to_caller(line, Reaches::Message(message));
+                        self.tell_caller(line, Reaches::Message(message));
                     }
                 }
                 BridgeOutput::HangUp(CARRIER_LINE) => self.hang_up_caller(),
@@ -351,7 +378,10 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
                 }
                 BridgeOutput::RunTool(tool) => {
                     let result = ToolResult { output: "{\"arrives\":\"Friday\"}".into(), failed: false };
-                    self.after(Duration::from_millis(300), What::Tool(Control::ToolAnswered { id: tool.id, result }));
+                    self.after(
+                        Duration::from_millis(300),
+                        What::Tool(Control::ToolAnswered { id: tool.id, result }),
+                    );
                 }
                 BridgeOutput::Report(entry) => self.entries.push(entry),
                 BridgeOutput::WaitUntil(at) => {
@@ -364,14 +394,16 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
                     self.bridge_wakes = None;
                     self.hang_up_caller();
                 }
-                _ => {}
+                // Nobody learns from outcomes here, and tools answer at once.
+                BridgeOutput::Settle(..) | BridgeOutput::AbandonTool(_) => {}
+                other => unreachable!("an output that this world does not know: {other:?}"),
             }
         }
     }
 
     fn hang_up_caller(&mut self) {
         if let Media::Call(line) = std::mem::replace(&mut self.media, Media::Over) {
-            self.to_caller(line, Reaches::Down(LineEnd::Closed { code: 1000, reason: String::new() }));
+            self.tell_caller(line, Reaches::Down(LineEnd::Closed { code: 1000, reason: String::new() }));
         }
     }
 
@@ -387,8 +419,11 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
             EndpointKind::WebSocket { .. } => ("GET", Bytes::new(), true),
             EndpointKind::Http { method, body } => (*method, body.clone(), false),
         };
-        let headers =
-            endpoint.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.expose().clone())).collect();
+        let headers = endpoint
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.expose().clone()))
+            .collect();
         let request = Request { method: method.to_owned(), target, headers, body, upgrade };
         self.lines.insert(line, self.services.len());
         self.services.push((self.make)(endpoint));
@@ -403,7 +438,9 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
     }
 
     fn drain_service(&mut self, at: usize) {
-        let Some(line) = self.lines.iter().find(|(_, service)| **service == at).map(|(line, _)| *line) else { return };
+        let Some(line) = self.lines.iter().find(|(_, service)| **service == at).map(|(line, _)| *line) else {
+            return;
+        };
         loop {
             let reaches = match self.services[at].poll() {
                 ServiceOutput::Accept { .. } | ServiceOutput::Respond { status: 200..300, .. } => Reaches::Up,
@@ -442,7 +479,7 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
         }
     }
 
-    fn to_caller(&mut self, line: LineId, reaches: Reaches) {
+    fn tell_caller(&mut self, line: LineId, reaches: Reaches) {
         self.link(2, line, What::ToCaller(line, reaches));
     }
 

@@ -1,0 +1,366 @@
+//! From raw texts to a checked configuration: every error at once, each with its fix.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use url::{Host, Url};
+use voice_core::sensitive::Secret;
+
+use super::layers::{Layers, Origin, Raw};
+use super::settings::{self, Setting};
+use super::{
+    AgentConfig, Config, ConfigErrors, Effective, LimitsConfig, LogFormat, Notice, OpenAiConfig, PublicUrl,
+    TwilioConfig,
+};
+
+/// Longest time a shutdown may wait; orchestrators kill long before.
+const DRAIN_SECONDS_MAX: u64 = 3_600;
+
+/// Calls on one machine; each is a task and two sockets.
+const CALLS_MAX: u64 = 100_000;
+
+/// Values that people leave in copied examples. Compared in lower case.
+const PLACEHOLDERS: [&str; 9] =
+    ["changeme", "change-me", "change_me", "placeholder", "secret", "todo", "none", "null", "..."];
+
+/// Beginnings and parts that give a placeholder away. Compared in lower case.
+const PLACEHOLDER_PARTS: [&str; 8] =
+    ["your-", "your_", "<", "sk-...", "xxxxxx", "example", "replace-", "insert-"];
+
+pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
+    let mut check = Check { layers, notices: Vec::new() };
+    let host = check.parse(&settings::HOST, host);
+    let port = check.parse(&settings::PORT, port);
+    let public_url = check.parse(&settings::PUBLIC_URL, public_url);
+    let database_url = check.parse(&settings::DATABASE_URL, database_url);
+    let log_format = check.parse(&settings::LOG_FORMAT, log_format);
+    let log_level = check.parse(&settings::LOG_LEVEL, log_level);
+    let openai = check.openai();
+    let twilio = check.twilio();
+    let agent = check.agent();
+    let limits = check.limits();
+    let all = (host, port, database_url, log_format, log_level, agent, limits);
+    let (
+        Some(host),
+        Some(port),
+        Some(database_url),
+        Some(log_format),
+        Some(log_level),
+        Some(agent),
+        Some(limits),
+    ) = all
+    else {
+        return Err(ConfigErrors(check.layers.errors));
+    };
+    if !check.layers.errors.is_empty() {
+        return Err(ConfigErrors(check.layers.errors));
+    }
+    let settings = check.shown();
+    let mut config = Config {
+        host,
+        port,
+        public_url,
+        database_url,
+        log_format,
+        log_level,
+        openai,
+        twilio,
+        agent,
+        limits,
+        settings,
+        notices: check.notices,
+    };
+    relations(&mut config);
+    Ok(config)
+}
+
+/// What is wrong with a value, and what to do about it.
+struct Wrong(String, &'static str);
+
+struct Check {
+    layers: Layers,
+    notices: Vec<Notice>,
+}
+
+impl Check {
+    /// The checked value; `None` where it is not set or wrong, the latter noted.
+    fn parse<T>(&mut self, setting: &'static Setting, parse: fn(&str) -> Result<T, Wrong>) -> Option<T> {
+        let raw = self.raw(setting)?;
+        match parse(raw.text.trim()) {
+            Ok(value) => Some(value),
+            Err(Wrong(problem, fix)) => {
+                self.layers.error(setting.env, raw.origin, problem, fix);
+                None
+            }
+        }
+    }
+
+    fn openai(&mut self) -> Option<OpenAiConfig> {
+        let api_key = self.parse(&settings::OPENAI_API_KEY, openai_key);
+        let realtime_url = self.parse(&settings::OPENAI_REALTIME_URL, realtime_url);
+        let model = self.parse(&settings::OPENAI_MODEL, name);
+        let voice = self.parse(&settings::OPENAI_VOICE, name);
+        if let Some(url) = &realtime_url
+            && url.starts_with("ws://")
+            && !is_local(url)
+        {
+            self.notice(
+                &settings::OPENAI_REALTIME_URL,
+                "ws:// sends the key and the call unencrypted; use wss://",
+            );
+        }
+        Some(OpenAiConfig { api_key: api_key?, realtime_url: realtime_url?, model: model?, voice: voice? })
+    }
+
+    fn twilio(&mut self) -> TwilioConfig {
+        TwilioConfig {
+            account_sid: self.parse(&settings::TWILIO_ACCOUNT_SID, account_sid),
+            auth_token: self.parse(&settings::TWILIO_AUTH_TOKEN, twilio_token),
+        }
+    }
+
+    fn agent(&mut self) -> Option<AgentConfig> {
+        Some(AgentConfig {
+            instructions: self.parse(&settings::AGENT_INSTRUCTIONS, text)?,
+            greeting: self.parse(&settings::AGENT_GREETING, text).filter(|greeting| greeting != "off"),
+            language: self.parse(&settings::AGENT_LANGUAGE, language),
+        })
+    }
+
+    fn limits(&mut self) -> Option<LimitsConfig> {
+        let calls_max = self.parse(&settings::MAX_CALLS, calls_max);
+        let drain = self.parse(&settings::DRAIN_SECONDS, drain);
+        Some(LimitsConfig { calls_max: calls_max?, drain: drain? })
+    }
+
+    fn shown(&self) -> Vec<Effective> {
+        let show = |setting: &&'static Setting| {
+            let (shown, origin) = match self.raw(setting) {
+                None => ("(not set)".to_owned(), Origin::Default),
+                Some(raw) if setting.secret => (masked(raw.text.trim()), raw.origin),
+                Some(raw) => (without_password(raw.text.trim()), raw.origin),
+            };
+            Effective { setting, shown, origin }
+        };
+        settings::ALL.iter().map(show).collect()
+    }
+
+    fn raw(&self, setting: &Setting) -> Option<Raw> {
+        let default = || setting.default.map(|text| Raw { text: text.to_owned(), origin: Origin::Default });
+        self.layers.values.get(setting.env).cloned().or_else(default)
+    }
+
+    fn notice(&mut self, setting: &Setting, text: &str) {
+        self.notices.push(Notice { setting: setting.env, text: text.to_owned() });
+    }
+}
+
+/// What no value alone can tell.
+fn relations(config: &mut Config) {
+    let mut note = |setting: &Setting, text: &str| {
+        config.notices.push(Notice { setting: setting.env, text: text.to_owned() });
+    };
+    if config.openai.is_none() {
+        note(
+            &settings::OPENAI_API_KEY,
+            "not set, so the server runs in demo mode: a simulated voice, no network",
+        );
+        return;
+    }
+    if config.twilio.auth_token.is_none() {
+        note(
+            &settings::TWILIO_AUTH_TOKEN,
+            "not set, so every webhook is refused; take it from the Twilio console",
+        );
+    }
+    match &config.public_url {
+        None => note(
+            &settings::PUBLIC_URL,
+            "not set, so only requests to this machine itself can be verified; set it to the address that Twilio calls",
+        ),
+        Some(url) if url.to_string().starts_with("http://") && !is_local(&url.to_string()) => {
+            note(
+                &settings::PUBLIC_URL,
+                "Twilio only streams to wss://, which needs an https:// address here",
+            );
+        }
+        Some(_) => {}
+    }
+}
+
+fn host(text: &str) -> Result<IpAddr, Wrong> {
+    if text == "localhost" {
+        return Ok(Ipv4Addr::LOCALHOST.into());
+    }
+    text.parse().map_err(|_| {
+        Wrong(
+            format!("{text:?} is not an address"),
+            "use 127.0.0.1 for this machine only, 0.0.0.0 for all interfaces",
+        )
+    })
+}
+
+fn port(text: &str) -> Result<u16, Wrong> {
+    text.parse().map_err(|_| {
+        Wrong(format!("{text:?} is not a port"), "use a number from 1 to 65535, or 0 for any free one")
+    })
+}
+
+fn public_url(text: &str) -> Result<PublicUrl, Wrong> {
+    const FIX: &str = "write https:// and the host name as Twilio calls it, like https://voice.example.com";
+    let wrong = |problem: &str| Wrong(format!("{} {problem}", without_password(text)), FIX);
+    let url = Url::parse(text).map_err(|_| wrong("is not an address"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err(wrong("is not an http(s) address"));
+    }
+    if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
+        return Err(wrong("has more than scheme, host, port and path"));
+    }
+    Ok(PublicUrl::new(url.as_str().trim_end_matches('/')))
+}
+
+fn database_url(text: &str) -> Result<String, Wrong> {
+    if text.strip_prefix("sqlite:").is_some_and(|file| !file.is_empty()) {
+        return Ok(text.to_owned());
+    }
+    Err(Wrong(
+        format!("{} is not a database this build knows", without_password(text)),
+        "use sqlite:FILE, like sqlite:voice.db",
+    ))
+}
+
+fn log_format(text: &str) -> Result<LogFormat, Wrong> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        other => Err(Wrong(format!("{other:?} is no format"), "use text or json")),
+    }
+}
+
+fn log_level(text: &str) -> Result<String, Wrong> {
+    match text.parse::<tracing_subscriber::filter::Targets>() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => {
+            Err(Wrong(error.to_string(), "use error, warn, info, debug, trace, or info,voice_bin=debug"))
+        }
+    }
+}
+
+fn realtime_url(text: &str) -> Result<String, Wrong> {
+    const FIX: &str = "leave it out for OpenAI itself, or write a ws:// or wss:// address without ?model=";
+    let wrong = |problem: &str| Wrong(format!("{} {problem}", without_password(text)), FIX);
+    let url = Url::parse(text).map_err(|_| wrong("is not an address"))?;
+    if !matches!(url.scheme(), "ws" | "wss") || url.host().is_none() {
+        return Err(wrong("is not a WebSocket address"));
+    }
+    if url.query_pairs().any(|(name, _)| name == "model") {
+        return Err(wrong("names a model, which OPENAI_MODEL does"));
+    }
+    Ok(text.to_owned())
+}
+
+fn name(text: &str) -> Result<String, Wrong> {
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '/');
+    if text.is_empty() || text.len() > 128 || !text.chars().all(fine) {
+        return Err(Wrong(
+            format!("{text:?} is not a name"),
+            "copy the name from the service's documentation",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+fn account_sid(text: &str) -> Result<String, Wrong> {
+    let hex = text.strip_prefix("AC").filter(|rest| rest.len() == 32);
+    if hex.is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_hexdigit())) {
+        return Ok(text.to_owned());
+    }
+    Err(Wrong(
+        format!("{text:?} is not an account SID"),
+        "copy the one that begins with AC from the Twilio console",
+    ))
+}
+
+fn openai_key(text: &str) -> Result<Secret<String>, Wrong> {
+    secret(text, "create a key at platform.openai.com and paste it whole, or unset this for demo mode")
+}
+
+fn twilio_token(text: &str) -> Result<Secret<String>, Wrong> {
+    secret(text, "copy the auth token from the Twilio console, or unset this")
+}
+
+fn secret(text: &str, fix: &'static str) -> Result<Secret<String>, Wrong> {
+    let lower = text.to_lowercase();
+    let is_placeholder = lower.len() < 4
+        || PLACEHOLDERS.contains(&lower.as_str())
+        || PLACEHOLDER_PARTS.iter().any(|part| lower.contains(part));
+    if is_placeholder {
+        return Err(Wrong("this is a placeholder, not a secret".to_owned(), fix));
+    }
+    if !text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(Wrong("it contains a space, a line break or a letter beyond ASCII".to_owned(), fix));
+    }
+    Ok(Secret::new(text.to_owned()))
+}
+
+fn text(text: &str) -> Result<String, Wrong> {
+    const FIX: &str = "write what the voice should do, in at most 16,000 bytes, or leave it out";
+    if text.is_empty() || text.len() > 16_000 {
+        return Err(Wrong(format!("it has {} bytes", text.len()), FIX));
+    }
+    Ok(text.to_owned())
+}
+
+fn language(text: &str) -> Result<String, Wrong> {
+    let fine = text
+        .split('-')
+        .all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()));
+    if fine && text.len() <= 35 {
+        return Ok(text.to_owned());
+    }
+    Err(Wrong(format!("{text:?} is not a language"), "use a tag like en, de or pt-BR"))
+}
+
+fn calls_max(text: &str) -> Result<usize, Wrong> {
+    let number = in_range(text, 1, CALLS_MAX, "use a number from 1 to 100000")?;
+    usize::try_from(number).map_err(|_| Wrong(format!("{number} is too large"), "use a smaller number"))
+}
+
+fn drain(text: &str) -> Result<Duration, Wrong> {
+    in_range(text, 0, DRAIN_SECONDS_MAX, "use whole seconds from 0 to 3600").map(Duration::from_secs)
+}
+
+fn in_range(text: &str, least: u64, most: u64, fix: &'static str) -> Result<u64, Wrong> {
+    let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+    number.ok_or_else(|| Wrong(format!("{text:?} is out of range"), fix))
+}
+
+fn is_local(url: &str) -> bool {
+    match Url::parse(url).ok().and_then(|url| url.host().map(|host| host.to_owned())) {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}
+
+/// Enough to tell two keys apart, too little to use one.
+fn masked(secret: &str) -> String {
+    let count = secret.chars().count();
+    if count < 16 {
+        return "[secret]".to_owned();
+    }
+    let tail: String = secret.chars().skip(count - 4).collect();
+    format!("[secret …{tail}]")
+}
+
+/// Addresses may carry a password; people paste them into bug reports.
+fn without_password(text: &str) -> String {
+    match Url::parse(text) {
+        Ok(mut url) if url.password().is_some() => {
+            let _no_host = url.set_password(Some("***"));
+            url.to_string()
+        }
+        Ok(_) | Err(_) => text.to_owned(),
+    }
+}

@@ -1,0 +1,67 @@
+//! The list of all settings: name in the environment, place in the file, default, and what it is for.
+
+/// One setting.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Name in the environment; also its name in messages.
+    pub env: &'static str,
+    /// Table in `voice.toml`.
+    pub table: &'static str,
+    /// Key in that table.
+    pub key: &'static str,
+    /// Used where nobody says otherwise.
+    pub default: Option<&'static str>,
+    /// Masked in print, and readable from a file named by `<env>_FILE` or `<key>_file`.
+    pub secret: bool,
+}
+
+impl Setting {
+    const fn new(
+        env: &'static str,
+        table: &'static str,
+        key: &'static str,
+        default: Option<&'static str>,
+    ) -> Self {
+        Self { env, table, key, default, secret: false }
+    }
+
+    const fn secret(env: &'static str, table: &'static str, key: &'static str) -> Self {
+        Self { env, table, key, default: None, secret: true }
+    }
+}
+
+macro_rules! settings {
+    ($($(#[$doc:meta])* $name:ident = $setting:expr;)*) => {
+        $($(#[$doc])* pub(crate) static $name: Setting = $setting;)*
+
+        /// All of them, in the order in which they are shown.
+        pub(crate) static ALL: &[&Setting] = &[$(&$name),*];
+    };
+}
+
+settings! {
+    HOST = Setting::new("HOST", "server", "host", Some("127.0.0.1"));
+    PORT = Setting::new("PORT", "server", "port", Some("8080"));
+    PUBLIC_URL = Setting::new("PUBLIC_URL", "server", "public_url", None);
+    MAX_CALLS = Setting::new("MAX_CALLS", "server", "max_calls", Some("500"));
+    DRAIN_SECONDS = Setting::new("DRAIN_SECONDS", "server", "drain_seconds", Some("30"));
+    DATABASE_URL = Setting::new("DATABASE_URL", "storage", "database_url", Some("sqlite:voice.db"));
+    LOG_FORMAT = Setting::new("LOG_FORMAT", "log", "format", Some("text"));
+    LOG_LEVEL = Setting::new("LOG_LEVEL", "log", "level", Some("info"));
+    OPENAI_API_KEY = Setting::secret("OPENAI_API_KEY", "openai", "api_key");
+    OPENAI_REALTIME_URL =
+        Setting::new("OPENAI_REALTIME_URL", "openai", "realtime_url", Some("wss://api.openai.com/v1/realtime"));
+    OPENAI_MODEL = Setting::new("OPENAI_MODEL", "openai", "model", Some("gpt-realtime-2.1"));
+    OPENAI_VOICE = Setting::new("OPENAI_VOICE", "openai", "voice", Some("marin"));
+    TWILIO_ACCOUNT_SID = Setting::new("TWILIO_ACCOUNT_SID", "twilio", "account_sid", None);
+    TWILIO_AUTH_TOKEN = Setting::secret("TWILIO_AUTH_TOKEN", "twilio", "auth_token");
+    AGENT_INSTRUCTIONS = Setting::new(
+        "AGENT_INSTRUCTIONS",
+        "agent",
+        "instructions",
+        Some("You are a friendly assistant on the telephone. Answer in one or two short sentences."),
+    );
+    AGENT_GREETING =
+        Setting::new("AGENT_GREETING", "agent", "greeting", Some("Greet the caller and ask how you can help."));
+    AGENT_LANGUAGE = Setting::new("AGENT_LANGUAGE", "agent", "language", None);
+}

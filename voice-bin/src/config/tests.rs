@@ -1,0 +1,128 @@
+//! Configuration from maps and texts.
+
+use std::collections::BTreeMap;
+
+use expect_test::expect;
+
+use super::*;
+
+type Env<'a> = BTreeMap<&'a str, &'a str>;
+
+const KEY: &str = "sk-proj-0123456789abcdefWXYZ";
+
+#[test]
+fn nothing_at_all_is_demo_mode_on_loopback() {
+    let config = load("", &[]).unwrap();
+    assert_eq!((config.host.to_string().as_str(), config.port), ("127.0.0.1", 8080));
+    assert_eq!(config.database_url, "sqlite:voice.db");
+    assert!(config.openai.is_none() && config.twilio.auth_token.is_none());
+    assert_eq!(config.limits, LimitsConfig { calls_max: 500, drain: Duration::from_secs(30) });
+}
+
+#[test]
+fn the_environment_wins_over_the_file_and_empty_counts_as_unset() {
+    let file = "[server]\nport = 9000\nhost = \"0.0.0.0\"\n[log]\nlevel = \"debug\"";
+    let config = load(file, &[("PORT", "9001"), ("LOG_LEVEL", "")]).unwrap();
+    assert_eq!(
+        (config.port, config.host.to_string().as_str(), config.log_level.as_str()),
+        (9001, "0.0.0.0", "debug")
+    );
+}
+
+#[test]
+fn every_error_is_told_with_place_and_fix() {
+    let file =
+        "[server]\nport = \"many\"\nhots = \"::1\"\n\n[openai]\napi_key = \"sk-...\"\nmodel = []\n[sever]\n";
+    let environment =
+        [("TWILIO_ACCOUNT_SID", "AC1"), ("LOG_FORMAT", "xml"), ("PUBLIC_URL", "voice.example.com")];
+    let errors = load(file, &environment).unwrap_err();
+    expect![[r#"
+        8 errors in the configuration
+          openai.model (voice.toml:7:9): this is a list, table or date; write a text or a number
+          server.hots (voice.toml:3:1): there is no such setting; [server] has host, port, public_url, max_calls, drain_seconds
+          sever (voice.toml:8:2): there is no such table; the tables are server, storage, log, openai, twilio, agent
+          PORT (voice.toml:2:8): "many" is not a port; use a number from 1 to 65535, or 0 for any free one
+          PUBLIC_URL (environment): voice.example.com is not an address; write https:// and the host name as Twilio calls it, like https://voice.example.com
+          LOG_FORMAT (environment): "xml" is no format; use text or json
+          OPENAI_API_KEY (voice.toml:6:11): this is a placeholder, not a secret; create a key at platform.openai.com and paste it whole, or unset this for demo mode
+          TWILIO_ACCOUNT_SID (environment): "AC1" is not an account SID; copy the one that begins with AC from the Twilio console"#]]
+    .assert_eq(&errors.to_string());
+}
+
+#[test]
+fn a_file_that_is_no_toml_says_where() {
+    let errors = load("[server]\nport = = 1\n", &[]).unwrap_err();
+    assert_eq!(errors.0[0].origin.to_string(), "voice.toml:2:8", "{errors}");
+}
+
+#[test]
+fn placeholders_are_refused_and_never_repeated() {
+    for value in ["your-key-here", "changeme", "sk-...", "<key>", "SK-XXXXXXXX", "key with space", "x"] {
+        let errors = load("", &[("OPENAI_API_KEY", value)]).unwrap_err();
+        let said = errors.to_string();
+        assert!(said.contains("OPENAI_API_KEY") && !said.contains(value) || value == "x", "{said}");
+    }
+}
+
+#[test]
+fn secrets_are_masked_wherever_the_configuration_is_printed() {
+    let environment = [("OPENAI_API_KEY", KEY), ("TWILIO_AUTH_TOKEN", "0123456789abcdef0123456789abcdef")];
+    let config = load("", &environment).unwrap();
+    for printed in [config.to_string(), format!("{config:?}")] {
+        assert!(!printed.contains("0123456789abcdef"), "{printed}");
+    }
+    assert!(config.to_string().contains("[secret …WXYZ]  (environment)"), "{config}");
+    assert_eq!(config.openai.unwrap().api_key.expose(), KEY);
+}
+
+#[test]
+fn secrets_come_from_files_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("key");
+    std::fs::write(&path, format!("{KEY}\n")).unwrap();
+    let path = path.to_str().unwrap();
+
+    let config = load("", &[("OPENAI_API_KEY_FILE", path)]).unwrap();
+    assert_eq!(config.openai.unwrap().api_key.expose(), KEY);
+    let config = load(&format!("[openai]\napi_key_file = {path:?}"), &[]).unwrap();
+    assert_eq!(config.openai.unwrap().api_key.expose(), KEY);
+
+    let twice = load("", &[("OPENAI_API_KEY_FILE", path), ("OPENAI_API_KEY", KEY)]).unwrap_err();
+    assert!(twice.to_string().contains("given twice"), "{twice}");
+    let missing = load("", &[("TWILIO_AUTH_TOKEN_FILE", "/nowhere/token")]).unwrap_err();
+    assert!(missing.to_string().contains("TWILIO_AUTH_TOKEN_FILE"), "{missing}");
+}
+
+#[test]
+fn what_is_probably_not_meant_is_said() {
+    let settings = |environment: &[(&'static str, &'static str)]| -> Vec<&'static str> {
+        load("", environment).unwrap().notices().iter().map(|notice| notice.setting).collect()
+    };
+    assert_eq!(settings(&[]), ["OPENAI_API_KEY"]);
+    assert_eq!(settings(&[("OPENAI_API_KEY", KEY)]), ["TWILIO_AUTH_TOKEN", "PUBLIC_URL"]);
+    let complete = [
+        ("OPENAI_API_KEY", KEY),
+        ("TWILIO_AUTH_TOKEN", "0123456789abcdef0123456789abcdef"),
+        ("PUBLIC_URL", "https://voice.test"),
+    ];
+    assert_eq!(settings(&complete), Vec::<&str>::new());
+    assert_eq!(
+        settings(&[complete[0], complete[1], complete[2], ("OPENAI_REALTIME_URL", "ws://far.test/v1")]),
+        ["OPENAI_REALTIME_URL"]
+    );
+}
+
+#[test]
+fn the_public_address_becomes_a_socket_address() {
+    let config = load("", &[("PUBLIC_URL", "https://voice.test:8443/base/")]).unwrap();
+    let url = config.public_url.unwrap();
+    assert_eq!(url.of("/x"), "https://voice.test:8443/base/x");
+    assert_eq!(url.web_socket("/x"), "wss://voice.test:8443/base/x");
+}
+
+fn load(file: &str, environment: &[(&'static str, &str)]) -> Result<Config, ConfigErrors> {
+    let mut layers = layers::Layers::default();
+    layers.read_toml(&"voice.toml".into(), file);
+    layers.read_environment(&environment.iter().copied().collect::<Env<'_>>());
+    check::check(layers)
+}

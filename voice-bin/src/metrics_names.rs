@@ -1,0 +1,78 @@
+//! Every metric of the server: its name, unit and meaning. No label ever names a call or a person.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+/// Calls whose media arrived, by `carrier`.
+pub(crate) const CALLS_STARTED: &str = "voice_calls_started_total";
+/// Calls that are over, by `reason`.
+pub(crate) const CALLS_ENDED: &str = "voice_calls_ended_total";
+/// Calls running now.
+pub(crate) const CALLS_ACTIVE: &str = "voice_calls_active";
+/// Length of calls.
+pub(crate) const CALL_DURATION: &str = "voice_call_duration_seconds";
+/// Frames of 20 ms of calls that are over, by `direction`: `in`, `heard`, `lost` (the caller's), `out`.
+pub(crate) const FRAMES: &str = "voice_frames_total";
+/// Audio lost, by `place`. In milliseconds, because counters are whole.
+pub(crate) const AUDIO_LOST: &str = "voice_audio_lost_milliseconds_total";
+/// Replies that the caller interrupted.
+pub(crate) const BARGE_INS: &str = "voice_barge_ins_total";
+/// From the caller's last voiced frame to the first sound of the reply.
+pub(crate) const REPLY_LATENCY: &str = "voice_reply_latency_seconds";
+/// From choosing a provider until it is ready.
+pub(crate) const ATTACH_DURATION: &str = "voice_provider_attach_seconds";
+/// Providers that took over from another in the middle of a call.
+pub(crate) const SWITCHES: &str = "voice_switches_total";
+/// Failures on the provider's side, by `kind` and `blame`.
+pub(crate) const PROVIDER_PROBLEMS: &str = "voice_provider_problems_total";
+/// Reports of messages that make no sense, by `peer` and `kind`; a call reports the 1st, 10th, 100th.
+pub(crate) const ODDITIES: &str = "voice_oddity_reports_total";
+/// Tokens billed by providers, by `kind`.
+pub(crate) const TOKENS: &str = "voice_provider_tokens_total";
+/// Tools that ran, by `outcome`.
+pub(crate) const TOOLS: &str = "voice_tools_total";
+/// Webhook requests that were answered, by `carrier` and `kind`.
+pub(crate) const WEBHOOK_REQUESTS: &str = "voice_webhook_requests_total";
+/// Webhook requests that were refused, by `carrier` and `reason`.
+pub(crate) const WEBHOOK_REJECTIONS: &str = "voice_webhook_rejections_total";
+/// Media sockets that were refused, by `carrier` and `reason`.
+pub(crate) const MEDIA_REFUSALS: &str = "voice_media_refusals_total";
+/// Entries waiting to be written to the journal.
+pub(crate) const JOURNAL_QUEUED: &str = "voice_journal_queued_entries";
+/// Entries written to the journal.
+pub(crate) const JOURNAL_WRITTEN: &str = "voice_journal_written_total";
+/// Entries the journal lost, by `reason`.
+pub(crate) const JOURNAL_LOST: &str = "voice_journal_lost_total";
+
+/// Bounds of the latency histograms in seconds. A reply feels late beyond one second.
+pub(crate) const LATENCY_BUCKETS: [f64; 12] = [0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0];
+
+/// Bounds of the call length histogram in seconds.
+pub(crate) const DURATION_BUCKETS: [f64; 9] = [5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0];
+
+/// Tells the recorder what each metric means.
+pub(crate) fn describe() {
+    describe_counter!(CALLS_STARTED, Unit::Count, "Calls whose media arrived");
+    describe_counter!(CALLS_ENDED, Unit::Count, "Calls that are over");
+    describe_gauge!(CALLS_ACTIVE, Unit::Count, "Calls running now");
+    describe_histogram!(CALL_DURATION, Unit::Seconds, "Length of calls");
+    describe_counter!(FRAMES, Unit::Count, "Frames of 20 ms of calls that are over");
+    describe_counter!(AUDIO_LOST, Unit::Milliseconds, "Audio lost");
+    describe_counter!(BARGE_INS, Unit::Count, "Replies that the caller interrupted");
+    describe_histogram!(
+        REPLY_LATENCY,
+        Unit::Seconds,
+        "From the caller's last voiced frame to the reply's first sound"
+    );
+    describe_histogram!(ATTACH_DURATION, Unit::Seconds, "From choosing a provider until it is ready");
+    describe_counter!(SWITCHES, Unit::Count, "Providers that took over in the middle of a call");
+    describe_counter!(PROVIDER_PROBLEMS, Unit::Count, "Failures on the provider's side");
+    describe_counter!(ODDITIES, Unit::Count, "Reports of messages that make no sense");
+    describe_counter!(TOKENS, Unit::Count, "Tokens billed by providers");
+    describe_counter!(TOOLS, Unit::Count, "Tools that ran");
+    describe_counter!(WEBHOOK_REQUESTS, Unit::Count, "Webhook requests that were answered");
+    describe_counter!(WEBHOOK_REJECTIONS, Unit::Count, "Webhook requests that were refused");
+    describe_counter!(MEDIA_REFUSALS, Unit::Count, "Media sockets that were refused");
+    describe_gauge!(JOURNAL_QUEUED, Unit::Count, "Entries waiting to be written to the journal");
+    describe_counter!(JOURNAL_WRITTEN, Unit::Count, "Entries written to the journal");
+    describe_counter!(JOURNAL_LOST, Unit::Count, "Entries the journal lost");
+}

@@ -1,0 +1,12 @@
+//! Fakes on real sockets and in real time: services behind a listener, callers over a dialler.
+//!
+//! The fakes themselves are the values that also run in virtual time; nothing here knows what they say.
+
+mod caller;
+mod service;
+
+pub use caller::run_caller;
+pub use service::{MakeService, serve};
+
+#[cfg(test)]
+mod tests;

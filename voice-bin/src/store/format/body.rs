@@ -1,0 +1,309 @@
+//! Events as they are stored, one variant for each, and the way there and back.
+
+use serde::{Deserialize, Serialize};
+use voice_core::carrier::Digit as Key;
+use voice_core::conversation::ToolCall;
+use voice_core::id::{AttachmentId, ReplyId, ToolCallId, UtteranceId};
+use voice_core::provider::Usage;
+use voice_core::record::{CallEvent, Totals};
+use voice_core::sensitive::Pii;
+
+use super::FormatError;
+use super::parts::{
+    StoredEnd, StoredFailure, StoredFormat, StoredLoss, StoredOddity, StoredRefusal, StoredWhy, micros, time,
+};
+
+macro_rules! bodies {
+    ($($(#[$doc:meta])* $variant:ident = $kind:literal { $($field:ident: $type:ty),* $(,)? })*) => {
+        /// One event. Durations are whole microseconds; ids are the numbers behind them.
+        #[derive(Serialize, Deserialize)]
+        #[serde(tag = "kind")]
+        pub(super) enum Body {
+            $($(#[$doc])* #[serde(rename = $kind)] $variant { $($field: $type),* },)*
+        }
+
+        impl Body {
+            pub(super) const fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$variant { .. } => $kind,)*
+                }
+            }
+        }
+
+        /// All kinds, in alphabetical order.
+        #[cfg(test)]
+        pub(super) const KINDS: &[&str] = &[$($kind),*];
+    };
+}
+
+bodies! {
+    Assigned = "assigned" { attachment: u32, provider: String }
+    Attaching = "attaching" { attachment: u32, why: StoredWhy }
+    AudioLost = "audio_lost" { place: StoredLoss, duration_us: u64 }
+    BargeIn = "barge_in" { reply: u64, heard_us: u64, unheard_us: u64 }
+    CallerPaused = "caller_paused" { utterance: u64 }
+    CallerSaid = "caller_said" { utterance: u64, text: String }
+    CallerSpoke = "caller_spoke" { utterance: u64 }
+    CarrierOddity = "carrier_oddity" { oddity: StoredOddity, count: u32 }
+    Detached = "detached" { attachment: u32 }
+    Digit = "digit" { digit: char }
+    Ended = "ended" { reason: StoredEnd, totals: StoredTotals }
+    Live = "live" { attachment: u32, gap_us: u64 }
+    Problem = "problem" { attachment: u32, failure: StoredFailure }
+    ProviderOddity = "provider_oddity" { attachment: u32, oddity: String, count: u32 }
+    Ready = "ready" { attachment: u32, session: Option<String>, took_us: u64 }
+    ReplyHeard = "reply_heard" { reply: u64, text: String, heard_us: u64, unheard_us: u64, cut: bool }
+    ReplyStarted = "reply_started" { reply: u64, latency_us: Option<u64> }
+    Started = "started" {
+        carrier: String,
+        carrier_call: String,
+        format: StoredFormat,
+        from: String,
+        to: String,
+        correlation: String,
+    }
+    SwitchRefused = "switch_refused" { why: StoredRefusal }
+    ToolAnswered = "tool_answered" { id: u64, output: String, failed: bool, took_us: u64 }
+    ToolCalled = "tool_called" { id: u64, name: String, arguments: String }
+    ToolCancelled = "tool_cancelled" { id: u64 }
+    Used = "used" { attachment: u32, usage: StoredUsage }
+}
+
+/// Figures of a whole call.
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredTotals {
+    duration_us: u64,
+    frames_in: u64,
+    frames_heard: u64,
+    frames_lost: u64,
+    frames_out: u64,
+    caller_turns: u32,
+    replies: u32,
+    barge_ins: u32,
+    switches: u32,
+}
+
+/// Consumption.
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredUsage {
+    text_in: u32,
+    audio_in: u32,
+    cached_in: u32,
+    text_out: u32,
+    audio_out: u32,
+}
+
+impl TryFrom<&CallEvent> for Body {
+    type Error = FormatError;
+
+    #[allow(clippy::too_many_lines, reason = "a table: one row for each kind of event")]
+    fn try_from(event: &CallEvent) -> Result<Self, FormatError> {
+        Ok(match event {
+            CallEvent::Started { carrier, carrier_call, format, from, to, correlation } => Self::Started {
+                carrier: carrier.to_string(),
+                carrier_call: carrier_call.clone(),
+                format: (*format).into(),
+                from: from.expose().clone(),
+                to: to.expose().clone(),
+                correlation: correlation.to_string(),
+            },
+            CallEvent::Attaching { attachment, why } => {
+                Self::Attaching { attachment: attachment.0, why: (*why).into() }
+            }
+            CallEvent::Assigned { attachment, provider } => {
+                Self::Assigned { attachment: attachment.0, provider: provider.to_string() }
+            }
+            CallEvent::Ready { attachment, session, took } => {
+                Self::Ready { attachment: attachment.0, session: session.clone(), took_us: micros(*took) }
+            }
+            CallEvent::Live { attachment, gap } => {
+                Self::Live { attachment: attachment.0, gap_us: micros(*gap) }
+            }
+            CallEvent::Detached { attachment } => Self::Detached { attachment: attachment.0 },
+            CallEvent::Problem { attachment, failure } => {
+                Self::Problem { attachment: attachment.0, failure: failure.try_into()? }
+            }
+            CallEvent::SwitchRefused { why } => Self::SwitchRefused { why: (*why).into() },
+            CallEvent::CallerSpoke { utterance } => Self::CallerSpoke { utterance: utterance.as_u64() },
+            CallEvent::CallerPaused { utterance } => Self::CallerPaused { utterance: utterance.as_u64() },
+            CallEvent::CallerSaid { utterance, text } => {
+                Self::CallerSaid { utterance: utterance.as_u64(), text: text.expose().clone() }
+            }
+            CallEvent::ReplyStarted { reply, latency } => {
+                Self::ReplyStarted { reply: reply.as_u64(), latency_us: latency.map(micros) }
+            }
+            CallEvent::ReplyHeard { reply, text, heard, unheard, cut } => Self::ReplyHeard {
+                reply: reply.as_u64(),
+                text: text.expose().clone(),
+                heard_us: micros(*heard),
+                unheard_us: micros(*unheard),
+                cut: *cut,
+            },
+            CallEvent::BargeIn { reply, heard, unheard } => Self::BargeIn {
+                reply: reply.as_u64(),
+                heard_us: micros(*heard),
+                unheard_us: micros(*unheard),
+            },
+            CallEvent::ToolCalled(ToolCall { id, name, arguments }) => Self::ToolCalled {
+                id: id.as_u64(),
+                name: name.clone(),
+                arguments: arguments.expose().clone(),
+            },
+            CallEvent::ToolAnswered { id, output, failed, took } => Self::ToolAnswered {
+                id: id.as_u64(),
+                output: output.expose().clone(),
+                failed: *failed,
+                took_us: micros(*took),
+            },
+            CallEvent::ToolCancelled { id } => Self::ToolCancelled { id: id.as_u64() },
+            CallEvent::Digit { digit } => Self::Digit { digit: digit.expose().as_char() },
+            CallEvent::AudioLost { what, duration } => {
+                Self::AudioLost { place: (*what).into(), duration_us: micros(*duration) }
+            }
+            CallEvent::CarrierOddity { oddity, count } => {
+                Self::CarrierOddity { oddity: (*oddity).try_into()?, count: *count }
+            }
+            CallEvent::ProviderOddity { attachment, kind, count } => {
+                Self::ProviderOddity { attachment: attachment.0, oddity: kind.clone(), count: *count }
+            }
+            CallEvent::Used { attachment, usage } => {
+                Self::Used { attachment: attachment.0, usage: StoredUsage::from(*usage) }
+            }
+            CallEvent::Ended { reason, totals } => {
+                Self::Ended { reason: reason.try_into()?, totals: StoredTotals::from(*totals) }
+            }
+            _newer => return Err(FormatError::Unwritable),
+        })
+    }
+}
+
+impl TryFrom<Body> for CallEvent {
+    type Error = FormatError;
+
+    #[allow(clippy::too_many_lines, reason = "a table: one row for each kind of event")]
+    fn try_from(body: Body) -> Result<Self, FormatError> {
+        let reply = ReplyId::from_u64;
+        let utterance = UtteranceId::from_u64;
+        let tool = ToolCallId::from_u64;
+        let text = Pii::<String>::from;
+        Ok(match body {
+            Body::Started { carrier, carrier_call, format, from, to, correlation } => Self::Started {
+                carrier: carrier.parse().map_err(|_| FormatError::Field("carrier"))?,
+                carrier_call,
+                format: format.try_into()?,
+                from: text(from),
+                to: text(to),
+                correlation: correlation.parse().map_err(|_| FormatError::Field("correlation"))?,
+            },
+            Body::Attaching { attachment, why } => {
+                Self::Attaching { attachment: AttachmentId(attachment), why: why.into() }
+            }
+            Body::Assigned { attachment, provider } => Self::Assigned {
+                attachment: AttachmentId(attachment),
+                provider: provider.parse().map_err(|_| FormatError::Field("provider"))?,
+            },
+            Body::Ready { attachment, session, took_us } => {
+                Self::Ready { attachment: AttachmentId(attachment), session, took: time(took_us) }
+            }
+            Body::Live { attachment, gap_us } => {
+                Self::Live { attachment: AttachmentId(attachment), gap: time(gap_us) }
+            }
+            Body::Detached { attachment } => Self::Detached { attachment: AttachmentId(attachment) },
+            Body::Problem { attachment, failure } => {
+                Self::Problem { attachment: AttachmentId(attachment), failure: failure.into() }
+            }
+            Body::SwitchRefused { why } => Self::SwitchRefused { why: why.into() },
+            Body::CallerSpoke { utterance: id } => Self::CallerSpoke { utterance: utterance(id) },
+            Body::CallerPaused { utterance: id } => Self::CallerPaused { utterance: utterance(id) },
+            Body::CallerSaid { utterance: id, text: words } => {
+                Self::CallerSaid { utterance: utterance(id), text: text(words) }
+            }
+            Body::ReplyStarted { reply: id, latency_us } => {
+                Self::ReplyStarted { reply: reply(id), latency: latency_us.map(time) }
+            }
+            Body::ReplyHeard { reply: id, text: words, heard_us, unheard_us, cut } => Self::ReplyHeard {
+                reply: reply(id),
+                text: text(words),
+                heard: time(heard_us),
+                unheard: time(unheard_us),
+                cut,
+            },
+            Body::BargeIn { reply: id, heard_us, unheard_us } => {
+                Self::BargeIn { reply: reply(id), heard: time(heard_us), unheard: time(unheard_us) }
+            }
+            Body::ToolCalled { id, name, arguments } => {
+                Self::ToolCalled(ToolCall { id: tool(id), name, arguments: text(arguments) })
+            }
+            Body::ToolAnswered { id, output, failed, took_us } => {
+                Self::ToolAnswered { id: tool(id), output: text(output), failed, took: time(took_us) }
+            }
+            Body::ToolCancelled { id } => Self::ToolCancelled { id: tool(id) },
+            Body::Digit { digit } => {
+                Self::Digit { digit: Pii::new(Key::new(digit).ok_or(FormatError::Field("digit"))?) }
+            }
+            Body::AudioLost { place, duration_us } => {
+                Self::AudioLost { what: place.into(), duration: time(duration_us) }
+            }
+            Body::CarrierOddity { oddity, count } => Self::CarrierOddity { oddity: oddity.into(), count },
+            Body::ProviderOddity { attachment, oddity, count } => {
+                Self::ProviderOddity { attachment: AttachmentId(attachment), kind: oddity, count }
+            }
+            Body::Used { attachment, usage } => {
+                Self::Used { attachment: AttachmentId(attachment), usage: usage.into() }
+            }
+            Body::Ended { reason, totals } => Self::Ended { reason: reason.into(), totals: totals.into() },
+        })
+    }
+}
+
+impl From<Totals> for StoredTotals {
+    fn from(totals: Totals) -> Self {
+        let Totals { duration, frames_in, frames_heard, frames_lost, frames_out, .. } = totals;
+        let Totals { caller_turns, replies, barge_ins, switches, .. } = totals;
+        let duration_us = micros(duration);
+        Self {
+            duration_us,
+            frames_in,
+            frames_heard,
+            frames_lost,
+            frames_out,
+            caller_turns,
+            replies,
+            barge_ins,
+            switches,
+        }
+    }
+}
+
+impl From<StoredTotals> for Totals {
+    fn from(stored: StoredTotals) -> Self {
+        let StoredTotals { duration_us, frames_in, frames_heard, frames_lost, frames_out, .. } = stored;
+        let StoredTotals { caller_turns, replies, barge_ins, switches, .. } = stored;
+        let duration = time(duration_us);
+        Self {
+            duration,
+            frames_in,
+            frames_heard,
+            frames_lost,
+            frames_out,
+            caller_turns,
+            replies,
+            barge_ins,
+            switches,
+        }
+    }
+}
+
+impl From<Usage> for StoredUsage {
+    fn from(usage: Usage) -> Self {
+        let Usage { text_in, audio_in, cached_in, text_out, audio_out } = usage;
+        Self { text_in, audio_in, cached_in, text_out, audio_out }
+    }
+}
+
+impl From<StoredUsage> for Usage {
+    fn from(stored: StoredUsage) -> Self {
+        let StoredUsage { text_in, audio_in, cached_in, text_out, audio_out } = stored;
+        Self { text_in, audio_in, cached_in, text_out, audio_out }
+    }
+}

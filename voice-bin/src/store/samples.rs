@@ -1,0 +1,164 @@
+//! One of every event, for tests of whatever reads events.
+
+use std::time::Duration;
+
+use voice_core::audio::AudioFormat;
+use voice_core::carrier::{CarrierEnd, Digit, Oddity};
+use voice_core::conversation::ToolCall;
+use voice_core::failure::Failure;
+use voice_core::id::{AttachmentId, CarrierId, CorrelationId, ProviderId, ReplyId, ToolCallId, UtteranceId};
+use voice_core::provider::Usage;
+use voice_core::record::{CallEvent, EndReason, Loss, SwitchRefusal, Totals, Why};
+use voice_core::sensitive::Pii;
+use voice_core::wire::{LineEnd, Unreachable};
+
+/// What must not show up in logs or metrics.
+pub(crate) const PRIVATE: [&str; 6] =
+    ["+15550100", "+15550199", "my card is", "surely not", "4111", "the balance is"];
+
+/// Every kind of event at least once, and every variant of what they hold.
+pub(crate) fn events() -> Vec<CallEvent> {
+    let mut events = call();
+    events.extend(conversation());
+    events.extend(
+        failures().into_iter().map(|failure| CallEvent::Problem { attachment: AttachmentId(1), failure }),
+    );
+    events.extend(ends().into_iter().map(|reason| CallEvent::Ended { reason, totals: totals() }));
+    events
+}
+
+fn call() -> Vec<CallEvent> {
+    let attachment = AttachmentId(1);
+    let mut events = vec![
+        CallEvent::Started {
+            carrier: CarrierId::from_static("twilio"),
+            carrier_call: "CA0123".to_owned(),
+            format: AudioFormat::MULAW_8K,
+            from: PRIVATE[0].into(),
+            to: PRIVATE[1].into(),
+            correlation: CorrelationId::from_static("c-1"),
+        },
+        CallEvent::Assigned { attachment, provider: ProviderId::from_static("openai") },
+        CallEvent::Ready { attachment, session: Some("sess_1".to_owned()), took: Duration::from_millis(310) },
+        CallEvent::Ready { attachment, session: None, took: Duration::ZERO },
+        CallEvent::Live { attachment, gap: Duration::from_millis(320) },
+        CallEvent::Detached { attachment },
+        CallEvent::ProviderOddity { attachment, kind: "response.new".to_owned(), count: 10 },
+        CallEvent::Used {
+            attachment,
+            usage: Usage { text_in: 1, audio_in: 2, cached_in: 3, text_out: 4, audio_out: 5 },
+        },
+    ];
+    for why in [Why::CallStart, Why::Failure, Why::Wish, Why::SessionLimit] {
+        events.push(CallEvent::Attaching { attachment, why });
+    }
+    for why in [SwitchRefusal::NotTalking, SwitchRefusal::UnderWay, SwitchRefusal::Nobody] {
+        events.push(CallEvent::SwitchRefused { why });
+    }
+    for what in [Loss::Carrier, Loss::Held, Loss::Playout] {
+        events.push(CallEvent::AudioLost { what, duration: Duration::from_millis(40) });
+    }
+    for oddity in [
+        Oddity::Binary,
+        Oddity::Unreadable,
+        Oddity::BadAudio,
+        Oddity::WrongStream,
+        Oddity::UnknownEvent,
+        Oddity::OutOfPlace,
+        Oddity::BadDigit,
+        Oddity::BadMark,
+    ] {
+        events.push(CallEvent::CarrierOddity { oddity, count: 1 });
+    }
+    events
+}
+
+fn conversation() -> Vec<CallEvent> {
+    let attachment = AttachmentId(1);
+    let (reply, utterance) = (ReplyId::new(attachment, 2), UtteranceId::new(attachment, 1));
+    let id = ToolCallId::new(attachment, 1);
+    let (heard, unheard) = (Duration::from_millis(1_240), Duration::from_secs(3));
+    vec![
+        CallEvent::CallerSpoke { utterance },
+        CallEvent::CallerPaused { utterance },
+        CallEvent::CallerSaid { utterance, text: PRIVATE[2].into() },
+        CallEvent::ReplyStarted { reply, latency: Some(Duration::from_millis(420)) },
+        CallEvent::ReplyStarted { reply, latency: None },
+        CallEvent::ReplyHeard { reply, text: PRIVATE[3].into(), heard, unheard, cut: true },
+        CallEvent::BargeIn { reply, heard, unheard },
+        CallEvent::ToolCalled(ToolCall { id, name: "balance".to_owned(), arguments: PRIVATE[4].into() }),
+        CallEvent::ToolAnswered { id, output: PRIVATE[5].into(), failed: false, took: heard },
+        CallEvent::ToolAnswered { id, output: PRIVATE[5].into(), failed: true, took: heard },
+        CallEvent::ToolCancelled { id },
+        CallEvent::Digit { digit: Pii::new(Digit::new('7').unwrap()) },
+    ]
+}
+
+fn failures() -> Vec<Failure> {
+    let code = || "server_error".to_owned();
+    let after = Duration::from_secs(8);
+    let mut failures = vec![
+        Failure::Refused { status: 503 },
+        Failure::NotReady(after),
+        Failure::Closed { code: 1011 },
+        Failure::Cut,
+        Failure::Stalled(after),
+        Failure::Clogged,
+        Failure::Unreadable("json"),
+        Failure::Service { code: code() },
+        Failure::Throttled { retry_after: Some(after) },
+        Failure::Throttled { retry_after: None },
+        Failure::Credentials,
+        Failure::Quota,
+        Failure::Settings { code: code() },
+        Failure::SessionLimit,
+        Failure::Harmless { code: code() },
+    ];
+    failures.extend(unreachable().map(Failure::Unreachable));
+    failures
+}
+
+fn ends() -> Vec<EndReason> {
+    let mut ends = vec![
+        EndReason::Carrier(CarrierEnd::Stopped),
+        EndReason::Carrier(CarrierEnd::Nonsense),
+        EndReason::HungUp,
+        EndReason::NoProvider,
+        EndReason::Limit,
+        EndReason::Shutdown,
+    ];
+    let lines = [
+        LineEnd::Refused {
+            status: 429,
+            retry_after: Some(Duration::from_secs(1)),
+            body: bytes::Bytes::new(),
+        },
+        LineEnd::Closed { code: 1001, reason: "bye".to_owned() },
+        LineEnd::Ended,
+        LineEnd::Cut,
+        LineEnd::Broken,
+        LineEnd::Clogged,
+    ];
+    let lines = lines.into_iter().chain(unreachable().map(LineEnd::Unreachable));
+    ends.extend(lines.map(|end| EndReason::Carrier(CarrierEnd::LineDown(end))));
+    ends
+}
+
+fn unreachable() -> impl Iterator<Item = Unreachable> {
+    use Unreachable::{Address, Handshake, Tcp, Timeout, Tls};
+    [Address, Tcp, Tls, Timeout, Handshake].into_iter()
+}
+
+fn totals() -> Totals {
+    Totals {
+        duration: Duration::from_secs(30),
+        frames_in: 1_500,
+        frames_heard: 1_490,
+        frames_lost: 10,
+        frames_out: 700,
+        caller_turns: 4,
+        replies: 5,
+        barge_ins: 1,
+        switches: 0,
+    }
+}

@@ -1,0 +1,7 @@
+//! What the server says about itself: log lines and metrics, both readers of the calls' records.
+
+mod log;
+mod metrics;
+
+pub use log::{LogError, LogReader, start_log};
+pub use metrics::{Metrics, MetricsError, MetricsReader};

@@ -1,0 +1,183 @@
+//! A WebSocket as a line: polled by whoever owns it, with a bounded backlog and a polite end.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Sink, SinkExt, Stream};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::runtime::Handle;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{self, Utf8Bytes};
+use voice_core::driver::line::Line;
+use voice_core::limits::{FOREIGN_TEXT_BYTES_MAX, LINE_BACKLOG_BYTES_MAX};
+use voice_core::wire::{LineEnd, Text, WireMessage};
+
+/// A frame of 20 ms has 400 bytes; the library's default of 128 KiB would be most of a call's memory.
+const READ_BUFFER_BYTES: usize = 8 << 10;
+
+/// How long a goodbye may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The longest reason that fits into a close frame.
+const REASON_BYTES_MAX: usize = 123;
+
+/// The answer to a client's `Sec-WebSocket-Key`, for servers that do the upgrade themselves.
+pub fn accept_key(key: &[u8]) -> String {
+    tungstenite::handshake::derive_accept_key(key)
+}
+
+/// A WebSocket over any byte stream whose handshake is done.
+///
+/// Pings are answered and neither pings nor pongs are delivered. What was offered is written at once
+/// where the peer takes it, else on a later `poll`; `poll` must be called after `offer`, as a run loop
+/// does anyway. Dropping the line cuts the connection without a word.
+pub struct WebSocketLine<S> {
+    /// `None` once the peer broke the protocol and a detached goodbye has the stream.
+    stream: Option<WebSocketStream<S>>,
+    unflushed: bool,
+}
+
+impl<S> WebSocketLine<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    /// The client's end. `received` is what already came after the handshake.
+    pub async fn client(stream: S, received: Bytes, message_bytes_max: usize) -> Self {
+        Self::new(stream, received, Role::Client, message_bytes_max).await
+    }
+
+    /// The server's end. `received` is what already came after the handshake.
+    pub async fn server(stream: S, received: Bytes, message_bytes_max: usize) -> Self {
+        Self::new(stream, received, Role::Server, message_bytes_max).await
+    }
+
+    /// Closes politely with a code of RFC 6455 section 7.4 and a reason, of which 123 bytes are sent.
+    pub fn close_with(self, code: u16, reason: &str) {
+        if let Some(stream) = self.stream {
+            farewell(stream, code, reason);
+        }
+    }
+
+    async fn new(stream: S, received: Bytes, role: Role, message_bytes_max: usize) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER_BYTES)
+            .write_buffer_size(0)
+            .max_write_buffer_size(LINE_BACKLOG_BYTES_MAX)
+            .max_message_size(Some(message_bytes_max))
+            .max_frame_size(Some(message_bytes_max));
+        let stream = WebSocketStream::from_partially_read(stream, received.into(), role, Some(config)).await;
+        Self { stream: Some(stream), unflushed: false }
+    }
+
+    /// The peer cannot be understood: tell it which rule it broke, without keeping the call waiting.
+    fn broken(&mut self, error: &tungstenite::Error) -> LineEnd {
+        let (code, end) = judge(error);
+        if let (Some(code), Some(stream)) = (code, self.stream.take()) {
+            tracing::debug!(%error, "the peer broke the websocket protocol");
+            farewell(stream, code.into(), "");
+        }
+        end
+    }
+}
+
+impl<S> Line for WebSocketLine<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<WireMessage, LineEnd>> {
+        let Some(stream) = &mut self.stream else { return Poll::Ready(Err(LineEnd::Cut)) };
+        let mut stream = Pin::new(stream);
+        if self.unflushed && stream.as_mut().poll_flush(cx).is_ready() {
+            // Were it a failure, reading would tell.
+            self.unflushed = false;
+        }
+        loop {
+            let message = match ready!(stream.as_mut().poll_next(cx)) {
+                None => return Poll::Ready(Err(LineEnd::Cut)),
+                Some(Err(error)) => return Poll::Ready(Err(self.broken(&error))),
+                Some(Ok(message)) => message,
+            };
+            match message {
+                Message::Text(text) => {
+                    let text = Text::from_utf8(text.into()).map_err(|_| LineEnd::Broken);
+                    return Poll::Ready(text.map(WireMessage::Text));
+                }
+                Message::Binary(bytes) => return Poll::Ready(Ok(WireMessage::Binary(bytes))),
+                Message::Close(frame) => {
+                    // The library has prepared the answer; if it cannot be written now, so be it.
+                    let _sent = stream.as_mut().poll_flush(cx);
+                    return Poll::Ready(Err(closed(frame)));
+                }
+                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+            }
+        }
+    }
+
+    fn offer(&mut self, message: WireMessage) -> Result<(), LineEnd> {
+        let Some(stream) = &mut self.stream else { return Err(LineEnd::Cut) };
+        let message = match message {
+            WireMessage::Text(text) => {
+                Message::Text(Utf8Bytes::try_from(text.into_bytes()).map_err(|_| LineEnd::Broken)?)
+            }
+            WireMessage::Binary(bytes) => Message::Binary(bytes),
+        };
+        self.unflushed = true;
+        // Written as far as the peer takes it; the rest waits inside, up to the configured backlog.
+        Pin::new(stream).start_send(message).map_err(|error| judge(&error).1)
+    }
+
+    fn close(self: Box<Self>) {
+        self.close_with(CloseCode::Normal.into(), "");
+    }
+}
+
+/// Says goodbye on a task of its own: what was offered, the close frame, then reading until the peer
+/// has gone too, because closing with unread data would tear down what was just written.
+fn farewell<S>(mut stream: WebSocketStream<S>, code: u16, reason: &str)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let end =
+        (0..=reason.len().min(REASON_BYTES_MAX)).rev().find(|at| reason.is_char_boundary(*at)).unwrap_or(0);
+    let frame = CloseFrame { code: code.into(), reason: reason[..end].into() };
+    // Outside a runtime (a driver being torn down) dropping the stream is all that is left.
+    let Ok(runtime) = Handle::try_current() else { return };
+    runtime.spawn(tokio::time::timeout(CLOSE_TIMEOUT, async move {
+        let _peer_may_be_gone = stream.send(Message::Close(Some(frame))).await;
+        let mut io = stream.into_inner();
+        let _half = io.shutdown().await;
+        let _drained = tokio::io::copy(&mut io, &mut tokio::io::sink()).await;
+    }));
+}
+
+fn closed(frame: Option<CloseFrame>) -> LineEnd {
+    let Some(frame) = frame else {
+        return LineEnd::Closed { code: CloseCode::Status.into(), reason: String::new() };
+    };
+    let reason: String = frame.reason.chars().take(FOREIGN_TEXT_BYTES_MAX / 4).collect();
+    LineEnd::Closed { code: frame.code.into(), reason }
+}
+
+/// Which close code the peer gets, if it is worth telling, and what the end is called.
+fn judge(error: &tungstenite::Error) -> (Option<CloseCode>, LineEnd) {
+    use tungstenite::Error;
+    use tungstenite::error::ProtocolError;
+    match error {
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => (None, LineEnd::Cut),
+        Error::Protocol(_) | Error::AttackAttempt => (Some(CloseCode::Protocol), LineEnd::Broken),
+        Error::Capacity(_) => (Some(CloseCode::Size), LineEnd::Broken),
+        Error::Utf8(_) => (Some(CloseCode::Invalid), LineEnd::Broken),
+        Error::WriteBufferFull(_) => (None, LineEnd::Clogged),
+        Error::ConnectionClosed
+        | Error::AlreadyClosed
+        | Error::Io(_)
+        | Error::Tls(_)
+        | Error::Url(_)
+        | Error::Http(_)
+        | Error::HttpFormat(_) => (None, LineEnd::Cut),
+    }
+}
