@@ -2,14 +2,14 @@
 //!
 //! Each service has a folder that can be deleted without touching another. A provider here is a pure
 //! value: it says what to dial and what to send, and is told what came back. The feature `sim` adds
-//! [`sim`](crate::sim): fakes of the services, as pure, that run in virtual time or behind a socket.
+//! `sim`: fakes of the services, as pure, that run in virtual time or behind a socket.
 //!
 //! ```
 //! use voice_core::provider::Provider;
 //! use voice_core::sensitive::Secret;
 //! use voice_providers::openai::{OpenAi, OpenAiSettings};
 //!
-//! let settings = OpenAiSettings::new(Secret::new("sk-…".to_owned())).voice("cedar").build()?;
+//! let settings = OpenAiSettings::new(Secret::new("sk-example".to_owned())).voice("cedar").build()?;
 //! let openai = OpenAi::new(settings);
 //! assert!(openai.capabilities().tools);
 //! # Ok::<(), voice_providers::openai::SettingsError>(())

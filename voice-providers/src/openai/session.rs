@@ -293,11 +293,10 @@ impl Session {
         }
     }
 
-    /// The call needs us no more: what was not sent yet is not sent.
+    /// The call needs us no more.
     fn close(&mut self) {
         let has_line = !matches!(self.phase, Phase::New | Phase::Over);
         self.phase = Phase::Over;
-        self.outbox = Outbox::new();
         if has_line {
             self.outbox.hang_up();
         }

@@ -4,4 +4,5 @@
 //! as strict as the services, hear and speak recorded voices, and are rude on request.
 
 pub mod deepgram;
+pub mod harness;
 pub mod openai;

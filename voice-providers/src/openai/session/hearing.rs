@@ -58,11 +58,7 @@ impl Session {
             }
             FromServer::Transcribed { item, transcript } => self.on_transcribed(&item, transcript.trim()),
             FromServer::TranscriptionFailed(item) => self.on_transcribed(&item, ""),
-            FromServer::ResponseCreated(response) => {
-                self.talk.responses.created(&response.id);
-                // Whatever was answered so far, this response knows it.
-                self.talk.calls.forget_settled();
-            }
+            FromServer::ResponseCreated(response) => self.talk.responses.created(&response.id),
             FromServer::ResponseDone(response) => self.on_response_done(&response),
             FromServer::OutputItemDone { response, item } => self.on_item_done(&response, item),
             FromServer::Audio(piece) => self.on_audio(&piece),

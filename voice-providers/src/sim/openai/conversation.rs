@@ -24,9 +24,9 @@ pub(super) struct Item {
 pub(super) enum Kind {
     User { text: String },
     Assistant { text: String },
-    System,
+    System { text: String },
     Call { name: String, call_id: String, arguments: String },
-    Output,
+    Output { call_id: String, output: String },
 }
 
 impl Item {
@@ -54,14 +54,21 @@ impl Item {
                     _ => json!([{"type": "output_audio", "transcript": text}]),
                 };
             }
-            Kind::System => shown["role"] = "system".into(),
+            Kind::System { text } => {
+                shown["role"] = "system".into();
+                shown["content"] = json!([{"type": "input_text", "text": text}]);
+            }
             Kind::Call { name, call_id, arguments } => {
                 shown = base("function_call");
                 shown["name"] = name.as_str().into();
                 shown["call_id"] = call_id.as_str().into();
                 shown["arguments"] = arguments.as_str().into();
             }
-            Kind::Output => shown = base("function_call_output"),
+            Kind::Output { call_id, output } => {
+                shown = base("function_call_output");
+                shown["call_id"] = call_id.as_str().into();
+                shown["output"] = output.as_str().into();
+            }
         }
         shown
     }
@@ -91,7 +98,7 @@ impl Conversation {
 
     /// The caller's last words, if nothing has been said since.
     pub(super) fn unanswered(&self) -> Option<&Kind> {
-        self.items.iter().rev().map(|item| &item.kind).find(|kind| !matches!(kind, Kind::System))
+        self.items.iter().rev().map(|item| &item.kind).find(|kind| !matches!(kind, Kind::System { .. }))
     }
 
     pub(super) fn has_user(&self) -> bool {
@@ -103,7 +110,7 @@ impl Conversation {
         self.items.iter().fold((0, 0), |(text, audio), item| match &item.kind {
             Kind::User { .. } => (text + 5, audio + item.audio_ms / 100),
             Kind::Assistant { .. } => (text + 5, audio + item.audio_ms / 50),
-            Kind::System | Kind::Call { .. } | Kind::Output => (text + 30, audio),
+            Kind::System { .. } | Kind::Call { .. } | Kind::Output { .. } => (text + 30, audio),
         })
     }
 
@@ -133,7 +140,8 @@ impl Conversation {
             Some("function_call_output") => {
                 only("item", made, &["id", "type", "object", "status", "call_id", "output"])?;
                 self.check_output(made)?;
-                Kind::Output
+                let field = |key: &str| made[key].as_str().unwrap_or_default().to_owned();
+                Kind::Output { call_id: field("call_id"), output: field("output") }
             }
             _ => return Err(Fault::invalid("item.type")),
         };
@@ -209,6 +217,6 @@ fn message(made: &Value) -> Result<Kind, Fault> {
     Ok(match made["role"].as_str() {
         Some("user") => Kind::User { text },
         Some("assistant") => Kind::Assistant { text },
-        _ => Kind::System,
+        _ => Kind::System { text },
     })
 }

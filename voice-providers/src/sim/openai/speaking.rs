@@ -110,7 +110,7 @@ impl Speaking {
             .map(|item| match &item.kind {
                 Kind::Assistant { text } => text.split(' ').count() as u64,
                 Kind::Call { arguments, .. } => arguments.len() as u64 / 3,
-                Kind::User { .. } | Kind::System | Kind::Output => 0,
+                Kind::User { .. } | Kind::System { .. } | Kind::Output { .. } => 0,
             })
             .sum::<u64>();
         let cached_audio = cached.min(audio_in);

@@ -85,8 +85,8 @@ impl FakeOpenAi {
         let has_tool = |name: &str| tools.is_some_and(|tools| tools.iter().any(|tool| tool["name"] == name));
         match self.conversation.unanswered() {
             Some(Kind::User { text }) => script::answer(script::caller_clip(text), has_tool),
-            Some(Kind::Output) => Act::Say("order"),
-            Some(Kind::Assistant { .. } | Kind::Call { .. } | Kind::System) | None => Act::Say("hear"),
+            Some(Kind::Output { .. }) => Act::Say("order"),
+            Some(Kind::Assistant { .. } | Kind::Call { .. } | Kind::System { .. }) | None => Act::Say("hear"),
         }
     }
 
