@@ -4,3 +4,4 @@
 
 #[cfg(feature = "dial")]
 pub mod dial;
+pub mod gemini;
