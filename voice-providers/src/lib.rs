@@ -5,3 +5,5 @@
 #[cfg(feature = "dial")]
 pub mod dial;
 pub mod gemini;
+#[cfg(feature = "sim")]
+pub mod sim;
