@@ -4,6 +4,8 @@
 
 pub mod config;
 mod metrics_names;
+mod routes;
+pub mod server;
 pub mod sim_net;
 pub mod store;
 pub mod telemetry;

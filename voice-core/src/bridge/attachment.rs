@@ -52,17 +52,30 @@ struct Mouth {
     speaking: Option<ReplyId>,
 }
 
+/// Knows better than its session when the caller speaks; the session knows better what they said, and
+/// what the service made of it. Here the two become one row of utterances.
 struct Detector {
     ear: SpeechDetector,
     utterances: u32,
+    speaking: bool,
+    /// The last utterance for which there are words.
+    said: u32,
+    /// Words for which there was no utterance.
+    strays: u32,
 }
+
+/// Words without an utterance have numbers of their own, which none that is detected will reach.
+const STRAY: u32 = 1 << 31;
 
 impl Attachment {
     pub(super) fn open(line_format: AudioFormat, provider: &dyn Provider, setup: Setup) -> Self {
         let (id, hears, speaks) = (setup.attachment, setup.hears, setup.speaks);
         let detector = match provider.capabilities().caller_speech {
             CallerSpeech::Told => None,
-            CallerSpeech::Detected => Some(Detector { ear: SpeechDetector::new(line_format), utterances: 0 }),
+            CallerSpeech::Detected => {
+                let ear = SpeechDetector::new(line_format);
+                Some(Detector { ear, utterances: 0, speaking: false, said: 0, strays: 0 })
+            }
         };
         Self {
             id,
@@ -140,7 +153,14 @@ impl Attachment {
                     self.mouth.finish(reply, &mut self.events);
                     return Told::Call(self.then(ProviderEvent::ReplyDone { reply, end }));
                 }
-                SessionOutput::Event(event) => return Told::Call(event),
+                SessionOutput::Event(event) => match &mut self.detector {
+                    None => return Told::Call(event),
+                    Some(detector) => {
+                        if let Some(event) = detector.place(self.id, event) {
+                            return Told::Call(event);
+                        }
+                    }
+                },
                 SessionOutput::WaitUntil(at) => {
                     self.wakes = at;
                     return Told::Nothing;
@@ -194,9 +214,11 @@ impl Attachment {
         match detector.ear.push(&frame.data) {
             Some(crate::audio::speech::SpeechEvent::Began) => {
                 detector.utterances += 1;
+                detector.speaking = true;
                 self.events.push_back(ProviderEvent::CallerSpoke(detector.utterance(self.id)));
             }
             Some(crate::audio::speech::SpeechEvent::Ended) => {
+                detector.speaking = false;
                 self.events.push_back(ProviderEvent::CallerPaused(detector.utterance(self.id)));
             }
             None => {}
@@ -205,6 +227,35 @@ impl Attachment {
 }
 
 impl Detector {
+    /// Gives what the session says of the caller its place among the utterances that were detected.
+    ///
+    /// That the caller spoke is told unless it is known, and so is that they paused. Words belong to the
+    /// utterance of the moment, or to one of their own if that has words already.
+    fn place(&mut self, id: AttachmentId, event: ProviderEvent) -> Option<ProviderEvent> {
+        if let ProviderEvent::CallerSpoke(_) = event {
+            if self.speaking {
+                return None;
+            }
+            self.utterances += 1;
+            Some(ProviderEvent::CallerSpoke(self.utterance(id)))
+        } else if let ProviderEvent::CallerPaused(_) = event {
+            (!self.speaking).then(|| ProviderEvent::CallerPaused(self.utterance(id)))
+        } else if let ProviderEvent::CallerSaid { text, .. } = event {
+            let told = self.said == self.utterances;
+            if told && self.speaking {
+                // The number of the utterance that is under way has to stay.
+                self.strays += 1;
+                let utterance = UtteranceId::new(id, STRAY | self.strays);
+                return Some(ProviderEvent::CallerSaid { utterance, text });
+            }
+            self.utterances += u32::from(told);
+            self.said = self.utterances;
+            Some(ProviderEvent::CallerSaid { utterance: self.utterance(id), text })
+        } else {
+            Some(event)
+        }
+    }
+
     fn utterance(&self, id: AttachmentId) -> UtteranceId {
         UtteranceId::new(id, self.utterances)
     }
@@ -262,6 +313,26 @@ pub(super) fn nearest(from: AudioFormat, offered: &[AudioFormat]) -> AudioFormat
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_find_the_utterance_that_was_detected() {
+        let id = AttachmentId(1);
+        let own = UtteranceId::new(id, 99);
+        let at = |number| UtteranceId::new(id, number);
+        let said = |utterance| ProviderEvent::CallerSaid { utterance, text: "yes".into() };
+        let ear = SpeechDetector::new(AudioFormat::MULAW_8K);
+        let mut detector = Detector { ear, utterances: 1, speaking: true, said: 0, strays: 0 };
+        assert_eq!(detector.place(id, ProviderEvent::CallerSpoke(own)), None);
+        assert_eq!(detector.place(id, ProviderEvent::CallerPaused(own)), None);
+        detector.speaking = false;
+        assert_eq!(detector.place(id, said(own)), Some(said(at(1))));
+        assert_eq!(detector.place(id, said(own)), Some(said(at(2))), "the first has its words");
+        let spoke = detector.place(id, ProviderEvent::CallerSpoke(own));
+        assert_eq!(spoke, Some(ProviderEvent::CallerSpoke(at(3))), "only the service noticed");
+        assert_eq!(detector.place(id, said(own)), Some(said(at(3))));
+        detector.speaking = true;
+        assert_eq!(detector.place(id, said(own)), Some(said(at(STRAY | 1))), "the third goes on");
+    }
 
     #[test]
     fn the_cheapest_format_is_chosen() {

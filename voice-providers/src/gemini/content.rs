@@ -8,6 +8,8 @@ use voice_core::provider::{ProviderEvent, Usage};
 use voice_core::time::MonoTime;
 use voice_core::wire::WireMessage;
 
+use crate::base64;
+
 use super::failure;
 use super::mouth::{Events, TurnEnd};
 use super::session::{GeminiSession, NUDGE, Timer};
@@ -106,7 +108,7 @@ impl GeminiSession {
         let Some(blob) = &part.inline_data else { return };
         let mime = if blob.mime_type.is_empty() { "audio/pcm" } else { &blob.mime_type };
         let Some(rate) = wire::rate_hz(mime) else { return self.unknown("inlineData") };
-        let Some(audio) = wire::decode(&blob.data) else { return self.on_unreadable() };
+        let Some(audio) = base64::decode(&blob.data) else { return self.on_unreadable() };
         let mut events = Events::new();
         let begins = self.mouth.speech(rate, audio, &mut events);
         self.tell(events);

@@ -32,8 +32,8 @@ mod wire;
 
 pub use model::Family;
 pub use settings::{
-    DEFAULT_MODEL, DEFAULT_VOICE, Detection, GeminiSettings, GeminiSettingsBuilder, GeminiSettingsError,
-    Platform, Scheduling, Sensitivity, Thinking, ToolBehaviour,
+    DEFAULT_MODEL, DEFAULT_VOICE, Detection, GeminiSettings, GeminiSettingsBuilder, Platform, Scheduling,
+    Sensitivity, SettingsError, Thinking, ToolBehaviour,
 };
 
 use std::sync::Arc;

@@ -23,7 +23,7 @@ use super::model::{History, Prompt};
 use super::mouth::{CallerWords, Events, Mouth};
 use super::settings::GeminiSettings;
 use super::setup::{self, Task};
-use super::wire::{self, AudioBlob, ClientContent, Content, RealtimeInput, ToGemini};
+use super::wire::{self, ClientContent, Content, RealtimeInput, ToGemini};
 
 /// Who waits for a Speak without a cue gets this one.
 const YOUR_TURN: &str = "[It is your turn to speak.]";
@@ -256,8 +256,7 @@ impl GeminiSession {
             self.told(ProviderEvent::Failed(Failure::Harmless { code: "caller_audio_lost".to_owned() }));
         }
         while let Some(frame) = self.ear.pop(now) {
-            let blob = AudioBlob { mime_type: self.mime, data: wire::encode(&frame.data) };
-            self.send(ToGemini::RealtimeInput(RealtimeInput::Audio(blob)).message());
+            self.send(wire::audio(self.mime, &frame.data));
         }
     }
 

@@ -153,7 +153,7 @@ pub(super) struct Compression {
 /// What is wrong with settings.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum GeminiSettingsError {
+pub enum SettingsError {
     /// There is no key.
     #[error("no key is set")]
     KeyMissing,
@@ -183,18 +183,21 @@ impl GeminiSettings {
     /// Begins with a key: an API key, an ephemeral token, or for Vertex an OAuth access token.
     ///
     /// ```
+    /// use voice_core::sensitive::Secret;
     /// use voice_providers::gemini::{Gemini, GeminiSettings};
     ///
-    /// let settings = GeminiSettings::builder("AIza-not-a-real-one").voice("Puck").build()?;
+    /// let key = Secret::new("AIza-not-a-real-one".to_owned());
+    /// let settings = GeminiSettings::new(key).voice("Puck").build()?;
     /// let provider = Gemini::new(settings);
-    /// # Ok::<(), voice_providers::gemini::GeminiSettingsError>(())
+    /// # Ok::<(), voice_providers::gemini::SettingsError>(())
     /// ```
-    pub fn builder(key: impl Into<String>) -> GeminiSettingsBuilder {
+    #[expect(clippy::new_ret_no_self, reason = "settings without a check are none")]
+    pub fn new(key: Secret<String>) -> GeminiSettingsBuilder {
         GeminiSettingsBuilder {
             settings: Self {
                 place: Place {
                     platform: Platform::GeminiApi,
-                    key: Secret::new(key.into().trim().to_owned()),
+                    key: Secret::new(key.expose().trim().to_owned()),
                     url: None,
                 },
                 model: DEFAULT_MODEL.to_owned(),
@@ -433,8 +436,8 @@ impl GeminiSettingsBuilder {
     /// Checks them, each for itself and against what the model takes.
     ///
     /// # Errors
-    /// [`GeminiSettingsError`] names the setting.
-    pub fn build(mut self) -> Result<GeminiSettings, GeminiSettingsError> {
+    /// [`SettingsError`] names the setting.
+    pub fn build(mut self) -> Result<GeminiSettings, SettingsError> {
         self.settings.family = self.family.unwrap_or_else(|| Family::of(&self.settings.model));
         check_place(&self.settings.place)?;
         check_name("model", &self.settings.model)?;
@@ -445,21 +448,21 @@ impl GeminiSettingsBuilder {
     }
 }
 
-fn check_place(place: &Place) -> Result<(), GeminiSettingsError> {
+fn check_place(place: &Place) -> Result<(), SettingsError> {
     let key = place.key.expose();
     if key.is_empty() {
-        return Err(GeminiSettingsError::KeyMissing);
+        return Err(SettingsError::KeyMissing);
     }
     let lower = key.to_ascii_lowercase();
     let placeholder = ["your", "xxxx", "changeme", "placeholder", "<", "..."];
     let printable = key.bytes().all(|byte| byte.is_ascii_graphic());
     if !printable || placeholder.iter().any(|word| lower.contains(word)) {
-        return Err(GeminiSettingsError::KeyPlaceholder);
+        return Err(SettingsError::KeyPlaceholder);
     }
     if let Some(url) = &place.url {
         let rest = url.strip_prefix("wss://").or_else(|| url.strip_prefix("ws://"));
         if rest.is_none_or(|rest| rest.is_empty() || rest.contains(char::is_whitespace)) {
-            return Err(GeminiSettingsError::Url);
+            return Err(SettingsError::Url);
         }
     }
     if let Platform::Vertex { project, location } = &place.platform {
@@ -469,15 +472,15 @@ fn check_place(place: &Place) -> Result<(), GeminiSettingsError> {
     Ok(())
 }
 
-fn check_name(what: &'static str, name: &str) -> Result<(), GeminiSettingsError> {
+fn check_name(what: &'static str, name: &str) -> Result<(), SettingsError> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
     if name.is_empty() || name.len() > 128 || !name.bytes().all(fits) {
-        return Err(GeminiSettingsError::Name(what));
+        return Err(SettingsError::Name(what));
     }
     Ok(())
 }
 
-fn check_numbers(settings: &GeminiSettings) -> Result<(), GeminiSettingsError> {
+fn check_numbers(settings: &GeminiSettings) -> Result<(), SettingsError> {
     let generation = &settings.generation;
     let within = |value: Option<f32>, max: f32| value.is_none_or(|value| (0.0..=max).contains(&value));
     let short = |value: Option<Duration>| value.is_none_or(|value| value <= Duration::from_secs(10));
@@ -491,13 +494,13 @@ fn check_numbers(settings: &GeminiSettings) -> Result<(), GeminiSettingsError> {
         ("compress_at", tokens.is_none_or(|(trigger, target)| 0 < target && target < trigger)),
     ] {
         if !fine {
-            return Err(GeminiSettingsError::OutOfRange(what));
+            return Err(SettingsError::OutOfRange(what));
         }
     }
     Ok(())
 }
 
-fn check_quirks(settings: &GeminiSettings) -> Result<(), GeminiSettingsError> {
+fn check_quirks(settings: &GeminiSettings) -> Result<(), SettingsError> {
     let (quirks, generation) = (settings.quirks(), &settings.generation);
     let thinking = match (generation.thinking, quirks.thinking) {
         (None, _) => true,
@@ -517,7 +520,7 @@ fn check_quirks(settings: &GeminiSettings) -> Result<(), GeminiSettingsError> {
         ("scheduling of tools that block", settings.tools.scheduling.is_none() || !settings.tools_block()),
     ] {
         if !taken {
-            return Err(GeminiSettingsError::NotTaken { setting, family: settings.family });
+            return Err(SettingsError::NotTaken { setting, family: settings.family });
         }
     }
     Ok(())
