@@ -8,6 +8,7 @@
 //! [`BridgeOutput::Finished`].
 
 mod attachment;
+mod detector;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -21,6 +21,7 @@ mod base64;
 pub mod deepgram;
 #[cfg(feature = "dial")]
 pub mod dial;
+pub mod gemini;
 pub mod openai;
 #[cfg(feature = "sim")]
 pub mod sim;

@@ -1,15 +1,13 @@
 //! One provider's session in a bridge, with its lines and the converters either way.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::audio::convert::Converter;
 use crate::audio::framer::Framer;
-use crate::audio::speech::{SpeechChange, SpeechDetector};
 use crate::audio::{AudioFormat, AudioFrame, Encoding};
-use crate::id::{AttachmentId, LineId, ReplyId, UtteranceId};
+use crate::id::{AttachmentId, LineId, ReplyId};
 use crate::provider::{
     CallerSpeech, Provider, ProviderCommand, ProviderEvent, ProviderSession, SessionInput, SessionOutput,
     Setup,
@@ -17,6 +15,7 @@ use crate::provider::{
 use crate::time::MonoTime;
 
 use super::BridgeOutput;
+use super::detector::Detector;
 
 /// A session may have this many lines over its life; more is a bug of the session, and refused.
 const LINES_MAX: usize = 256;
@@ -53,26 +52,12 @@ struct Mouth {
     speaking: Option<ReplyId>,
 }
 
-struct Detector {
-    ear: SpeechDetector,
-    utterances: u32,
-    /// What was noticed in one frame; reused.
-    changes: Vec<SpeechChange>,
-}
-
-/// A pause as long as services take for the end of a turn.
-const TURN_SILENCE: Duration = Duration::from_millis(500);
-
 impl Attachment {
     pub(super) fn open(line_format: AudioFormat, provider: &dyn Provider, setup: Setup) -> Self {
         let (id, hears, speaks) = (setup.attachment, setup.hears, setup.speaks);
         let detector = match provider.capabilities().caller_speech {
             CallerSpeech::Told => None,
-            CallerSpeech::Detected => Some(Detector {
-                ear: SpeechDetector::new(line_format, TURN_SILENCE),
-                utterances: 0,
-                changes: Vec::new(),
-            }),
+            CallerSpeech::Detected => Some(Detector::new(id, line_format)),
         };
         Self {
             id,
@@ -102,7 +87,9 @@ impl Attachment {
 
     pub(super) fn command(&mut self, now: MonoTime, command: ProviderCommand) {
         let command = if let ProviderCommand::Hear(frame) = command {
-            self.detect(&frame);
+            if let Some(detector) = &mut self.detector {
+                detector.hear(&frame, &mut self.events);
+            }
             let data = self.to_provider.convert(&frame.data);
             if data.is_empty() {
                 return;
@@ -150,7 +137,14 @@ impl Attachment {
                     self.mouth.finish(reply, &mut self.events);
                     return Told::Call(self.then(ProviderEvent::ReplyDone { reply, end }));
                 }
-                SessionOutput::Event(event) => return Told::Call(event),
+                SessionOutput::Event(event) => match &mut self.detector {
+                    None => return Told::Call(event),
+                    Some(detector) => {
+                        if let Some(event) = detector.place(event) {
+                            return Told::Call(event);
+                        }
+                    }
+                },
                 SessionOutput::WaitUntil(at) => {
                     self.wakes = at;
                     return Told::Nothing;
@@ -197,21 +191,6 @@ impl Attachment {
 
     fn line(&self, own: LineId) -> Option<LineId> {
         self.lines.iter().find(|(o, _)| *o == own).map(|(_, line)| *line)
-    }
-
-    fn detect(&mut self, frame: &AudioFrame) {
-        let Some(detector) = &mut self.detector else { return };
-        detector.ear.push(&frame.data, &mut detector.changes);
-        for change in detector.changes.drain(..) {
-            let began = matches!(change, SpeechChange::Began { .. });
-            detector.utterances += u32::from(began);
-            let utterance = UtteranceId::new(self.id, detector.utterances);
-            self.events.push_back(if began {
-                ProviderEvent::CallerSpoke(utterance)
-            } else {
-                ProviderEvent::CallerPaused(utterance)
-            });
-        }
     }
 }
 

@@ -4,5 +4,6 @@
 //! as strict as the services, hear and speak recorded voices, and are rude on request.
 
 pub mod deepgram;
+pub mod gemini;
 pub mod harness;
 pub mod openai;
