@@ -1,6 +1,6 @@
-//! AI voice services for `voice-core`.
+//! placeholder
 
 #![forbid(unsafe_code)]
 
-#[cfg(feature = "dial")]
-pub mod dial;
+pub mod deepgram;
+pub mod llm;

@@ -227,7 +227,8 @@ mod tests {
         let loud = Bytes::from(vec![0x00; 160]);
         let quiet = Bytes::from(vec![0xff; 160]);
         for rate in [Rate::Hz16000, Rate::Hz24000, Rate::Hz48000] {
-            let mut converter = Converter::new(AudioFormat::MULAW_8K, AudioFormat::new(Encoding::Pcm16, rate));
+            let mut converter =
+                Converter::new(AudioFormat::MULAW_8K, AudioFormat::new(Encoding::Pcm16, rate));
             converter.convert(loud.clone());
             converter.reset();
             assert!(converter.convert(quiet.clone()).iter().all(|byte| *byte == 0), "{rate:?}");

@@ -14,8 +14,8 @@ mod lines;
 mod run;
 pub mod tools;
 
-pub use clock::Clock;
 pub use crate::fleet::{Assignment, Fleet, InOrder};
+pub use clock::Clock;
 pub use line::{Dial, Line};
 pub use run::{CallHandle, CallTask, World, place};
 pub use tools::{NoTools, RunTool};

@@ -1,0 +1,3 @@
+//! Deepgram's services.
+
+pub mod pipeline;
