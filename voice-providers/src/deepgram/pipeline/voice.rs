@@ -331,13 +331,13 @@ impl Voice {
         if audio.is_empty() {
             return;
         }
-        self.timers.set(Timer::Stall, now + STALL_AFTER);
         let (reply, number) = (group.reply, group.number);
         group.sounded = true;
         let words = std::mem::take(&mut group.unreported);
         if !words.is_empty() {
             self.words(reply, words);
         }
+        self.watch(now);
         let duration = self.format.duration_of(audio.len());
         self.outbox.push_back(Told::Own(VoiceEvent::Sounded { reply, group: number, duration }));
         self.announce(reply);
@@ -373,12 +373,17 @@ impl Voice {
             self.outbox.push_back(Told::harmless("voice.no_audio"));
         }
         self.outbox.push_back(Told::Own(VoiceEvent::Spoken { reply: group.reply, group: group.number }));
+        self.watch(now);
+        self.settle();
+    }
+
+    /// Something must come as long as a flush is not done. What was not flushed may wait for ever.
+    fn watch(&mut self, now: MonoTime) {
         if self.groups.iter().any(|group| group.flush == Flush::Sent) {
             self.timers.set(Timer::Stall, now + STALL_AFTER);
         } else {
             self.timers.clear(Timer::Stall);
         }
-        self.settle();
     }
 
     /// Tells of the replies that are done, in order.

@@ -1,0 +1,8 @@
+//! Fakes of Deepgram's services.
+
+pub mod flux;
+pub mod listen;
+pub mod speak;
+mod speech_socket;
+
+pub use speech_socket::{SpeechRudeness, UnknownSpeechRudeness};

@@ -1,0 +1,8 @@
+//! The pipeline against fakes of its three services, in virtual time.
+
+mod barge_in;
+mod faults;
+mod minds;
+mod talk;
+mod tools;
+mod world;
