@@ -328,11 +328,17 @@ impl Question {
     /// Leaves out the older half of the conversation. False if there is nothing to leave out.
     fn shorten(&mut self) -> bool {
         self.shortened = true;
-        let keep_from = 1 + self.messages.len() / 2;
-        let is_user = |message: &Message| matches!(message, Message::User { .. });
+        let middle = 1 + self.messages.len() / 2;
         // What is left begins with the caller: an answer of a tool without its call would be refused.
-        let first = self.messages.iter().enumerate().skip(keep_from).find(|(_, m)| is_user(m));
-        let Some((first, _)) = first else { return false };
+        let users = self.messages.iter().enumerate().skip(2);
+        let mut users = users.filter(|(_, m)| matches!(m, Message::User { .. })).map(|(at, _)| at);
+        let mut first = users.next();
+        while first.is_some_and(|at| at < middle)
+            && let Some(later) = users.next()
+        {
+            first = Some(later);
+        }
+        let Some(first) = first else { return false };
         self.messages.drain(1..first);
         true
     }

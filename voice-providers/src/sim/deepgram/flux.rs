@@ -173,7 +173,8 @@ impl FakeFlux {
     }
 
     fn gives_up_at(&self) -> Option<MonoTime> {
-        self.turns.as_ref().map(|_| self.last + IDLE_MAX)
+        let patient = self.is(SpeechRudeness::HalfOpen);
+        self.turns.as_ref().filter(|_| !patient).map(|_| self.last + IDLE_MAX)
     }
 }
 

@@ -205,7 +205,8 @@ impl FakeListen {
     }
 
     fn gives_up_at(&self) -> Option<MonoTime> {
-        self.ears.as_ref().map(|_| self.last + IDLE_MAX)
+        let patient = self.is(SpeechRudeness::HalfOpen);
+        self.ears.as_ref().filter(|_| !patient).map(|_| self.last + IDLE_MAX)
     }
 }
 

@@ -112,6 +112,8 @@ pub(super) struct Agenda {
     due: Vec<(MonoTime, ServiceOutput)>,
     now: MonoTime,
     closed: bool,
+    /// Nonsense was talked; once is enough.
+    raved: bool,
 }
 
 impl Agenda {
@@ -259,7 +261,7 @@ pub(super) fn misbehave(agenda: &mut Agenda, rude: &[SpeechRudeness]) -> bool {
             SpeechRudeness::UnknownMessages => {
                 agenda.say(Duration::ZERO, &json!({"type": "Horoscope", "sign": "crab"}));
             }
-            SpeechRudeness::Garbage => {
+            SpeechRudeness::Garbage if !std::mem::replace(&mut agenda.raved, true) => {
                 for text in
                     ["", "{", "[]", "nonsense", "{\"type\":7}", "{\"type\":\"Results\",\"channel\":3}"]
                 {
