@@ -11,7 +11,8 @@ use voice_core::wire::{LineEnd, WireMessage};
 use voice_providers::sim::deepgram::SpeechRudeness;
 use voice_providers::sim::llm::{LlmProfile, LlmRudeness};
 
-use crate::world::{Manners, World, eager, listen, polite, settings, spare};
+use crate::network::Manners;
+use crate::world::{World, eager, listen, polite, settings, spare};
 
 fn ears(rudeness: SpeechRudeness) -> Manners {
     Manners { ears: vec![rudeness], ..polite() }

@@ -3,6 +3,7 @@
 mod barge_in;
 mod faults;
 mod minds;
+mod network;
 mod talk;
 mod tools;
 mod world;

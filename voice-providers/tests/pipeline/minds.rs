@@ -6,7 +6,8 @@ use voice_core::failure::Failure;
 use voice_core::provider::{ProviderEvent, ReplyEnd, Usage};
 use voice_providers::sim::llm::{LlmProfile, LlmRudeness};
 
-use crate::world::{Manners, World, polite, settings, spare};
+use crate::network::Manners;
+use crate::world::{World, polite, settings, spare};
 
 fn rude(rudeness: &[LlmRudeness]) -> Manners {
     let mut manners = polite();
@@ -199,10 +200,7 @@ fn consumption_is_told_once_for_each_request() {
         let used: Vec<Usage> = world
             .events
             .iter()
-            .filter_map(|(_, event)| match event {
-                ProviderEvent::Used(usage) => Some(*usage),
-                _ => None,
-            })
+            .filter_map(|(_, event)| if let ProviderEvent::Used(usage) = event { Some(*usage) } else { None })
             .collect();
         let expected = Usage { text_in: 20, cached_in: 11, text_out: 9, ..Usage::default() };
         assert_eq!(used, [expected], "{profile:?}");

@@ -10,9 +10,8 @@ use voice_providers::sim::llm::{LlmProfile, LlmRudeness};
 use crate::world::{World, polite, settings};
 
 fn ids(world: &World) -> Vec<ToolCallId> {
-    let id = |event: &ProviderEvent| match event {
-        ProviderEvent::ToolCall(call) => Some(call.id),
-        _ => None,
+    let id = |event: &ProviderEvent| {
+        if let ProviderEvent::ToolCall(call) = event { Some(call.id) } else { None }
     };
     world.events.iter().filter_map(|(_, event)| id(event)).collect()
 }

@@ -6,61 +6,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use voice_core::audio::{AudioFormat, AudioFrame, FRAME};
-use voice_core::conversation::{Heard, ToolCall, ToolDefinition, ToolResult, Turn};
+use voice_core::conversation::{Heard, ToolCall, ToolDefinition, ToolResult};
 use voice_core::failure::{Failure, Verdict};
 use voice_core::id::{AttachmentId, CorrelationId, LineId, ReplyId};
 use voice_core::provider::{
     Provider, ProviderCommand, ProviderEvent, ProviderSession, ReplyEnd, SessionInput, SessionOutput, Setup,
 };
 use voice_core::sensitive::Secret;
-use voice_core::sim::peer::{FakeService, Request, ServiceInput, ServiceOutput};
+use voice_core::sim::peer::{Request, ServiceInput, ServiceOutput};
 use voice_core::sim::speech::{caller, recognise};
 use voice_core::time::{MonoTime, UnixMillis};
 use voice_core::wire::{Endpoint, EndpointKind, LineEnd, Unreachable, WireMessage};
 use voice_providers::deepgram::pipeline::{EarsModel, Pipeline, PipelineBuilder, PipelineSettings};
 use voice_providers::llm::ChatEndpoint;
-use voice_providers::sim::deepgram::SpeechRudeness;
-use voice_providers::sim::deepgram::flux::FakeFlux;
-use voice_providers::sim::deepgram::listen::FakeListen;
-use voice_providers::sim::deepgram::speak::FakeSpeak;
-use voice_providers::sim::llm::{FakeLlm, LlmProfile, LlmRudeness};
 
-/// How everybody behaves.
-#[derive(Clone, Default)]
-pub(crate) struct Manners {
-    pub(crate) seed: u64,
-    pub(crate) ears: Vec<SpeechRudeness>,
-    pub(crate) voice: Vec<SpeechRudeness>,
-    /// One for each request to the first language model; the last holds for all that follow.
-    pub(crate) mind: Vec<Vec<LlmRudeness>>,
-    /// The same of the second.
-    pub(crate) spare: Vec<Vec<LlmRudeness>>,
-    pub(crate) profile: LlmProfile,
-    /// The first language model cannot be reached.
-    pub(crate) mind_unreachable: bool,
-    pub(crate) history: Vec<Turn>,
-    pub(crate) tools_offered: bool,
-    /// How long a tool takes; `None` if it never answers.
-    pub(crate) tool_takes: Option<Duration>,
-}
-
-/// One thing that is on the way, or was.
-struct Line {
-    id: LineId,
-    fake: Fake,
-    up: bool,
-    http: bool,
-    refused: Option<(u16, Option<Duration>, Vec<u8>)>,
-    over: bool,
-}
-
-enum Fake {
-    Listen(FakeListen),
-    Flux(FakeFlux),
-    Speak(FakeSpeak),
-    Llm(FakeLlm),
-    Nobody,
-}
+use crate::network::{Fake, Line, Manners, answerer};
 
 /// A reply as it reaches the caller.
 #[derive(Default)]
@@ -286,18 +246,18 @@ impl World {
 
     /// What the caller said, as it was understood.
     pub(crate) fn said(&self) -> Vec<String> {
-        let said = |event: &ProviderEvent| match event {
-            ProviderEvent::CallerSaid { text, .. } => Some(text.expose().clone()),
-            _ => None,
+        let said = |event: &ProviderEvent| {
+            let ProviderEvent::CallerSaid { text, .. } = event else { return None };
+            Some(text.expose().clone())
         };
         self.events.iter().filter_map(|(_, event)| said(event)).collect()
     }
 
     /// Codes of what was reported and changed nothing.
     pub(crate) fn harmless(&self) -> Vec<String> {
-        let code = |event: &ProviderEvent| match event {
-            ProviderEvent::Failed(Failure::Harmless { code }) => Some(code.clone()),
-            _ => None,
+        let code = |event: &ProviderEvent| {
+            let ProviderEvent::Failed(Failure::Harmless { code }) = event else { return None };
+            Some(code.clone())
         };
         self.events.iter().filter_map(|(_, event)| code(event)).collect()
     }
@@ -381,16 +341,7 @@ impl World {
                 }
                 ServiceOutput::Close { code, reason } => {
                     line.over = true;
-                    SessionInput::LineDown(
-                        id,
-                        match line.refused.take() {
-                            Some((status, retry_after, body)) => {
-                                LineEnd::Refused { status, retry_after, body: body.into() }
-                            }
-                            None if line.http => LineEnd::Ended,
-                            None => LineEnd::Closed { code, reason },
-                        },
-                    )
+                    SessionInput::LineDown(id, line.end(code, reason))
                 }
                 ServiceOutput::Cut => {
                     line.over = true;
@@ -435,7 +386,8 @@ impl World {
             EndpointKind::WebSocket { .. } => (false, "GET", Bytes::new()),
             EndpointKind::Http { method, body } => (true, *method, body.clone()),
         };
-        let fake = self.answerer(host, &target);
+        let seed = self.manners.seed + self.lines.len() as u64;
+        let fake = answerer(&self.manners, &mut self.minds_asked, seed, host, &target);
         let headers = endpoint.headers.iter().map(|(n, v)| ((*n).to_owned(), v.expose().clone())).collect();
         let request = Request { method: method.to_owned(), target, headers, body, upgrade: !http };
         let mut line = Line { id, fake, up: false, http, refused: None, over: false };
@@ -446,31 +398,6 @@ impl World {
         if unreachable {
             let end = LineEnd::Unreachable(Unreachable::Tcp);
             self.session.handle(self.now, SessionInput::LineDown(id, end));
-        }
-    }
-
-    fn answerer(&mut self, host: &str, target: &str) -> Fake {
-        let manners = &self.manners;
-        let seed = manners.seed + self.lines.len() as u64;
-        let nth =
-            |list: &Vec<Vec<LlmRudeness>>, n: usize| list.get(n).or(list.last()).cloned().unwrap_or_default();
-        match host {
-            "mind.example" => {
-                self.minds_asked.0 += 1;
-                if manners.mind_unreachable {
-                    return Fake::Nobody;
-                }
-                let rude = nth(&manners.mind, self.minds_asked.0 - 1);
-                Fake::Llm(FakeLlm::new(seed, manners.profile, &rude))
-            }
-            "spare.example" => {
-                self.minds_asked.1 += 1;
-                let rude = nth(&manners.spare, self.minds_asked.1 - 1);
-                Fake::Llm(FakeLlm::new(seed, LlmProfile::OpenAi, &rude))
-            }
-            _ if target.starts_with("/v1/listen") => Fake::Listen(FakeListen::new(seed, &manners.ears)),
-            _ if target.starts_with("/v2/listen") => Fake::Flux(FakeFlux::new(seed, &manners.ears)),
-            _ => Fake::Speak(FakeSpeak::new(seed, &manners.voice)),
         }
     }
 
@@ -507,35 +434,29 @@ impl World {
             self.offences.push(format!("{event:?} after the end"));
         }
         self.events.push((self.now, event.clone()));
-        match event {
-            ProviderEvent::Ready { .. } => {
-                if std::mem::replace(&mut self.ready, true) {
-                    self.offences.push("ready twice".to_owned());
-                }
+        if let ProviderEvent::Ready { .. } = event {
+            if std::mem::replace(&mut self.ready, true) {
+                self.offences.push("ready twice".to_owned());
             }
-            ProviderEvent::CallerSpoke(_) => self.barge_in(),
-            ProviderEvent::Speech { reply, audio } => self.on_speech(reply, &audio),
-            ProviderEvent::Words { reply, text } => {
-                let words = text.expose().clone();
-                self.reply(reply).words.push_str(&words);
+        } else if let ProviderEvent::CallerSpoke(_) = event {
+            self.barge_in();
+        } else if let ProviderEvent::Speech { reply, audio } = event {
+            self.on_speech(reply, &audio);
+        } else if let ProviderEvent::Words { reply, text } = event {
+            self.reply(reply).words.push_str(text.expose());
+        } else if let ProviderEvent::ReplyDone { reply, end } = event {
+            if self.reply(reply).end.replace(end).is_some() {
+                self.offences.push(format!("{reply} ended twice"));
             }
-            ProviderEvent::ReplyDone { reply, end } => {
-                let known = self.reply(reply);
-                let twice = known.end.replace(end).is_some();
-                if twice {
-                    self.offences.push(format!("{reply} ended twice"));
-                }
+        } else if let ProviderEvent::ToolCall(call) = event {
+            self.tool_calls.push((call.name.clone(), call.arguments.expose().clone()));
+            if let Some(takes) = self.manners.tool_takes {
+                self.answers.push((self.now + takes, call));
             }
-            ProviderEvent::ToolCall(call) => {
-                self.tool_calls.push((call.name.clone(), call.arguments.expose().clone()));
-                if let Some(takes) = self.manners.tool_takes {
-                    self.answers.push((self.now + takes, call));
-                }
-            }
-            ProviderEvent::Failed(failure) if failure.verdict() != Verdict::Ignore => {
-                self.failure = Some(failure);
-            }
-            _ => {}
+        } else if let ProviderEvent::Failed(failure) = event
+            && failure.verdict() != Verdict::Ignore
+        {
+            self.failure = Some(failure);
         }
     }
 
@@ -606,47 +527,6 @@ impl Drop for World {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             assert!(self.offences.is_empty(), "{:#?}", self.offences);
-        }
-    }
-}
-
-impl Fake {
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Listen(_) | Self::Flux(_) => "listen",
-            Self::Speak(_) => "speak",
-            Self::Llm(_) => "llm",
-            Self::Nobody => "nobody",
-        }
-    }
-
-    fn log(&self) -> &[String] {
-        match self {
-            Self::Listen(fake) => fake.log(),
-            Self::Flux(fake) => fake.log(),
-            Self::Speak(fake) => fake.log(),
-            Self::Llm(fake) => fake.log(),
-            Self::Nobody => &[],
-        }
-    }
-
-    fn handle(&mut self, now: MonoTime, input: ServiceInput<'_>) {
-        match self {
-            Self::Listen(fake) => fake.handle(now, input),
-            Self::Flux(fake) => fake.handle(now, input),
-            Self::Speak(fake) => fake.handle(now, input),
-            Self::Llm(fake) => fake.handle(now, input),
-            Self::Nobody => {}
-        }
-    }
-
-    fn poll(&mut self) -> ServiceOutput {
-        match self {
-            Self::Listen(fake) => fake.poll(),
-            Self::Flux(fake) => fake.poll(),
-            Self::Speak(fake) => fake.poll(),
-            Self::Llm(fake) => fake.poll(),
-            Self::Nobody => ServiceOutput::WaitUntil(None),
         }
     }
 }

@@ -19,7 +19,9 @@ pub(super) fn of_line(end: &LineEnd) -> Failure {
             }
         }
         LineEnd::Closed { code, reason } => of_close(*code, reason),
-        other => Failure::from_line_end(other),
+        LineEnd::Unreachable(_) | LineEnd::Ended | LineEnd::Cut | LineEnd::Broken | LineEnd::Clogged | _ => {
+            Failure::from_line_end(end)
+        }
     }
 }
 

@@ -207,10 +207,11 @@ impl Session {
         match told {
             Told::Own(event) => own(self, now, event),
             Told::Out(output) => {
-                let failed = match &output {
-                    SessionOutput::Event(ProviderEvent::Failed(f)) => f.verdict() != Verdict::Ignore,
-                    _ => false,
-                };
+                let failed = matches!(
+                    &output,
+                    SessionOutput::Event(ProviderEvent::Failed(failure))
+                        if failure.verdict() != Verdict::Ignore
+                );
                 self.outbox.push_back(output);
                 if failed {
                     self.state = State::Over;
@@ -234,7 +235,8 @@ impl Session {
             ProviderCommand::Answer { id, result } => self.on_answer(now, id, result),
             ProviderCommand::CatchUp(turns) => self.memory.catch_up(turns),
             ProviderCommand::Note(text) => self.memory.note(text.into_inner()),
-            _ => {}
+            // Closing was seen to; what is new is not for us.
+            ProviderCommand::Close | _ => {}
         }
     }
 

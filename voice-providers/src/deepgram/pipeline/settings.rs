@@ -261,9 +261,8 @@ impl PipelineBuilder {
             }
         }
         check_ears(&settings.ears.model)?;
-        match settings.voice.speed {
-            Some(speed) => within("speed", "0.7–1.5", (0.7..=1.5).contains(&speed))?,
-            None => {}
+        if let Some(speed) = settings.voice.speed {
+            within("speed", "0.7–1.5", (0.7..=1.5).contains(&speed))?;
         }
         within("tool_rounds_max", "1 or more", settings.tool_rounds_max > 0)?;
         Ok(settings)

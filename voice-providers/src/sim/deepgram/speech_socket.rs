@@ -245,39 +245,39 @@ pub(super) fn door(
 
 /// What a rude service does in the middle of speech. True if that was the end.
 pub(super) fn misbehave(agenda: &mut Agenda, rude: &[SpeechRudeness]) -> bool {
-    for rudeness in rude {
-        match rudeness {
-            SpeechRudeness::Cut => agenda.cut(),
-            SpeechRudeness::Net0000 => agenda.close(1011, "NET-0000"),
-            SpeechRudeness::Data0000 => agenda.close(1008, "DATA-0000"),
-            SpeechRudeness::Net0003 => agenda.close(1011, "NET-0003"),
-            SpeechRudeness::ErrorMessage => {
-                let error = json!({"type": "Error", "sequence_id": 15, "code": "INTERNAL_SERVER_ERROR",
-                    "description": "broken inside", "message": "broken inside"});
-                agenda.say(Duration::ZERO, &error);
-                let close = ServiceOutput::Close { code: 1011, reason: String::new() };
-                agenda.after(Duration::from_millis(1), close);
-            }
-            SpeechRudeness::UnknownMessages => {
-                agenda.say(Duration::ZERO, &json!({"type": "Horoscope", "sign": "crab"}));
-            }
-            SpeechRudeness::Garbage if !std::mem::replace(&mut agenda.raved, true) => {
-                for text in
-                    ["", "{", "[]", "nonsense", "{\"type\":7}", "{\"type\":\"Results\",\"channel\":3}"]
-                {
-                    agenda.after(Duration::ZERO, ServiceOutput::Send(WireMessage::text(text)));
-                }
-            }
-            SpeechRudeness::StrayBinary => {
-                let bytes = WireMessage::Binary(vec![0xfe, 0xed].into());
-                agenda.after(Duration::ZERO, ServiceOutput::Send(bytes));
-            }
-            SpeechRudeness::Warnings => {
-                let warning = json!({"type": "Warning", "code": "SLOW_DAY", "description": "it is hot"});
-                agenda.say(Duration::ZERO, &warning);
-            }
-            _ => {}
+    let has = |rudeness| rude.contains(&rudeness);
+    if has(SpeechRudeness::UnknownMessages) {
+        agenda.say(Duration::ZERO, &json!({"type": "Horoscope", "sign": "crab"}));
+    }
+    if has(SpeechRudeness::Garbage) && !std::mem::replace(&mut agenda.raved, true) {
+        for text in ["", "{", "[]", "nonsense", "{\"type\":7}", "{\"type\":\"Results\",\"channel\":3}"] {
+            agenda.after(Duration::ZERO, ServiceOutput::Send(WireMessage::text(text)));
         }
+    }
+    if has(SpeechRudeness::StrayBinary) {
+        let bytes = WireMessage::Binary(vec![0xfe, 0xed].into());
+        agenda.after(Duration::ZERO, ServiceOutput::Send(bytes));
+    }
+    if has(SpeechRudeness::Warnings) {
+        let warning = json!({"type": "Warning", "code": "SLOW_DAY", "description": "it is hot"});
+        agenda.say(Duration::ZERO, &warning);
+    }
+    if has(SpeechRudeness::ErrorMessage) {
+        let error = json!({"type": "Error", "sequence_id": 15, "code": "INTERNAL_SERVER_ERROR",
+            "description": "broken inside", "message": "broken inside"});
+        agenda.say(Duration::ZERO, &error);
+        let close = ServiceOutput::Close { code: 1011, reason: String::new() };
+        agenda.after(Duration::from_millis(1), close);
+    }
+    let ends = [
+        (SpeechRudeness::Net0000, 1011, "NET-0000"),
+        (SpeechRudeness::Data0000, 1008, "DATA-0000"),
+        (SpeechRudeness::Net0003, 1011, "NET-0003"),
+    ];
+    if let Some((_, code, reason)) = ends.into_iter().find(|(rudeness, ..)| has(*rudeness)) {
+        agenda.close(code, reason);
+    } else if has(SpeechRudeness::Cut) {
+        agenda.cut();
     }
     agenda.is_closed()
 }

@@ -161,8 +161,9 @@ impl Answer {
         deltas.extend(self.call_deltas(profile));
         let reason = match profile {
             LlmProfile::Gemini | LlmProfile::Ollama => "stop",
-            _ if self.calls.is_empty() => "stop",
-            _ => "tool_calls",
+            LlmProfile::OpenAi | LlmProfile::Vllm | LlmProfile::Groq | LlmProfile::OpenRouter => {
+                if self.calls.is_empty() { "stop" } else { "tool_calls" }
+            }
         };
         let mut chunks: Vec<Value> = deltas.into_iter().map(|delta| chunk(delta, Value::Null)).collect();
         if profile == LlmProfile::Vllm {

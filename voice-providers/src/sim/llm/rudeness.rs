@@ -119,18 +119,18 @@ rudeness! {
 impl LlmRudeness {
     /// Status and body, where it refuses.
     pub(super) fn refusal(self) -> Option<(u16, Value)> {
-        let (status, code) = match self {
-            Self::ContextLength => (400, "context_length_exceeded"),
-            Self::ToolUseFailed => (400, "tool_use_failed"),
-            Self::Refuse401 => (401, "invalid_api_key"),
-            Self::NoModel => (404, "model_not_found"),
-            Self::Refuse422 => (422, "unprocessable"),
-            Self::Throttle => (429, "rate_limit_exceeded"),
-            Self::NoQuota => (429, "insufficient_quota"),
-            Self::Refuse500 => (500, "server_error"),
-            Self::Overloaded => (529, "overloaded_error"),
-            _ => return None,
-        };
+        const REFUSALS: &[(LlmRudeness, u16, &str)] = &[
+            (LlmRudeness::ContextLength, 400, "context_length_exceeded"),
+            (LlmRudeness::ToolUseFailed, 400, "tool_use_failed"),
+            (LlmRudeness::Refuse401, 401, "invalid_api_key"),
+            (LlmRudeness::NoModel, 404, "model_not_found"),
+            (LlmRudeness::Refuse422, 422, "unprocessable"),
+            (LlmRudeness::Throttle, 429, "rate_limit_exceeded"),
+            (LlmRudeness::NoQuota, 429, "insufficient_quota"),
+            (LlmRudeness::Refuse500, 500, "server_error"),
+            (LlmRudeness::Overloaded, 529, "overloaded_error"),
+        ];
+        let (_, status, code) = *REFUSALS.iter().find(|(rudeness, ..)| *rudeness == self)?;
         Some((status, json!({"error": {"message": "no", "type": "error", "param": null, "code": code}})))
     }
 }
