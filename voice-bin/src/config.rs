@@ -163,6 +163,11 @@ impl Config {
         &self.settings
     }
 
+    /// Whether nobody set it, by its name in the environment.
+    pub fn is_default(&self, env: &str) -> bool {
+        self.settings.iter().any(|line| line.setting.env == env && line.origin == Origin::Default)
+    }
+
     /// What is allowed but probably not meant.
     pub fn notices(&self) -> &[Notice] {
         &self.notices

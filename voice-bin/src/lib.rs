@@ -1,9 +1,19 @@
-//! The server and the simulators around the voice libraries; the binaries only load, build, run, drain.
+//! The server and the simulators around the voice libraries; the binaries only call in here.
 
 #![forbid(unsafe_code)]
 
+mod assemble;
+pub mod cli;
 pub mod config;
+mod demo;
+mod fakes;
 mod metrics_names;
+mod output;
+mod random;
+mod routes;
+pub mod server;
+mod signals;
 pub mod sim_net;
+pub mod simulate;
 pub mod store;
 pub mod telemetry;

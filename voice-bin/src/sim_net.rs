@@ -7,3 +7,6 @@ mod service;
 
 pub use caller::run_caller;
 pub use service::{MakeService, serve};
+
+#[cfg(test)]
+mod tests;

@@ -245,7 +245,7 @@ impl Bridge {
     fn on_caller_audio(&mut self, now: MonoTime, frame: AudioFrame) {
         let format = frame.format;
         self.ear.push(frame.data);
-        while let Some(data) = self.ear.pop() {
+        while let Some(data) = self.ear.next() {
             self.tell_call(now, Input::Carrier(CarrierEvent::Audio(AudioFrame::new(format, data))));
         }
     }

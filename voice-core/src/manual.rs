@@ -34,8 +34,8 @@
 //! # Why is the provider that failed asked again, if only as a last resort?
 //!
 //! A connection that was cut says little about the service behind it. If there is anybody else, they
-//! take the call; if not, the same service gets a second chance, unless it failed within five seconds or
-//! in a way that only a human can mend (a refused key).
+//! take the call; if not, the same service gets another chance, unless that was the third failure within
+//! seconds of going live, or one that only a human can mend (a refused key).
 //!
 //! # Why are received words of a dead provider still played?
 //!

@@ -1,8 +1,27 @@
-//! AI voice services for `voice-core`: translators without sockets, and fakes of the services.
+//! AI voice services for [`voice_core`]: translators without sockets, and fakes of the services.
+//!
+//! Each service has a folder that can be deleted without touching another. A provider here is a pure
+//! value: it says what to dial and what to send, and is told what came back. The feature `sim` adds
+//! [`sim`](crate::sim): fakes of the services, as pure, that run in virtual time or behind a socket.
+//!
+//! ```
+//! use voice_core::provider::Provider;
+//! use voice_core::sensitive::Secret;
+//! use voice_providers::openai::{OpenAi, OpenAiSettings};
+//!
+//! let settings = OpenAiSettings::new(Secret::new("sk-…".to_owned())).voice("cedar").build()?;
+//! let openai = OpenAi::new(settings);
+//! assert!(openai.capabilities().tools);
+//! # Ok::<(), voice_providers::openai::SettingsError>(())
+//! ```
 
 #![forbid(unsafe_code)]
 
+mod base64;
 pub mod deepgram;
+#[cfg(feature = "dial")]
+pub mod dial;
 pub mod llm;
+pub mod openai;
 #[cfg(feature = "sim")]
 pub mod sim;

@@ -293,6 +293,11 @@ mod tests {
     }
 
     #[test]
+    fn two_reports_with_one_number_both_count() {
+        check(&[carrier(Ringing, 1), carrier(Answered, 1)], &[moved(Initiated), moved(Ringing)], Answered);
+    }
+
+    #[test]
     fn only_the_table_is_allowed() {
         let allowed: Vec<String> = CallStatus::ALL
             .iter()

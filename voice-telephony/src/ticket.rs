@@ -217,6 +217,7 @@ fn digest_of(token: &str) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const AT: fn(u64) -> MonoTime = MonoTime::from_millis;
 
@@ -260,6 +261,19 @@ mod tests {
         assert_eq!(tickets.redeem(AT(5), third.expose(), "CA3"), Ok(3));
     }
 
+    /// A caller with a broken generator harms only itself: the newer ticket counts, also after the older
+    /// one had to go.
+    #[test]
+    fn the_same_random_bytes_twice_make_one_ticket() {
+        let mut tickets = Tickets::new(Duration::from_secs(60), 2);
+        let first = tickets.issue(AT(0), random(1), "CA1", 1);
+        let second = tickets.issue(AT(0), random(1), "CA2", 2);
+        assert_eq!(first, second);
+        tickets.issue(AT(1), random(3), "CA3", 3);
+        assert_eq!(tickets.redeem(AT(2), first.expose(), "CA1"), Err(TicketError::WrongCall));
+        assert_eq!(tickets.redeem(AT(2), second.expose(), "CA2"), Ok(2));
+    }
+
     #[test]
     fn a_ticket_fits_into_xml_json_and_urls_and_is_never_printed() {
         let mut tickets = Tickets::default();
@@ -267,5 +281,36 @@ mod tests {
         assert_eq!(ticket.expose().len(), 43);
         assert!(ticket.expose().bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)));
         assert!(!format!("{ticket:?} {tickets:?}").contains(ticket.expose()));
+    }
+
+    proptest! {
+        /// Against a plain list: whatever is issued and shown when, nothing opens twice, late, or for
+        /// another call, and the table stays within its bound.
+        #[test]
+        fn a_table_behaves_like_a_list(
+            steps in proptest::collection::vec((any::<bool>(), 0_u8..6, 0_u64..40, any::<bool>()), 0..60),
+        ) {
+            let lifetime = Duration::from_millis(100);
+            let mut tickets = Tickets::new(lifetime, 4);
+            let mut issued: Vec<(StreamTicket, String, u64, bool)> = Vec::new();
+            let mut now = 0;
+            for (number, (is_issue, which, wait, is_own)) in steps.into_iter().enumerate() {
+                now += wait;
+                if is_issue || issued.is_empty() {
+                    let call = format!("CA{number}");
+                    let ticket = tickets.issue(AT(now), random(number as u8), call.as_str(), number);
+                    issued.push((ticket, call, now, false));
+                } else {
+                    let at = usize::from(which) % issued.len();
+                    let newer = issued.len() - 1 - at;
+                    let (ticket, call, since, used) = &mut issued[at];
+                    let shown = if is_own { call.as_str() } else { "CA" };
+                    let opens = tickets.redeem(AT(now), ticket.expose(), shown).is_ok();
+                    prop_assert_eq!(opens, is_own && !*used && now - *since < 100 && newer < 4);
+                    *used |= opens;
+                }
+                prop_assert!(tickets.len() <= 4);
+            }
+        }
     }
 }

@@ -131,9 +131,7 @@ impl Rejection {
     /// The HTTP status to answer with.
     pub const fn status(&self) -> u16 {
         match self {
-            Self::NoKey => 503,
-            Self::MissingSignature => 401,
-            Self::BadSignature | Self::Stale => 403,
+            Self::NoKey | Self::MissingSignature | Self::BadSignature | Self::Stale => 403,
             Self::TooLarge => 413,
             Self::Method => 405,
             Self::ContentType => 415,

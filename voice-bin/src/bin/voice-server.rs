@@ -1,3 +1,7 @@
-//! placeholder
+//! The server: load, build, run, drain. All of it lives in the library.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+fn main() -> std::process::ExitCode {
+    voice_bin::cli::main()
+}

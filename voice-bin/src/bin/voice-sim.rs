@@ -1,3 +1,7 @@
-//! placeholder
+//! The simulators: the fakes of the libraries on real sockets.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+fn main() -> std::process::ExitCode {
+    voice_bin::simulate::main()
+}

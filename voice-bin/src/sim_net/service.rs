@@ -58,6 +58,7 @@ pub async fn serve(
             Ok((stream, _)) => {
                 let host =
                     Host { clock, make: make.clone(), stop: stop.clone(), connections: connections.clone() };
+                // A task for each connection, so that a slow one holds up nobody.
                 connections.spawn(host.connection(stream));
             }
             Err(error) => tracing::warn!(%error, "a connection could not be accepted"),
@@ -114,6 +115,7 @@ impl Host {
                         return Ok(plain(StatusCode::BAD_REQUEST));
                     };
                     let stop = self.stop;
+                    // The upgrade is only there once this answer has been sent.
                     self.connections.spawn(async move {
                         if let Ok(upgraded) = on_upgrade.await
                             && let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>()
@@ -127,6 +129,7 @@ impl Host {
                 }
                 ServiceOutput::Respond { status, headers } => {
                     let (pieces, body) = mpsc::channel(PIECES_MAX);
+                    // The body is told piece by piece while the answer is under way.
                     self.connections.spawn(fake.stream(pieces, self.stop));
                     return answered(status, headers, body);
                 }

@@ -13,7 +13,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 use voice_core::failure::{Failure, Verdict};
 use voice_core::id::CallId;
-use voice_core::record::{CallEvent, Entry, Reader, Totals};
+use voice_core::record::{CallEvent, Entry, Loss, Reader, Totals};
 
 use crate::config::LogFormat;
 
@@ -89,6 +89,10 @@ impl Reader for LogReader {
             }
             CallEvent::ToolAnswered { id, took, .. } => warn!(%call, %id, ?took, "tool failed"),
             CallEvent::ToolCancelled { id } => info!(%call, %id, "tool no longer wanted"),
+            // The network's losses are everyday; our own mean that something is too slow.
+            CallEvent::AudioLost { what: Loss::Carrier, duration } => {
+                info!(%call, ?duration, "audio lost by the carrier")
+            }
             CallEvent::AudioLost { what, duration } => warn!(%call, place = ?what, ?duration, "audio lost"),
             CallEvent::CarrierOddity { oddity, count } => {
                 warn!(%call, oddity = oddity.name(), count, "the carrier sent something that makes no sense");

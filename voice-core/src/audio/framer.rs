@@ -1,14 +1,14 @@
-//! Pieces of any length to frames of 20 ms.
+//! From pieces of any length to frames of 20 ms.
 
 use bytes::{Bytes, BytesMut};
 
 use super::AudioFormat;
 
-/// Cuts a stream into frames. Take out all frames after each piece: then less than one frame is ever
-/// held back.
+/// Cuts a stream into frames. Push a piece, then take frames until there is none (it is an iterator).
 ///
-/// A piece that is exactly a frame passes through as the same bytes; from longer ones frames are cut
-/// without a copy.
+/// Frames that lie within one piece are slices of it, without a copy; only a frame that begins in one
+/// piece and ends in another is put together. Between pushes it holds less than one frame, provided
+/// that the frames were taken.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -16,132 +16,149 @@ use super::AudioFormat;
 /// use voice_core::audio::framer::Framer;
 ///
 /// let mut framer = Framer::new(AudioFormat::MULAW_8K);
-/// framer.push(Bytes::from(vec![0x10; 200]));
-/// assert_eq!(framer.pop().map(|frame| frame.len()), Some(160));
-/// assert_eq!(framer.pop(), None);
-/// let last = framer.flush().expect("40 bytes are left");
-/// assert_eq!((last.len(), last[39], last[40]), (160, 0x10, 0xff));
+/// framer.push(Bytes::from_static(&[0xff; 400]));
+/// assert_eq!(framer.by_ref().map(|frame| frame.len()).collect::<Vec<_>>(), [160, 160]);
+/// assert_eq!(framer.flush().map(|frame| frame.len()), Some(160));
+/// assert_eq!(framer.flush(), None);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Framer {
-    frame_bytes: usize,
-    silence: u8,
-    /// Less than a frame, from pieces before.
-    rest: BytesMut,
-    /// What is left of the last piece; meaningful only while `rest` is empty.
+    format: AudioFormat,
+    /// The beginning of a frame that the last piece did not finish.
+    begun: BytesMut,
+    /// What is left of the last piece.
     piece: Bytes,
 }
 
 impl Framer {
     /// A framer for a stream in this format.
     pub fn new(format: AudioFormat) -> Self {
-        Self {
-            frame_bytes: format.frame_bytes(),
-            silence: format.encoding.silence_byte(),
-            rest: BytesMut::new(),
-            piece: Bytes::new(),
-        }
+        Self { format, begun: BytesMut::new(), piece: Bytes::new() }
     }
 
-    /// Takes a piece of any length.
+    /// Takes the next piece of the stream. If frames of the piece before were not taken, they stay in
+    /// front, at the price of a copy.
     pub fn push(&mut self, piece: Bytes) {
-        self.settle();
-        if self.rest.is_empty() {
-            self.piece = piece;
-            return;
-        }
-        // What was begun is filled up by copying; the rest of the piece is cut without.
-        let missing = (self.frame_bytes - self.rest.len() % self.frame_bytes).min(piece.len());
-        self.rest.extend_from_slice(&piece[..missing]);
-        self.piece = piece.slice(missing..);
+        self.piece = if self.piece.is_empty() { piece } else { [&self.piece[..], &piece].concat().into() };
     }
 
-    /// The next whole frame.
-    pub fn pop(&mut self) -> Option<Bytes> {
-        if self.rest.len() >= self.frame_bytes {
-            return Some(self.rest.split_to(self.frame_bytes).freeze());
-        }
-        if self.rest.is_empty() && self.piece.len() >= self.frame_bytes {
-            return Some(self.piece.split_to(self.frame_bytes));
-        }
-        self.settle();
-        None
-    }
-
-    /// What is left, made up to a frame with silence. `None` if nothing is.
+    /// Ends the stream: a last frame, filled up with silence, if anything is left. Called after the
+    /// whole frames have been taken; what was not taken comes first, so call it until it is `None`.
     pub fn flush(&mut self) -> Option<Bytes> {
-        self.settle();
-        if self.rest.is_empty() {
+        if let Some(frame) = self.next() {
+            return Some(frame);
+        }
+        // Half a sample would be a click.
+        let whole = self.begun.len() - self.begun.len() % self.format.encoding.bytes_per_sample();
+        let mut frame = self.begun.split();
+        frame.truncate(whole);
+        if frame.is_empty() {
             return None;
         }
-        let frames = self.rest.len().div_ceil(self.frame_bytes);
-        self.rest.resize(frames * self.frame_bytes, self.silence);
-        Some(self.rest.split().freeze())
+        frame.resize(self.format.frame_bytes(), self.format.encoding.silence_byte());
+        Some(frame.freeze())
     }
 
-    /// Forgets what is left.
+    /// Throws away what is held.
     pub fn clear(&mut self) {
-        self.rest.clear();
+        self.begun.clear();
         self.piece = Bytes::new();
     }
 
-    fn settle(&mut self) {
-        let piece = std::mem::take(&mut self.piece);
-        self.rest.extend_from_slice(&piece);
+    /// Bytes held that have not been given out.
+    pub fn held_bytes(&self) -> usize {
+        self.begun.len() + self.piece.len()
+    }
+}
+
+/// The frames that are complete. After `None` there may be more, once something was pushed.
+impl Iterator for Framer {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        let frame = self.format.frame_bytes();
+        if self.begun.is_empty() && self.piece.len() >= frame {
+            return Some(self.piece.split_to(frame));
+        }
+        if self.piece.is_empty() {
+            return None;
+        }
+        let missing = self.piece.split_to((frame - self.begun.len()).min(self.piece.len()));
+        if self.begun.is_empty() {
+            self.begun.reserve(frame);
+        }
+        self.begun.extend_from_slice(&missing);
+        (self.begun.len() == frame).then(|| self.begun.split().freeze())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    fn cut(sizes: &[usize]) -> (Vec<u8>, Vec<usize>, Option<usize>) {
-        let mut framer = Framer::new(AudioFormat::MULAW_8K);
-        let (mut bytes, mut frames, mut next) = (Vec::new(), Vec::new(), 0_u8);
-        for size in sizes {
-            let piece: Vec<u8> = (0..*size)
-                .map(|_| {
-                    next = next.wrapping_add(1);
-                    next
-                })
-                .collect();
-            framer.push(Bytes::from(piece));
-            while let Some(frame) = framer.pop() {
-                frames.push(frame.len());
-                bytes.extend_from_slice(&frame);
-            }
-        }
-        (bytes, frames, framer.flush().map(|last| last.len()))
-    }
-
     #[test]
-    fn any_pieces_make_the_same_stream() {
-        for sizes in [&[160, 160, 160][..], &[480], &[1; 480], &[159, 2, 319], &[0, 80, 400, 0], &[479, 1]] {
-            let (bytes, frames, last) = cut(sizes);
-            let expected: Vec<u8> = (1..=480_u32).map(|n| n as u8).collect();
-            assert_eq!(bytes, expected, "{sizes:?}");
-            assert_eq!((frames, last), (vec![160; 3], None), "{sizes:?}");
-        }
-        assert_eq!(cut(&[161]).2, Some(160));
-        assert_eq!(cut(&[150]).1, [0; 0]);
-    }
-
-    #[test]
-    fn a_frame_is_not_copied() {
+    fn a_frame_passes_as_it_is_and_slices_share_the_piece() {
         let mut framer = Framer::new(AudioFormat::MULAW_8K);
-        let piece = Bytes::from(vec![7; 320]);
+        let piece = Bytes::from(vec![1; 320]);
         framer.push(piece.clone());
-        assert_eq!(framer.pop().map(|f| f.as_ptr()), Some(piece.as_ptr()));
-        assert_eq!(framer.pop().map(|f| f.as_ptr()), Some(piece[160..].as_ptr()));
+        assert_eq!(framer.next().map(|frame| frame.as_ptr()), Some(piece.as_ptr()));
+        assert_eq!(framer.next().map(|frame| frame.as_ptr()), Some(piece[160..].as_ptr()));
+        assert_eq!(framer.next(), None);
+        assert_eq!(framer.held_bytes(), 0);
     }
 
     #[test]
-    fn what_is_forgotten_does_not_come_back() {
+    fn the_rest_is_filled_with_the_silence_of_the_format() {
+        for (format, silence) in
+            [(AudioFormat::MULAW_8K, 0xff), (AudioFormat::ALAW_8K, 0xd5), (AudioFormat::PCM16_16K, 0)]
+        {
+            let mut framer = Framer::new(format);
+            framer.push(Bytes::from_static(&[1; 11]));
+            assert_eq!(framer.next(), None);
+            let kept = 11 - 11 % format.encoding.bytes_per_sample();
+            let frame = framer.flush().expect("something is left");
+            assert_eq!(frame.len(), format.frame_bytes());
+            assert!(
+                frame[..kept].iter().all(|byte| *byte == 1)
+                    && frame[kept..].iter().all(|byte| *byte == silence)
+            );
+            assert_eq!(framer.flush(), None);
+        }
+    }
+
+    #[test]
+    fn nothing_is_left_when_cleared() {
         let mut framer = Framer::new(AudioFormat::MULAW_8K);
-        framer.push(Bytes::from(vec![7; 100]));
+        framer.push(Bytes::from_static(&[1; 100]));
+        assert_eq!(framer.next(), None);
+        framer.push(Bytes::from_static(&[1; 500]));
         framer.clear();
-        assert_eq!(framer.flush(), None);
-        framer.push(Bytes::from(vec![8; 160]));
-        assert_eq!(framer.pop().map(|f| f[0]), Some(8));
+        assert_eq!((framer.next(), framer.flush(), framer.held_bytes()), (None, None, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_lost_whatever_the_pieces(pieces in prop::collection::vec(0..1_000_usize, 0..20), lazy: bool) {
+            let total = pieces.iter().sum::<usize>();
+            let stream: Bytes = (0..total).map(|n| (n / 3) as u8).collect();
+            let mut framer = Framer::new(AudioFormat::MULAW_8K);
+            let mut frames = Vec::new();
+            let mut rest = stream.clone();
+            for piece in pieces {
+                framer.push(rest.split_to(piece));
+                if !lazy {
+                    frames.extend(framer.by_ref());
+                    prop_assert!(framer.held_bytes() < 160);
+                }
+            }
+            while let Some(frame) = framer.flush() {
+                frames.push(frame);
+            }
+            prop_assert!(frames.iter().all(|frame| frame.len() == 160));
+            prop_assert_eq!(frames.len(), total.div_ceil(160));
+            prop_assert_eq!(&frames.concat()[..total], &stream[..]);
+        }
     }
 }

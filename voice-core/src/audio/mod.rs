@@ -3,9 +3,9 @@
 pub mod convert;
 pub mod framer;
 pub mod g711;
+pub mod reorder;
 pub mod resample;
 pub mod speech;
-pub mod voiced;
 
 use std::fmt;
 use std::time::Duration;

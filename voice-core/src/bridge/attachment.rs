@@ -1,12 +1,13 @@
 //! One provider's session in a bridge, with its lines and the converters either way.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::audio::convert::Converter;
 use crate::audio::framer::Framer;
-use crate::audio::speech::SpeechDetector;
+use crate::audio::speech::{SpeechChange, SpeechDetector};
 use crate::audio::{AudioFormat, AudioFrame, Encoding};
 use crate::id::{AttachmentId, LineId, ReplyId, UtteranceId};
 use crate::provider::{
@@ -55,14 +56,23 @@ struct Mouth {
 struct Detector {
     ear: SpeechDetector,
     utterances: u32,
+    /// What was noticed in one frame; reused.
+    changes: Vec<SpeechChange>,
 }
+
+/// A pause as long as services take for the end of a turn.
+const TURN_SILENCE: Duration = Duration::from_millis(500);
 
 impl Attachment {
     pub(super) fn open(line_format: AudioFormat, provider: &dyn Provider, setup: Setup) -> Self {
         let (id, hears, speaks) = (setup.attachment, setup.hears, setup.speaks);
         let detector = match provider.capabilities().caller_speech {
             CallerSpeech::Told => None,
-            CallerSpeech::Detected => Some(Detector { ear: SpeechDetector::new(line_format), utterances: 0 }),
+            CallerSpeech::Detected => Some(Detector {
+                ear: SpeechDetector::new(line_format, TURN_SILENCE),
+                utterances: 0,
+                changes: Vec::new(),
+            }),
         };
         Self {
             id,
@@ -93,7 +103,7 @@ impl Attachment {
     pub(super) fn command(&mut self, now: MonoTime, command: ProviderCommand) {
         let command = if let ProviderCommand::Hear(frame) = command {
             self.detect(&frame);
-            let data = self.to_provider.convert(frame.data);
+            let data = self.to_provider.convert(&frame.data);
             if data.is_empty() {
                 return;
             }
@@ -191,22 +201,17 @@ impl Attachment {
 
     fn detect(&mut self, frame: &AudioFrame) {
         let Some(detector) = &mut self.detector else { return };
-        match detector.ear.push(&frame.data) {
-            Some(crate::audio::speech::SpeechEvent::Began) => {
-                detector.utterances += 1;
-                self.events.push_back(ProviderEvent::CallerSpoke(detector.utterance(self.id)));
-            }
-            Some(crate::audio::speech::SpeechEvent::Ended) => {
-                self.events.push_back(ProviderEvent::CallerPaused(detector.utterance(self.id)));
-            }
-            None => {}
+        detector.ear.push(&frame.data, &mut detector.changes);
+        for change in detector.changes.drain(..) {
+            let began = matches!(change, SpeechChange::Began { .. });
+            detector.utterances += u32::from(began);
+            let utterance = UtteranceId::new(self.id, detector.utterances);
+            self.events.push_back(if began {
+                ProviderEvent::CallerSpoke(utterance)
+            } else {
+                ProviderEvent::CallerPaused(utterance)
+            });
         }
-    }
-}
-
-impl Detector {
-    fn utterance(&self, id: AttachmentId) -> UtteranceId {
-        UtteranceId::new(id, self.utterances)
     }
 }
 
@@ -217,8 +222,8 @@ impl Mouth {
         {
             self.flush(before, events);
         }
-        self.framer.push(self.converter.convert(audio));
-        while let Some(audio) = self.framer.pop() {
+        self.framer.push(self.converter.convert(&audio));
+        for audio in self.framer.by_ref() {
             events.push_back(ProviderEvent::Speech { reply, audio });
         }
     }

@@ -26,7 +26,7 @@ mod voice;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::audio::{AudioFormat, AudioFrame, voiced};
+use crate::audio::{AudioFormat, AudioFrame, speech};
 use crate::carrier::{CarrierCommand, CarrierEvent};
 use crate::id::{AttachmentId, CarrierId, CorrelationId, ProviderId, UtteranceId};
 use crate::provider::ProviderCommand;
@@ -97,6 +97,8 @@ struct Books {
     carrier_oddities: u32,
     provider_oddities: u32,
     attachments: u32,
+    /// Live providers that failed almost at once, in a row.
+    quick_failures: u32,
     /// Providers that will fail the same way until a human acts.
     barred: Vec<ProviderId>,
 }
@@ -208,7 +210,7 @@ impl Call {
 
     fn on_caller_audio(&mut self, now: MonoTime, frame: AudioFrame) {
         self.books.totals.frames_in += 1;
-        if voiced::is_voiced(&frame) {
+        if speech::is_voiced(frame.format.encoding, &frame.data) {
             self.caller.last_voiced = Some(now);
         }
         match self.phase.ear(frame) {

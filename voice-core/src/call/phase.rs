@@ -26,8 +26,11 @@ use super::config::Greeting;
 use super::held::{HeldAudio, Lost};
 use super::{Call, Outcome, Output, Timer};
 
-/// A live provider that failed sooner than this will not be asked again for this gap.
+/// A live provider that fails sooner than this may be down, or may have had bad luck.
 const QUICK_FAILURE: Duration = Duration::from_secs(5);
+
+/// So many of those in a row are no bad luck: the last of them is not asked again for this gap.
+const QUICK_FAILURES_MAX: u32 = 3;
 
 /// A rollover that failed is tried again after this.
 const ROLLOVER_AGAIN: Duration = Duration::from_secs(10);
@@ -355,6 +358,8 @@ impl Call {
         let (live, provider) = (talking.live, talking.provider.clone());
         let hopeless = failure.verdict() == Verdict::NeverAgain;
         let quick = now.since(talking.since) < QUICK_FAILURE;
+        self.books.quick_failures = if quick { self.books.quick_failures + 1 } else { 0 };
+        let down = self.books.quick_failures >= QUICK_FAILURES_MAX;
         let successor = talking.successor.take();
         let why = if failure == Failure::SessionLimit { Why::SessionLimit } else { Why::Failure };
         if hopeless && !self.books.barred.contains(&provider) {
@@ -368,7 +373,7 @@ impl Call {
         self.caller.speaking = None;
         self.note_pending_words();
         self.books.totals.switches += 1;
-        let tried = if quick { vec![provider.clone()] } else { vec![] };
+        let tried = if down { vec![provider.clone()] } else { vec![] };
         let placeholder = Candidate { id: live, why, provider: None, since: now, tried, knows_until: 0 };
         match successor {
             Some(Successor { candidate, ready }) => {

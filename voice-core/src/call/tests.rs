@@ -288,14 +288,28 @@ fn a_sentence_that_was_received_is_finished_by_a_dead_provider() {
 }
 
 #[test]
-fn who_fails_at_once_or_for_good_is_not_asked_again() {
+fn who_fails_for_good_is_not_asked_again() {
     let mut rig = Rig::talking();
-    rig.provider(A1, ProviderEvent::Failed(Failure::Cut));
+    rig.now = at(60_000);
+    rig.provider(A1, ProviderEvent::Failed(Failure::Credentials));
     assert_eq!(rig.wanted().pop().as_deref(), Some("attach a2 wish=None tried=[openai] last=Some(openai)"));
     rig.assign(A2, "gemini").provider(A2, ProviderEvent::Ready { session: None, expires: None });
-    rig.now = at(60_000);
-    rig.provider(A2, ProviderEvent::Failed(Failure::Credentials));
-    assert_eq!(rig.wanted().pop().as_deref(), Some("attach a3 wish=None tried=[gemini] last=Some(gemini)"));
+    rig.now = at(120_000);
+    rig.provider(A2, ProviderEvent::Failed(Failure::Cut));
+    assert_eq!(rig.wanted().pop().as_deref(), Some("attach a3 wish=None tried=[openai] last=Some(gemini)"));
+}
+
+#[test]
+fn bad_luck_is_forgiven_twice() {
+    let mut rig = Rig::talking();
+    for (failing, next) in [(A1, A2), (A2, AttachmentId(3))] {
+        rig.provider(failing, ProviderEvent::Failed(Failure::Cut));
+        let wanted = rig.wanted().pop();
+        assert_eq!(wanted, Some(format!("attach {next} wish=None tried=[] last=Some(openai)")));
+        rig.assign(next, "openai").provider(next, ProviderEvent::Ready { session: None, expires: None });
+    }
+    rig.provider(AttachmentId(3), ProviderEvent::Failed(Failure::Cut));
+    assert_eq!(rig.wanted().pop().as_deref(), Some("attach a4 wish=None tried=[openai] last=Some(openai)"));
 }
 
 #[test]

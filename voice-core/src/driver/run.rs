@@ -1,9 +1,9 @@
 //! The only loop in this library that waits. One task per call owns everything the call has.
 
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, Id, JoinSet};
@@ -26,6 +26,9 @@ use super::tools::RunTool;
 /// Wishes that may wait for a call's task. It looks at them within microseconds; a full queue means that
 /// somebody is shouting.
 const CONTROLS_MAX: usize = 64;
+
+/// Later than anything a call waits for.
+const FAR: Duration = Duration::from_secs(3_600);
 
 /// What all calls of a process share.
 #[derive(Clone)]
@@ -99,8 +102,8 @@ impl CallTask {
             call: id,
             lines: Lines::new(),
             tools: JoinSet::new(),
-            running: HashMap::new(),
-            assigned: HashMap::new(),
+            running: Vec::new(),
+            assigned: Vec::new(),
             controls,
             pending: Vec::new(),
             world,
@@ -142,12 +145,19 @@ struct Io {
     call: CallId,
     lines: Lines,
     tools: JoinSet<(ToolCallId, ToolResult)>,
-    running: HashMap<Id, (ToolCallId, AbortHandle)>,
-    assigned: HashMap<AttachmentId, ProviderId>,
+    running: Vec<RunningTool>,
+    assigned: Vec<(AttachmentId, ProviderId)>,
     controls: mpsc::Receiver<Control>,
     /// What came up while outputs were carried out, to be handled before anything else.
     pending: Vec<Event>,
     world: World,
+}
+
+/// A tool under way, and how to stop it.
+struct RunningTool {
+    task: Id,
+    id: ToolCallId,
+    handle: AbortHandle,
 }
 
 enum Event {
@@ -175,8 +185,9 @@ impl Io {
                 BridgeOutput::AbandonTool(id) => self.abandon_tool(id),
                 BridgeOutput::Report(entry) => self.report(&entry),
                 BridgeOutput::WaitUntil(at) => {
-                    let far = self.world.clock.now() + std::time::Duration::from_secs(3_600);
-                    let deadline = self.world.clock.instant(at.map_or(far, |(at, _)| at));
+                    // A call always waits for its own limit at least; without any deadline an hour will do.
+                    let at = at.map_or_else(|| self.world.clock.now() + FAR, |(at, _)| at);
+                    let deadline = self.world.clock.instant(at);
                     if alarm.deadline() != deadline {
                         alarm.as_mut().reset(deadline);
                     }
@@ -212,12 +223,13 @@ impl Io {
         wanted: &Assignment,
     ) -> Option<(ProviderId, Arc<dyn crate::provider::Provider>)> {
         let (provider, value) = self.world.fleet.assign(self.call, wanted)?;
-        self.assigned.insert(id, provider.clone());
+        self.assigned.push((id, provider.clone()));
         Some((provider, value))
     }
 
     fn settle(&mut self, id: AttachmentId, outcome: &Outcome) {
-        if let Some(provider) = self.assigned.remove(&id) {
+        if let Some(at) = self.assigned.iter().position(|(assigned, _)| *assigned == id) {
+            let (_, provider) = self.assigned.swap_remove(at);
             self.world.fleet.settle(self.call, &provider, outcome);
         }
     }
@@ -226,12 +238,12 @@ impl Io {
         let (call, tools, id) = (self.call, self.world.tools.clone(), tool.id);
         // A task of its own, because a tool is foreign code: it may take its time, or panic.
         let handle = self.tools.spawn(async move { (id, tools.run(call, tool).await) });
-        self.running.insert(handle.id(), (id, handle));
+        self.running.push(RunningTool { task: handle.id(), id, handle });
     }
 
     fn abandon_tool(&self, id: ToolCallId) {
-        for (_, handle) in self.running.values().filter(|(running, _)| *running == id) {
-            handle.abort();
+        for tool in self.running.iter().filter(|tool| tool.id == id) {
+            tool.handle.abort();
         }
     }
 
@@ -244,16 +256,20 @@ impl Io {
 
 /// What a tool's task came to. `None` if nobody waits for it.
 fn tool_answer(
-    running: &mut HashMap<Id, (ToolCallId, AbortHandle)>,
+    running: &mut Vec<RunningTool>,
     ended: Result<(Id, (ToolCallId, ToolResult)), tokio::task::JoinError>,
 ) -> Option<Control> {
+    let mut forget = |task: Id| {
+        let at = running.iter().position(|tool| tool.task == task)?;
+        Some(running.swap_remove(at).id)
+    };
     match ended {
         Ok((task, (id, result))) => {
-            running.remove(&task);
+            forget(task);
             Some(Control::ToolAnswered { id, result })
         }
         Err(error) => {
-            let (id, _) = running.remove(&error.id())?;
+            let id = forget(error.id())?;
             let result = ToolResult { output: "the tool failed".into(), failed: true };
             error.is_panic().then_some(Control::ToolAnswered { id, result })
         }

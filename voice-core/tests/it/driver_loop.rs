@@ -174,10 +174,16 @@ async fn a_provider_that_does_not_read_is_let_go() {
     );
     let running = tokio::spawn(task.run());
     settle().await;
-    exchange.dialled.lock().expect("nobody panicked")[0].0.lock().expect("nobody panicked").clogged = true;
+    let dialled = || exchange.dialled.lock().expect("nobody panicked").clone();
+    dialled()[0].0.lock().expect("nobody panicked").clogged = true;
     carrier.say(frame());
     settle().await;
-    assert_eq!(running.await.expect("no panic"), EndReason::NoProvider);
+    assert_eq!(dialled().len(), 2, "another line is opened");
+    carrier.say(frame());
+    settle().await;
+    assert_eq!(dialled()[1].sent(), 1);
+    carrier.say(WireMessage::text("bye"));
+    assert_eq!(running.await.expect("no panic").kind(), "caller_hung_up");
 }
 
 #[tokio::test(start_paused = true)]

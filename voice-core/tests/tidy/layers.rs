@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["breaker"],
     &["consent", "keys", "roster"],
     &["call"],
-    &["bridge"],
+    &["bridge", "fleet"],
     // Nobody imports these.
     &["driver", "manual", "sim"],
 ];

@@ -55,6 +55,11 @@ fn no_function_is_longer_than_70_lines() {
     let of = |lines: usize| {
         format!("impl A {{\n    fn a() {{\n{}    }}\n}}\n", "        b();\n".repeat(lines - 2))
     };
+    let excused = of(FUNCTION_LINES_MAX + 1).replacen(
+        "    fn",
+        "    #[allow(clippy::too_many_lines, reason = \"a table\")]\n    fn",
+        1,
+    );
     let commented = of(FUNCTION_LINES_MAX).replacen("b();", "b();\n\n // why", 9);
     let tested = format!("#[cfg(test)]\nmod tests {{\n{}}}\n", of(FUNCTION_LINES_MAX + 1));
     Rule(|tree| {
@@ -62,7 +67,10 @@ fn no_function_is_longer_than_70_lines() {
             for (name, from, to) in functions(&file.shipped) {
                 // Comments and blank lines are free: a limit must not be kept by deleting them.
                 let lines = file.shipped[from..to].lines().filter(|line| !line.trim().is_empty()).count();
-                if lines > FUNCTION_LINES_MAX {
+                // A table with a row for each variant is one thought; it says so to clippy, with a reason.
+                let above = file.shipped[..from].trim_end();
+                let excused = above[above.rfind("\n\n").unwrap_or(0)..].contains("clippy::too_many_lines");
+                if lines > FUNCTION_LINES_MAX && !excused {
                     let what = format!("`{name}` has {lines} lines, more than {FUNCTION_LINES_MAX}");
                     offences.push(Offence::new(file, line_at(&file.shipped, from), &what));
                 }
@@ -71,6 +79,7 @@ fn no_function_is_longer_than_70_lines() {
     })
     .catches(&[("a/src/a.rs", &of(FUNCTION_LINES_MAX + 1))])
     .allows(&[("a/src/a.rs", &of(FUNCTION_LINES_MAX)), ("a/src/b.rs", &commented), ("a/src/c.rs", &tested)])
+    .allows(&[("a/src/d.rs", &excused)])
     .holds();
 }
 

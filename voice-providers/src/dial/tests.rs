@@ -239,3 +239,66 @@ async fn scripted(pieces: Vec<String>) -> (SocketAddr, tokio::task::JoinHandle<S
     });
     (address, server)
 }
+
+#[cfg(feature = "tls-aws-lc-rs")]
+mod over_tls {
+    use std::sync::Arc;
+
+    use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+
+    const AUTHORITY: &[u8] = include_bytes!("test-certificates/authority.der");
+    const CERTIFICATE: &[u8] = include_bytes!("test-certificates/localhost.der");
+    const KEY: &[u8] = include_bytes!("test-certificates/localhost-key.der");
+
+    #[tokio::test]
+    async fn a_trusted_peer_is_spoken_to() {
+        let (port, server) = echo_once().await;
+        let dialer = Dialer::trusting(&[AUTHORITY.to_vec()]).unwrap();
+        let mut line = dialer.dial(Endpoint::web_socket(format!("wss://localhost:{port}/"))).await.unwrap();
+        // Larger than a TLS record, so that it does not leave in one piece.
+        let message = WireMessage::text("x".repeat(100_000));
+        line.offer(message.clone()).unwrap();
+        assert_eq!(next(&mut line).await, Ok(message));
+        server.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_stranger_is_not() {
+        let (port, _server) = echo_once().await;
+        let end =
+            Dialer::new().unwrap().dial(Endpoint::web_socket(format!("wss://localhost:{port}/"))).await.err();
+        assert_eq!(end, Some(LineEnd::Unreachable(Unreachable::Tls)));
+    }
+
+    #[tokio::test]
+    async fn neither_is_somebody_with_another_name() {
+        let (port, _server) = echo_once().await;
+        let dialer = Dialer::trusting(&[AUTHORITY.to_vec()]).unwrap();
+        let end = dialer.dial(Endpoint::web_socket(format!("wss://127.0.0.2:{port}/"))).await.err();
+        assert_eq!(end, Some(LineEnd::Unreachable(Unreachable::Tls)));
+    }
+
+    async fn echo_once() -> (u16, tokio::task::JoinHandle<()>) {
+        let config = rustls::ServerConfig::builder_with_provider(Arc::new(
+            rustls::crypto::aws_lc_rs::default_provider(),
+        ))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![CertificateDer::from(CERTIFICATE)], PrivatePkcs8KeyDer::from(KEY).into())
+        .unwrap();
+        let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = tokio::spawn(async move {
+            let (tcp, _) = listener.accept().await.unwrap();
+            let Ok(tls) = TlsAcceptor::from(Arc::new(config)).accept(tcp).await else { return };
+            let mut socket = tokio_tungstenite::accept_async(tls).await.unwrap();
+            let message = socket.next().await.unwrap().unwrap();
+            socket.send(message).await.unwrap();
+        });
+        (port, server)
+    }
+}

@@ -10,6 +10,7 @@ mod rudeness;
 mod script;
 mod twilio;
 mod wav;
+pub mod world;
 
 pub use report::{BargeIn, CallReport, Heard, Traffic};
 pub use rudeness::{Rudeness, UnknownRudeness};

@@ -17,7 +17,9 @@ use voice_core::fleet::{Assignment, Fleet, InOrder};
 use voice_core::id::{AttachmentId, CallId, CarrierId, CorrelationId, LineId};
 use voice_core::record::{EndReason, Entry};
 use voice_core::sensitive::Secret;
-use voice_core::sim::peer::{CallerInput, CallerOutput, FakeCaller, FakeService, Request, ServiceInput, ServiceOutput};
+use voice_core::sim::peer::{
+    CallerInput, CallerOutput, FakeCaller, FakeService, Request, ServiceInput, ServiceOutput,
+};
 use voice_core::sim::rng::Rng;
 use voice_core::time::{MonoTime, UnixMillis};
 use voice_core::wire::{Endpoint, EndpointKind, LineEnd, WireMessage};
@@ -165,7 +167,13 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
         while !(self.caller_done && self.bridge.is_none()) {
             assert!(self.now < MonoTime::ZERO + LONGEST, "the call hangs: {:?}", self.entries.last());
             let next = self.schedule.keys().next().map(|(at, _)| *at);
-            let wake = self.service_wakes.iter().copied().chain([self.caller_wakes, self.bridge_wakes]).flatten().min();
+            let wake = self
+                .service_wakes
+                .iter()
+                .copied()
+                .chain([self.caller_wakes, self.bridge_wakes])
+                .flatten()
+                .min();
             match (next, wake) {
                 (Some(at), wake) if wake.is_none_or(|wake| at <= wake) => {
                     let Some(((at, _), what)) = self.schedule.pop_first() else { break };
@@ -216,7 +224,7 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
         let now = self.now;
         match what {
             What::Dialled(line, endpoint) => self.dialled(line, &endpoint),
-            What::FromCaller(line, message) => self.from_caller(line, &message),
+            What::FromCaller(line, message) => self.hear_caller(line, &message),
             What::CallerGone(line, end) => {
                 if matches!(self.media, Media::Call(own) if own == line) {
                     self.bridge(BridgeInput::LineDown(CARRIER_LINE, end));
@@ -256,9 +264,9 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
                 match verify::<TwilioWebhook>(&self.tokens, &request, UnixMillis(0)) {
                     Ok(webhook) => {
                         let answer = webhook.into_voice().map_or(String::new(), |voice| self.twiml(voice));
-                        self.to_caller(line, Reaches::Up);
-                        self.to_caller(line, Reaches::Message(WireMessage::Binary(Bytes::from(answer))));
-                        self.to_caller(line, Reaches::Down(LineEnd::Ended));
+                        self.tell_caller(line, Reaches::Up);
+                        self.tell_caller(line, Reaches::Message(WireMessage::Binary(Bytes::from(answer))));
+                        self.tell_caller(line, Reaches::Down(LineEnd::Ended));
                     }
                     Err(rejection) => {
                         self.refusals.push(rejection.name());
@@ -271,7 +279,7 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
                     self.media = Media::Opening(line, Opening::new(self.now));
                     let deadline = self.now + Duration::from_secs(6);
                     self.bridge_wakes = Some(deadline);
-                    self.to_caller(line, Reaches::Up);
+                    self.tell_caller(line, Reaches::Up);
                 }
                 Err(rejection) => {
                     self.refusals.push(rejection.name());
@@ -292,7 +300,7 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
 
     fn refuse_http(&mut self, line: LineId, status: u16) {
         let end = LineEnd::Refused { status, retry_after: None, body: Bytes::new() };
-        self.to_caller(line, Reaches::Down(end));
+        self.tell_caller(line, Reaches::Down(end));
     }
 
     fn refuse(&mut self, line: LineId, refusal: &Refusal) {
@@ -303,10 +311,10 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
     fn close_media(&mut self, line: LineId, code: u16, reason: String) {
         self.media = Media::Over;
         self.bridge_wakes = None;
-        self.to_caller(line, Reaches::Down(LineEnd::Closed { code, reason }));
+        self.tell_caller(line, Reaches::Down(LineEnd::Closed { code, reason }));
     }
 
-    fn from_caller(&mut self, line: LineId, message: &WireMessage) {
+    fn hear_caller(&mut self, line: LineId, message: &WireMessage) {
         match std::mem::replace(&mut self.media, Media::Over) {
             Media::Opening(own, opening) if own == line => match opening.read(self.now, message) {
                 Step::Wait(opening) => self.media = Media::Opening(own, opening),
@@ -326,7 +334,7 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
                 self.media = Media::Call(own);
                 self.bridge(BridgeInput::Wire(CARRIER_LINE, message));
             }
-            other => self.media = other,
+            other @ (Media::None | Media::Opening(..) | Media::Call(_) | Media::Over) => self.media = other,
         }
     }
 
@@ -341,7 +349,8 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
         };
         let session = Box::new(opened.session);
         self.media = Media::Call(line);
-        self.bridge = Some(Bridge::new(self.now, UnixMillis(1_795_000_000_000), self.config.clone(), start, session));
+        self.bridge =
+            Some(Bridge::new(self.now, UnixMillis(1_795_000_000_000), self.config.clone(), start, session));
         self.drain_bridge();
     }
 
@@ -357,7 +366,7 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
             match bridge.poll() {
                 BridgeOutput::Send(CARRIER_LINE, message) => {
                     if let Media::Call(line) = self.media {
-                        self.to_caller(line, Reaches::Message(message));
+                        self.tell_caller(line, Reaches::Message(message));
                     }
                 }
                 BridgeOutput::HangUp(CARRIER_LINE) => self.hang_up_caller(),
@@ -369,7 +378,10 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
                 }
                 BridgeOutput::RunTool(tool) => {
                     let result = ToolResult { output: "{\"arrives\":\"Friday\"}".into(), failed: false };
-                    self.after(Duration::from_millis(300), What::Tool(Control::ToolAnswered { id: tool.id, result }));
+                    self.after(
+                        Duration::from_millis(300),
+                        What::Tool(Control::ToolAnswered { id: tool.id, result }),
+                    );
                 }
                 BridgeOutput::Report(entry) => self.entries.push(entry),
                 BridgeOutput::WaitUntil(at) => {
@@ -382,14 +394,16 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
                     self.bridge_wakes = None;
                     self.hang_up_caller();
                 }
-                _ => {}
+                // Nobody learns from outcomes here, and tools answer at once.
+                BridgeOutput::Settle(..) | BridgeOutput::AbandonTool(_) => {}
+                other => unreachable!("an output that this world does not know: {other:?}"),
             }
         }
     }
 
     fn hang_up_caller(&mut self) {
         if let Media::Call(line) = std::mem::replace(&mut self.media, Media::Over) {
-            self.to_caller(line, Reaches::Down(LineEnd::Closed { code: 1000, reason: String::new() }));
+            self.tell_caller(line, Reaches::Down(LineEnd::Closed { code: 1000, reason: String::new() }));
         }
     }
 
@@ -405,8 +419,11 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
             EndpointKind::WebSocket { .. } => ("GET", Bytes::new(), true),
             EndpointKind::Http { method, body } => (*method, body.clone(), false),
         };
-        let headers =
-            endpoint.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.expose().clone())).collect();
+        let headers = endpoint
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.expose().clone()))
+            .collect();
         let request = Request { method: method.to_owned(), target, headers, body, upgrade };
         self.lines.insert(line, self.services.len());
         self.services.push((self.make)(endpoint));
@@ -421,7 +438,9 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
     }
 
     fn drain_service(&mut self, at: usize) {
-        let Some(line) = self.lines.iter().find(|(_, service)| **service == at).map(|(line, _)| *line) else { return };
+        let Some(line) = self.lines.iter().find(|(_, service)| **service == at).map(|(line, _)| *line) else {
+            return;
+        };
         loop {
             let reaches = match self.services[at].poll() {
                 ServiceOutput::Accept { .. } | ServiceOutput::Respond { status: 200..300, .. } => Reaches::Up,
@@ -460,7 +479,7 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
         }
     }
 
-    fn to_caller(&mut self, line: LineId, reaches: Reaches) {
+    fn tell_caller(&mut self, line: LineId, reaches: Reaches) {
         self.link(2, line, What::ToCaller(line, reaches));
     }
 

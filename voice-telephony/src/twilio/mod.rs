@@ -4,6 +4,38 @@
 //! * [`Twiml`]: what it is answered;
 //! * [`verify_upgrade`], [`Opening`], [`TwilioSession`]: the media socket, from its first request to
 //!   its last message.
+//!
+//! ```
+//! use voice_core::sensitive::Secret;
+//! use voice_core::time::{MonoTime, UnixMillis};
+//! use voice_telephony::ticket::Tickets;
+//! use voice_telephony::twilio::{ConnectStream, StreamUrl, Tokens, TwilioWebhook, Twiml};
+//! use voice_telephony::webhook::{RawRequest, Rejection, verify};
+//!
+//! /// The document for a call that wants one; nothing for whatever else Twilio tells.
+//! fn answer(
+//!     (now, unix, random): (MonoTime, UnixMillis, [u8; 32]),
+//!     tokens: &Tokens,
+//!     tickets: &mut Tickets<&'static str>,
+//!     stream: StreamUrl,
+//!     request: &RawRequest<'_>,
+//! ) -> Result<Option<Twiml>, Rejection> {
+//!     let webhook = verify::<TwilioWebhook>(tokens, request, unix)?;
+//!     let Ok(call) = webhook.into_voice() else { return Ok(None) };
+//!     let ticket = tickets.issue(now, random, call.call_sid.as_str(), "the book shop");
+//!     Ok(Some(Twiml::connect(&ConnectStream::new(stream, &ticket))))
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let tokens = Tokens::new(Secret::new("5a1c".to_owned()));
+//! # let stream = StreamUrl::new("wss://voice.example/media/twilio")?;
+//! let unsigned = RawRequest { method: "POST", url: "https://voice.example/hook", headers: &[], body: b"" };
+//! let time = (MonoTime::ZERO, UnixMillis(0), [7; 32]);
+//! let refused = answer(time, &tokens, &mut Tickets::default(), stream, &unsigned);
+//! assert_eq!(refused.map_err(|rejection| rejection.status()), Err(401));
+//! # Ok(())
+//! # }
+//! ```
 
 mod form;
 mod opening;

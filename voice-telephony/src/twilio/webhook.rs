@@ -14,7 +14,7 @@ use crate::webhook::{RawRequest, Rejection, Signed, Verified};
 #[non_exhaustive]
 pub enum TwilioWebhook {
     /// A call wants to know what to do: answer with TwiML.
-    Voice(TwilioVoice),
+    Voice(Box<TwilioVoice>),
     /// A call has got further: answer with an empty success.
     Progress(CallProgress),
     /// A media stream began, ended or failed: answer with an empty success.
@@ -24,11 +24,15 @@ pub enum TwilioWebhook {
     Other(CallSid),
 }
 
+#[allow(
+    clippy::result_large_err,
+    reason = "the other half is the request itself, given back, once per webhook"
+)]
 impl Verified<TwilioWebhook> {
     /// The call that wants to know what to do, still marked as verified; or else the whole again.
     pub fn into_voice(self) -> Result<Verified<TwilioVoice>, Self> {
         self.part(|webhook| match webhook {
-            TwilioWebhook::Voice(voice) => Ok(voice),
+            TwilioWebhook::Voice(voice) => Ok(*voice),
             TwilioWebhook::Progress(_) | TwilioWebhook::Stream(_) | TwilioWebhook::Other(_) => Err(webhook),
         })
     }
@@ -227,7 +231,7 @@ impl Signed for TwilioWebhook {
         if is_progress(&form, status) {
             return call_progress(&form, call_sid, status).map(Self::Progress);
         }
-        voice(&form, call_sid, status, request).map(Self::Voice)
+        voice(&form, call_sid, status, request).map(|voice| Self::Voice(Box::new(voice)))
     }
 }
 

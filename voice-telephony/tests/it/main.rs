@@ -1,5 +1,6 @@
 //! Behaviour of this crate as its users see it; one module a behaviour.
 
+mod documents;
 mod exchange;
 mod signatures;
 mod streams;

@@ -237,6 +237,17 @@ fn gaps_in_the_counters_are_losses() {
     assert_eq!(far, [LOSS_MAX.as_millis()], "nonsense is not believed");
 }
 
+#[test]
+fn the_same_chunk_is_heard_once() {
+    let chunk = || media(json!({"chunk": "1", "timestamp": "40", "payload": "f/8="}));
+    check(
+        &[chunk(), chunk()],
+        &expect![[r#"
+            Event(Audio(AudioFrame(mu-law 8 kHz, 250µs)))
+            Event(Oddity(OutOfPlace))"#]],
+    );
+}
+
 fn played(session: &mut TwilioSession, name: &str) -> Vec<String> {
     tell(session, &json!({"event": "mark", "streamSid": STREAM, "mark": {"name": name}}))
 }

@@ -104,6 +104,19 @@ fn progress_of_a_call() {
 }
 
 #[test]
+fn progress_is_known_by_more_than_its_source() {
+    for more in [
+        [("CallStatus", "ringing"), ("SequenceNumber", "1")],
+        [("CallStatus", "completed"), ("CallDuration", "7")],
+        [("CallStatus", "in-progress"), ("CallbackSource", "call-progress-events")],
+    ] {
+        assert!(matches!(read(&call(&more)), Ok(TwilioWebhook::Progress(_))), "{more:?}");
+    }
+    let answered = [("CallStatus", "in-progress"), ("CallDuration", "7")];
+    assert!(matches!(read(&call(&answered)), Ok(TwilioWebhook::Voice(_))), "the answer to an action");
+}
+
+#[test]
 fn a_status_that_is_new_is_no_error() {
     let more =
         [("CallStatus", "teleported"), ("SequenceNumber", "x"), ("CallbackSource", "call-progress-events")];

@@ -5,8 +5,9 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::{CALLER, Clip, VOICE};
-use crate::audio::AudioFormat;
-use crate::audio::g711::{mulaw_energy, mulaw_to_linear};
+use crate::audio::g711::mulaw_to_linear;
+use crate::audio::speech::{VOICED_MEAN_SQUARE, is_voiced};
+use crate::audio::{AudioFormat, Encoding};
 
 /// What a [`Listener`] noticed. Positions count audio since its beginning, not wall-clock time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +95,7 @@ impl Listener {
 
     fn block(&mut self, block: Vec<u8>, noticed: &mut Vec<Hearing>) {
         self.blocks += 1;
-        let voiced = is_voiced(&block);
+        let voiced = is_voiced(Encoding::Mulaw, &block);
         match &mut self.state {
             State::Waiting { recent } => {
                 recent.push_back((voiced, block));
@@ -154,16 +155,8 @@ const ONSET: usize = 3;
 /// …among so many are the beginning of speech.
 const ONSET_WINDOW: usize = 4;
 
-/// Mean square from which a block counts as voiced: 150 squared, −47 dBov. The quietest speech in the
-/// clips is louder, the noise of a line is not.
-const VOICED: u64 = 150 * 150;
-
 /// A minute.
 const SPEECH_MAX: usize = 60 * 8_000;
-
-fn is_voiced(mulaw: &[u8]) -> bool {
-    mulaw_energy(mulaw) >= VOICED * mulaw.len() as u64
-}
 
 fn position(blocks: usize) -> Duration {
     AudioFormat::MULAW_8K.duration_of(blocks * BLOCK)
@@ -215,7 +208,7 @@ fn envelope(mulaw: &[u8]) -> Vec<Point> {
         .windows(2)
         .map(|pair| Point { level: decibels(pair[0].0 + pair[1].0), treble: decibels(pair[0].1 + pair[1].1) })
         .collect();
-    let loud = |point: &Point| point.level >= 10.0 * (VOICED as f32).log10();
+    let loud = |point: &Point| point.level >= 10.0 * (VOICED_MEAN_SQUARE as f32).log10();
     let Some(first) = points.iter().position(loud) else { return Vec::new() };
     let last = points.iter().rposition(loud).unwrap_or(first);
     points[first..=last].to_vec()
@@ -268,7 +261,10 @@ fn difference(a: &Point, b: &Point) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+    use crate::audio::convert::Converter;
     use crate::audio::g711::linear_to_mulaw;
     use crate::sim::rng::Rng;
 
@@ -326,6 +322,16 @@ mod tests {
                 }
                 assert_known(&noisy(&audio, 80, &mut rng), clip);
             }
+        }
+    }
+
+    #[test]
+    fn resampling_does_not_matter() {
+        let mut up = Converter::new(AudioFormat::MULAW_8K, AudioFormat::PCM16_24K);
+        let mut down = Converter::new(AudioFormat::PCM16_24K, AudioFormat::MULAW_8K);
+        for clip in all() {
+            let audio = Bytes::from(padded(33, clip.mulaw, 800));
+            assert_known(&down.convert(&up.convert(&audio)), clip);
         }
     }
 

@@ -176,7 +176,7 @@ impl FakeTwilioCall {
     /// Asks for a document.
     fn fetch(&mut self, now: MonoTime, url: &str, status: &str) {
         let line = self.next_line();
-        let endpoint = self.signer.post(url, &self.parameters(status));
+        let endpoint = self.signer.post(&resolve(&self.plan.webhook, url), &self.parameters(status));
         self.outbox.push_back(CallerOutput::Dial(line, endpoint));
         self.stage = Stage::Fetching { line, body: Vec::new(), deadline: now + DOCUMENT_WAIT };
     }
@@ -481,6 +481,16 @@ const SOCKET_WAIT: Duration = Duration::from_secs(10);
 
 /// Of an answer this much is kept; the reader then finds it too large.
 const BODY_BYTES_MAX: usize = 128 << 10;
+
+/// A URL of a document; one without a host is on the host of the webhook.
+fn resolve(webhook: &str, url: &str) -> String {
+    if !url.starts_with('/') {
+        return url.to_owned();
+    }
+    let host_at = webhook.find("://").map_or(0, |at| at + 3);
+    let host_end = webhook[host_at..].find('/').map_or(webhook.len(), |length| host_at + length);
+    format!("{}{url}", &webhook[..host_end])
+}
 
 fn status_of(end: &LineEnd) -> Option<u16> {
     if let LineEnd::Refused { status, .. } = end {

@@ -1,0 +1,111 @@
+//! From the configuration to the parts of a server.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use tracing::info;
+use voice_core::call::{CallConfig, Greeting};
+use voice_core::driver::{Clock, Fleet, InOrder, NoTools, World};
+use voice_core::id::ProviderId;
+use voice_core::provider::Provider;
+use voice_core::record::Reader;
+use voice_providers::dial::Dialer;
+use voice_providers::openai::{OpenAi, OpenAiSettings};
+use voice_telephony::twilio::Tokens;
+
+use crate::config::{AgentConfig, Config, OpenAiConfig, TwilioConfig};
+use crate::server::{Parts, TwilioParts};
+use crate::store::{Journal, Store};
+use crate::telemetry::{LogReader, Metrics, MetricsReader};
+
+/// What outlives a server's run: the journal must be closed after the last call.
+pub(crate) struct Assembly {
+    store: Store,
+    journal: Journal,
+    metrics: Metrics,
+    dial: Dialer,
+    clock: Clock,
+    readers: Vec<Arc<dyn Reader>>,
+}
+
+impl Assembly {
+    pub(crate) async fn new(config: &Config) -> anyhow::Result<Self> {
+        let clock = Clock::start();
+        let metrics = Metrics::install()?;
+        let store = Store::open(&config.database_url)
+            .await
+            .with_context(|| format!("DATABASE_URL: cannot open {}", config.database_url))?;
+        let journal = Journal::start(store.clone(), clock);
+        info!(database = config.database_url, "journal open");
+        let readers: Vec<Arc<dyn Reader>> =
+            vec![Arc::new(journal.reader()), Arc::new(MetricsReader), Arc::new(LogReader)];
+        Ok(Self { store, journal, metrics, dial: Dialer::new()?, clock, readers })
+    }
+
+    /// One more follows every call.
+    pub(crate) fn follow(&mut self, reader: Arc<dyn Reader>) {
+        self.readers.push(reader);
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    pub(crate) fn parts(&self, config: &Config) -> anyhow::Result<Parts> {
+        Ok(Parts {
+            world: World {
+                dial: Arc::new(self.dial.clone()),
+                fleet: fleet(config)?,
+                tools: Arc::new(NoTools),
+                readers: self.readers.clone().into(),
+                clock: self.clock,
+            },
+            agent: Arc::new(agent(&config.agent)?),
+            twilio: twilio(&config.twilio),
+            public_url: config.public_url.clone(),
+            limits: config.limits,
+            store: Some(self.store.clone()),
+            metrics: self.metrics.clone(),
+        })
+    }
+
+    /// Writes the rest of the journal.
+    pub(crate) async fn close(self) {
+        self.journal.close().await;
+    }
+}
+
+fn fleet(config: &Config) -> anyhow::Result<Arc<dyn Fleet>> {
+    let mut providers = Vec::new();
+    if let Some(openai) = &config.openai {
+        providers.push((ProviderId::from_static("openai"), self::openai(openai)?));
+    }
+    Ok(Arc::new(InOrder::new(providers)))
+}
+
+fn openai(config: &OpenAiConfig) -> anyhow::Result<Arc<dyn Provider>> {
+    let settings = OpenAiSettings::new(config.api_key.clone())
+        .url(&config.realtime_url)
+        .model(&config.model)
+        .voice(&config.voice)
+        .build()
+        .context("the settings of OpenAI do not go together")?;
+    Ok(Arc::new(OpenAi::new(settings)))
+}
+
+fn agent(config: &AgentConfig) -> anyhow::Result<CallConfig> {
+    let greeting = match &config.greeting {
+        Some(cue) => Greeting::Voice(Some(cue.clone())),
+        None => Greeting::Caller,
+    };
+    let mut agent = CallConfig::builder(config.instructions.as_str()).greeting(greeting);
+    if let Some(language) = &config.language {
+        agent = agent.language(language);
+    }
+    Ok(agent.build()?)
+}
+
+fn twilio(config: &TwilioConfig) -> TwilioParts {
+    let tokens = config.auth_token.clone().map(Tokens::new).unwrap_or_default();
+    TwilioParts { tokens, account_sid: config.account_sid.clone() }
+}

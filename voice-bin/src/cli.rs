@@ -1,0 +1,115 @@
+//! voice-server's command line: load, build, run, drain.
+
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, ConfigErrors, Environment, LogFormat};
+use crate::demo::{self, DemoOptions};
+use crate::output;
+use crate::telemetry::start_log;
+
+/// Connects telephone calls with a realtime voice AI.
+///
+/// Settings come from voice.toml and from the environment, which wins; `voice-server check` shows them.
+/// Without OPENAI_API_KEY the server starts in demo mode: a simulated voice, one simulated call, no
+/// network, no keys.
+#[derive(Debug, Parser)]
+#[command(name = "voice-server", version)]
+struct Arguments {
+    /// Read settings from this file instead of voice.toml.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Take calls until told to stop (this is what happens without a command).
+    Serve,
+    /// Check the configuration and print it, secrets masked.
+    Check {
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Place simulated calls through the real server, on this machine alone, and show what was said.
+    Demo {
+        /// Exit after the calls, with success only if all went well.
+        #[arg(long)]
+        once: bool,
+        /// Print one JSON summary instead of the transcript.
+        #[arg(long)]
+        json: bool,
+        /// Calls at the same time.
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+        calls: u32,
+    },
+}
+
+/// Runs the command line of this process to its end.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // Every user of TLS here names its provider; this is for libraries that do not.
+    let _somebody_was_first = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime.block_on(run(arguments)),
+        Err(error) => {
+            output::tell(format_args!("voice-server cannot start: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> ExitCode {
+    let loaded = Config::load(arguments.config.as_deref(), &Environment);
+    match arguments.command.unwrap_or(Command::Serve) {
+        Command::Check { json } => output::check::check(&loaded, json),
+        Command::Serve => {
+            with_log(loaded, |config| config.openai.is_none(), async |config| serve::serve(config).await)
+                .await
+        }
+        Command::Demo { once, json, calls } => {
+            let options = DemoOptions { once, json, calls };
+            with_log(loaded, |_| true, async |config| demo::demo(config, options).await).await
+        }
+    }
+}
+
+async fn with_log(
+    loaded: Result<Config, ConfigErrors>,
+    is_simulated: fn(&Config) -> bool,
+    run: impl AsyncFnOnce(Config) -> anyhow::Result<ExitCode>,
+) -> ExitCode {
+    let config = match loaded {
+        Ok(config) => config,
+        Err(errors) => {
+            output::tell(&errors);
+            return ExitCode::FAILURE;
+        }
+    };
+    // Where simulated calls are shown as they are spoken, log lines between them only disturb.
+    let is_quiet = is_simulated(&config) && config.is_default("LOG_LEVEL");
+    let level = if is_quiet { "warn" } else { config.log_level.as_str() };
+    if let Err(error) = start_log(config.log_format, level) {
+        output::tell(format_args!("LOG_LEVEL: {error}"));
+        return ExitCode::FAILURE;
+    }
+    let for_people = config.log_format == LogFormat::Text;
+    match run(config).await {
+        Ok(code) => code,
+        Err(error) => {
+            if for_people {
+                output::tell(format_args!("voice-server: {error:#}"));
+            } else {
+                tracing::error!(error = format!("{error:#}"), "voice-server cannot go on");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

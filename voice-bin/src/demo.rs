@@ -1,0 +1,176 @@
+//! Demo mode: the real server between a fake carrier and a fake voice, all on this machine.
+
+mod transcript;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+use voice_core::driver::Clock;
+use voice_core::sensitive::Secret;
+use voice_providers::dial::Dialer;
+use voice_telephony::sim::{CallReport, FakeTwilioCall, TwilioCallPlan};
+
+use crate::assemble::Assembly;
+use crate::config::{Config, OpenAiConfig, TwilioConfig};
+use crate::random::random;
+use crate::server::{self, TWILIO_WEBHOOK};
+use crate::sim_net::{run_caller, serve};
+use crate::{fakes, output, signals};
+
+use crate::output::summary::{Collector, Summary};
+use transcript::Transcript;
+
+/// How a demonstration runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DemoOptions {
+    /// Ends after the calls.
+    pub(crate) once: bool,
+    /// One JSON summary instead of a transcript.
+    pub(crate) json: bool,
+    /// Calls at the same time.
+    pub(crate) calls: u32,
+}
+
+/// Places the calls, shows what comes of them, and goes on serving unless told otherwise.
+pub(crate) async fn demo(mut config: Config, options: DemoOptions) -> anyhow::Result<ExitCode> {
+    let stop = CancellationToken::new();
+    let listener = listen(&config, options.once).await?;
+    let address = reachable(listener.local_addr()?);
+    let token = match config.twilio.auth_token.take() {
+        Some(token) => token,
+        None => made_up_token().context("the system has no randomness")?,
+    };
+    let fake = fake_voice(&stop).await?;
+    pretend(&mut config, &fake, &token);
+
+    let mut assembly = Assembly::new(&config).await?;
+    let collector = Arc::new(Collector::default());
+    assembly.follow(collector.clone());
+    let transcript = (!options.json).then(|| Arc::new(Transcript::start(options.calls > 1)));
+    if let Some(transcript) = &transcript {
+        assembly.follow(transcript.clone());
+        output::say(
+            "Demo: a simulated caller, the real server, a simulated voice. Nothing leaves this machine.",
+        );
+    }
+    let clock = assembly.clock();
+    let running = server::run(listener, assembly.parts(&config)?, stop.clone().cancelled_owned());
+    // The server runs beside the callers, as it would on another machine.
+    let serving = tokio::spawn(running);
+
+    let webhook = format!("http://{address}{TWILIO_WEBHOOK}");
+    let reports = place_calls(&webhook, &token, options.calls, clock).await;
+    collector.all_ended(reports.iter().filter(|report| report.webhook_status == Some(200)).count()).await;
+    if let Some(transcript) = &transcript {
+        transcript.flush().await;
+    }
+    let summary = collector.conclude(&reports);
+    show(&summary, options.json);
+    if !options.once {
+        invite(&webhook, &token, address, options.json);
+        signals::stop().await;
+    }
+    stop.cancel();
+    serving.await.context("the server broke")??;
+    assembly.close().await;
+    Ok(if summary.ok || !options.once { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// As long as Twilio's own.
+fn made_up_token() -> Option<Secret<String>> {
+    let bytes: [u8; 16] = random()?;
+    Some(Secret::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+}
+
+async fn listen(config: &Config, once: bool) -> anyhow::Result<TcpListener> {
+    if once {
+        // Nobody else needs to find it, and the configured port may be taken by a real server.
+        return Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?);
+    }
+    let (host, port) = (config.host, config.port);
+    TcpListener::bind((host, port))
+        .await
+        .with_context(|| format!("cannot listen on {host}:{port}; set HOST or PORT"))
+}
+
+/// The same address as this machine reaches it.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() {
+            Ipv4Addr::LOCALHOST.into()
+        } else {
+            IpAddr::V6(Ipv6Addr::LOCALHOST)
+        });
+    }
+    address
+}
+
+async fn fake_voice(stop: &CancellationToken) -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = listener.local_addr()?;
+    let clock = Clock::start();
+    let make = fakes::openai(&[], 1, clock);
+    // The fake voice runs beside the server, as OpenAI would.
+    tokio::spawn(serve(listener, clock, make, stop.clone().cancelled_owned()));
+    Ok(address)
+}
+
+/// Points the configuration at the fakes. Everything else is as configured.
+fn pretend(config: &mut Config, fake: &SocketAddr, token: &Secret<String>) {
+    let (model, voice) = match config.openai.take() {
+        Some(openai) => (openai.model, openai.voice),
+        None => ("gpt-realtime-2.1".to_owned(), "marin".to_owned()),
+    };
+    let api_key = Secret::new("demo-key".to_owned());
+    config.openai =
+        Some(OpenAiConfig { api_key, realtime_url: format!("ws://{fake}/v1/realtime"), model, voice });
+    config.twilio = TwilioConfig { account_sid: None, auth_token: Some(token.clone()) };
+    // The fake carrier reaches us under our own address, and signs that.
+    config.public_url = None;
+}
+
+async fn place_calls(webhook: &str, token: &Secret<String>, calls: u32, clock: Clock) -> Vec<CallReport> {
+    let mut callers = JoinSet::new();
+    for seed in 1..=calls {
+        let plan = TwilioCallPlan::new(webhook, token.clone()).with_seed(seed.into());
+        // One task for each caller, so that none waits for another.
+        callers.spawn(async move {
+            let call = FakeTwilioCall::new(clock.now(), plan);
+            run_caller(call, Arc::new(Dialer::plain()), clock).await.report().clone()
+        });
+    }
+    callers.join_all().await
+}
+
+fn show(summary: &Summary, json: bool) {
+    if json {
+        return output::say_json(summary);
+    }
+    if summary.ok {
+        return output::say("Demo: all went well.");
+    }
+    for failure in &summary.failures {
+        output::say(format_args!("Demo: {failure}"));
+    }
+}
+
+fn invite(webhook: &str, token: &Secret<String>, address: SocketAddr, json: bool) {
+    info!(%address, "demo mode: serving simulated calls until stopped");
+    if !json {
+        output::say(format_args!("The server is up: http://{address}/health  (Ctrl-C stops it)"));
+        output::say("Place another call:");
+        output::say(format_args!(
+            "  voice-sim twilio-call --webhook {webhook} --auth-token {}",
+            token.expose()
+        ));
+        output::say(
+            "For real calls set OPENAI_API_KEY, TWILIO_AUTH_TOKEN and PUBLIC_URL; see `voice-server check`.",
+        );
+    }
+}

@@ -1,0 +1,8 @@
+//! Randomness that cannot be guessed, from the operating system by way of the TLS library.
+
+/// So many bytes; `None` if the system has none to give.
+pub(crate) fn random<const N: usize>() -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    rustls::crypto::aws_lc_rs::default_provider().secure_random.fill(&mut bytes).ok()?;
+    Some(bytes)
+}

@@ -1,0 +1,147 @@
+//! Twilio's media sockets: from the upgrade to the running call.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, extract::Request};
+use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::{HeaderMap, StatusCode};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use metrics::counter;
+use tokio::net::TcpStream;
+use tracing::{debug, info, warn};
+use voice_core::call::CallStart;
+use voice_core::driver::{Line, place};
+use voice_core::id::{CarrierId, CorrelationId};
+use voice_core::limits::CARRIER_MESSAGE_BYTES_MAX;
+use voice_providers::dial::{WebSocketLine, accept_key};
+use voice_telephony::opening::{Refusal, Step};
+use voice_telephony::twilio::{CARRIER, Opened, Opening, verify_upgrade};
+use voice_telephony::webhook::Rejection;
+
+use super::TWILIO_MEDIA;
+use super::twilio::{base_url, texts};
+use crate::metrics_names as names;
+use crate::server::{App, Grant, Slot};
+
+type Socket = WebSocketLine<TcpStream>;
+
+pub(super) async fn socket(
+    State(app): State<Arc<App>>,
+    Extension(correlation): Extension<CorrelationId>,
+    mut request: Request,
+) -> Response {
+    let on_upgrade = hyper::upgrade::on(&mut request);
+    let headers = request.headers();
+    let Some(key) = upgrade_key(headers) else {
+        return (StatusCode::UPGRADE_REQUIRED, [(UPGRADE, "websocket")]).into_response();
+    };
+    if let Err(rejection) = check(&app, headers) {
+        count(rejection.name());
+        warn!(%correlation, reason = rejection.name(), "media socket refused: {rejection}");
+        let status = StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::FORBIDDEN);
+        return (status, rejection.name()).into_response();
+    }
+    let calls = app.clone();
+    // A call is a task of its own, so that a bug in it costs one call.
+    calls.calls.spawn(async move { attend(app, correlation, on_upgrade).await });
+    let accepted = [(CONNECTION, "Upgrade"), (UPGRADE, "websocket"), (SEC_WEBSOCKET_ACCEPT, key.as_str())];
+    (StatusCode::SWITCHING_PROTOCOLS, accepted, Body::empty()).into_response()
+}
+
+/// The answer to the client's key, if the request asks for a WebSocket as RFC 6455 wants it.
+fn upgrade_key(headers: &HeaderMap) -> Option<String> {
+    let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+    let wants = text(CONNECTION)?.split(',').any(|word| word.trim().eq_ignore_ascii_case("upgrade"));
+    let is_web_socket =
+        text(UPGRADE)?.eq_ignore_ascii_case("websocket") && text(SEC_WEBSOCKET_VERSION)? == "13";
+    (wants && is_web_socket).then(|| headers.get(SEC_WEBSOCKET_KEY).map(|key| accept_key(key.as_bytes())))?
+}
+
+fn check(app: &App, headers: &HeaderMap) -> Result<(), Rejection> {
+    let base = base_url(app, headers).ok_or(Rejection::BadSignature)?;
+    verify_upgrade(&app.parts.twilio.tokens, &base.web_socket(TWILIO_MEDIA), &texts(headers))
+}
+
+async fn attend(app: Arc<App>, correlation: CorrelationId, on_upgrade: OnUpgrade) {
+    let upgraded = match on_upgrade.await {
+        Ok(upgraded) => upgraded,
+        Err(error) => return debug!(%correlation, %error, "a media socket went away while it was opened"),
+    };
+    let Some(mut line) = line(upgraded).await else { return };
+    let admitted = match open(&app, &mut line).await {
+        Ok(Some(opened)) => admit(&app, opened),
+        Ok(None) => {
+            count("gone");
+            return info!(%correlation, "media socket gone before it said which call it is");
+        }
+        Err(refusal) => Err(refusal),
+    };
+    match admitted {
+        Ok((opened, grant, slot)) => converse(&app, *opened, grant, slot, line).await,
+        Err(refusal) => {
+            count(refusal.name());
+            warn!(%correlation, reason = refusal.name(), code = refusal.close_code(), "media socket refused: {refusal}");
+            line.close_with(refusal.close_code(), refusal.name());
+        }
+    }
+}
+
+async fn line(upgraded: Upgraded) -> Option<Socket> {
+    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    Some(WebSocketLine::server(parts.io.into_inner(), parts.read_buf, CARRIER_MESSAGE_BYTES_MAX).await)
+}
+
+/// The first messages, until it is known which call this is. `None` if the peer is gone.
+async fn open(app: &App, line: &mut Socket) -> Result<Option<Box<Opened>>, Refusal> {
+    let clock = app.parts.world.clock;
+    let mut opening = Opening::new(clock.now());
+    let deadline = clock.instant(opening.deadline());
+    loop {
+        let message = match tokio::time::timeout_at(deadline, poll_fn(|cx| line.poll(cx))).await {
+            Ok(Ok(message)) => message,
+            Ok(Err(_end)) => return Ok(None),
+            Err(_late) => return Err(Refusal::NoStart),
+        };
+        match opening.read(clock.now(), &message) {
+            Step::Wait(more) => opening = more,
+            Step::Opened(opened) => return Ok(Some(opened)),
+            Step::Refused(refusal) => return Err(refusal),
+        }
+    }
+}
+
+fn admit(app: &App, opened: Box<Opened>) -> Result<(Box<Opened>, Grant, Slot), Refusal> {
+    if app.is_draining() {
+        return Err(Refusal::ShuttingDown);
+    }
+    let start = &opened.start;
+    let ticket = start.ticket.as_ref().ok_or(Refusal::NoTicket)?;
+    let grant = app.redeem(ticket.expose(), start.call_sid.as_str())?;
+    let slot = app.calls.take_slot(grant.call).ok_or(Refusal::Full)?;
+    Ok((opened, grant, slot))
+}
+
+async fn converse(app: &App, opened: Opened, grant: Grant, slot: Slot, line: Socket) {
+    let Opened { start, session } = opened;
+    let Grant { call, correlation, from, to } = grant;
+    let start = CallStart {
+        carrier: CarrierId::from_static(CARRIER),
+        carrier_call: start.call_sid.as_str().to_owned(),
+        format: start.format,
+        from,
+        to,
+        correlation,
+    };
+    let (world, agent) = (app.parts.world.clone(), app.parts.agent.clone());
+    let (handle, task) = place(call, world, agent, start, Box::new(session), Box::new(line));
+    slot.run(handle, task).await;
+}
+
+fn count(reason: &'static str) {
+    counter!(names::MEDIA_REFUSALS, "carrier" => CARRIER, "reason" => reason).increment(1);
+}

@@ -1,0 +1,69 @@
+//! The binaries as people and scripts start them.
+
+use std::process::{Command, Output};
+
+const KEY: &str = "sk-proj-0123456789abcdefWXYZ";
+
+#[test]
+fn check_prints_the_configuration_with_secrets_masked() {
+    let output = server(&["check"], &[("OPENAI_API_KEY", KEY), ("PORT", "9000")]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    assert!(
+        text.contains("PORT                 9000  (environment)") && text.contains("[secret …WXYZ]"),
+        "{text}"
+    );
+    assert!(!text.contains(KEY), "{text}");
+}
+
+#[test]
+fn check_fails_with_every_error_as_text_and_as_json() {
+    let wrong = [("PORT", "many"), ("OPENAI_API_KEY", "your-key-here")];
+    let output = server(&["check"], &wrong);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(!output.status.success() && text.contains("PORT") && text.contains("OPENAI_API_KEY"), "{text}");
+
+    let output = server(&["check", "--json"], &wrong);
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["valid"], false);
+    let settings: Vec<_> =
+        answer["errors"].as_array().unwrap().iter().map(|error| &error["setting"]).collect();
+    assert_eq!(settings, ["PORT", "OPENAI_API_KEY"]);
+}
+
+#[test]
+fn a_wrong_configuration_keeps_the_server_from_starting() {
+    let output = server(&["--config", "/nowhere/voice.toml"], &[]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && text.contains("/nowhere/voice.toml"), "{text}");
+}
+
+#[test]
+fn help_names_the_commands() {
+    let output = server(&["--help"], &[]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    for word in ["serve", "check", "demo", "--config", "OPENAI_API_KEY"] {
+        assert!(text.contains(word), "{word} in {text}");
+    }
+}
+
+#[test]
+fn an_unknown_rudeness_is_answered_with_those_there_are() {
+    let arguments =
+        ["twilio-call", "--webhook", "http://127.0.0.1:1/", "--auth-token", "t", "--rude", "shouting"];
+    let output = Command::new(env!("CARGO_BIN_EXE_voice-sim")).args(arguments).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && text.contains("used-ticket"), "{text}");
+}
+
+/// In an empty directory, with nothing in the environment but these.
+fn server(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let directory = tempfile::tempdir().unwrap();
+    Command::new(env!("CARGO_BIN_EXE_voice-server"))
+        .args(arguments)
+        .current_dir(directory.path())
+        .env_clear()
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap()
+}

@@ -1,0 +1,9 @@
+//! The server from outside: real sockets on the loopback interface, fake carriers and providers.
+
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is a failure like any other")]
+
+mod command_line;
+mod demo;
+mod refusals;
+mod routes;
+mod world;

@@ -1,0 +1,178 @@
+//! A server on a free port, with whatever a test needs around it.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+use voice_bin::config::LimitsConfig;
+use voice_bin::server::{Parts, TWILIO_WEBHOOK, TwilioParts, run};
+use voice_bin::sim_net::run_caller;
+use voice_bin::telemetry::Metrics;
+use voice_core::audio::AudioFormat;
+use voice_core::call::CallConfig;
+use voice_core::driver::{Clock, InOrder, NoTools, World};
+use voice_core::id::{CallId, ProviderId};
+use voice_core::provider::{
+    Capabilities, Provider, ProviderEvent, ProviderSession, SessionInput, SessionOutput, Setup,
+};
+use voice_core::record::{CallEvent, Entry, Reader};
+use voice_core::sensitive::Secret;
+use voice_core::time::MonoTime;
+use voice_providers::dial::Dialer;
+use voice_telephony::sim::{CallReport, FakeTwilioCall, Rudeness, TwilioCallPlan};
+use voice_telephony::twilio::Tokens;
+
+pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// A running server without any provider: every call that gets in ends with `no_provider`.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) clock: Clock,
+    pub(crate) record: Arc<Record>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+/// Keeps what every call reports.
+#[derive(Default)]
+pub(crate) struct Record {
+    events: Mutex<Vec<(CallId, CallEvent)>>,
+    live: Notify,
+}
+
+impl Reader for Record {
+    fn read(&self, call: CallId, entry: &Entry) {
+        self.events.lock().unwrap().push((call, entry.event.clone()));
+        if matches!(entry.event, CallEvent::Live { .. }) {
+            self.live.notify_one();
+        }
+    }
+}
+
+impl Record {
+    /// Until a provider hears a caller.
+    pub(crate) async fn wait_for_live(&self) {
+        self.live.notified().await;
+    }
+
+    /// The reasons for which calls ended, in order.
+    pub(crate) fn ends(&self) -> Vec<&'static str> {
+        let events = self.events.lock().unwrap();
+        let mut ends = Vec::new();
+        for (_, event) in events.iter() {
+            if let CallEvent::Ended { reason, .. } = event {
+                ends.push(reason.kind());
+            }
+        }
+        ends
+    }
+}
+
+/// A server that is no more, so that nothing is added to its record.
+pub(crate) struct Stopped(Arc<Record>);
+
+impl Stopped {
+    /// These calls were ended, for these reasons.
+    pub(crate) fn settled(self, ends: &[&str]) {
+        assert_eq!(self.0.ends(), ends);
+    }
+}
+
+/// A provider that is ready at once, listens, and never says a word. It needs no line.
+pub(crate) struct Silent(Capabilities);
+
+impl Silent {
+    pub(crate) fn fleet() -> Arc<InOrder> {
+        let formats = || vec![AudioFormat::MULAW_8K];
+        let silent: Arc<dyn Provider> = Arc::new(Self(Capabilities::new(formats(), formats())));
+        Arc::new(InOrder::new(vec![(ProviderId::from_static("silent"), silent)]))
+    }
+}
+
+impl Provider for Silent {
+    fn capabilities(&self) -> &Capabilities {
+        &self.0
+    }
+
+    fn open(&self, _: Setup) -> Box<dyn ProviderSession> {
+        Box::new(Silence { ready: Some(ProviderEvent::Ready { session: None, expires: None }) })
+    }
+}
+
+struct Silence {
+    ready: Option<ProviderEvent>,
+}
+
+impl ProviderSession for Silence {
+    fn handle(&mut self, _: MonoTime, _: SessionInput<'_>) {}
+
+    fn poll(&mut self) -> SessionOutput {
+        self.ready.take().map_or(SessionOutput::WaitUntil(None), SessionOutput::Event)
+    }
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(crate) async fn with(change: impl FnOnce(&mut Parts)) -> Self {
+        let clock = Clock::start();
+        let record = Arc::new(Record::default());
+        let readers: Vec<Arc<dyn Reader>> = vec![record.clone()];
+        let mut parts = Parts {
+            world: World {
+                dial: Arc::new(Dialer::plain()),
+                fleet: Arc::new(InOrder::default()),
+                tools: Arc::new(NoTools),
+                readers: readers.into(),
+                clock,
+            },
+            agent: Arc::new(CallConfig::builder("You are a test.").build().unwrap()),
+            twilio: TwilioParts { tokens: Tokens::new(Secret::new(TOKEN.to_owned())), account_sid: None },
+            public_url: None,
+            limits: LimitsConfig { calls_max: 10, drain: Duration::from_secs(5) },
+            store: None,
+            metrics: Metrics::unfed().unwrap(),
+        };
+        change(&mut parts);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(run(listener, parts, async move {
+            let _dropped_means_stop = stopped.await;
+        }));
+        Self { address, clock, record, stop, task }
+    }
+
+    pub(crate) fn webhook(&self) -> String {
+        format!("http://{}{TWILIO_WEBHOOK}", self.address)
+    }
+
+    /// Places one call and waits for its end.
+    pub(crate) async fn call(&self, rudeness: &[Rudeness]) -> CallReport {
+        let plan = TwilioCallPlan::new(self.webhook(), Secret::new(TOKEN.to_owned()));
+        self.call_with(plan.with_rudeness(rudeness.iter().copied())).await
+    }
+
+    pub(crate) async fn call_with(&self, plan: TwilioCallPlan) -> CallReport {
+        self.place(plan).await
+    }
+
+    /// The same for a task of its own.
+    pub(crate) fn place(&self, plan: TwilioCallPlan) -> impl Future<Output = CallReport> + Send + use<> {
+        let clock = self.clock;
+        let call = FakeTwilioCall::new(clock.now(), plan);
+        async move { run_caller(call, Arc::new(Dialer::plain()), clock).await.report().clone() }
+    }
+
+    /// Stops the server, which must come to its end by itself.
+    pub(crate) async fn stop(self) -> Stopped {
+        drop(self.stop);
+        self.task.await.unwrap().unwrap();
+        Stopped(self.record)
+    }
+}

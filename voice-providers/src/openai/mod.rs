@@ -1,0 +1,62 @@
+//! OpenAI Realtime, general availability, over a WebSocket.
+//!
+//! Mu-law, A-law and 24 kHz PCM pass as they are. The service hears by itself when the caller speaks,
+//! cancels its own reply then, and is told with `conversation.item.truncate` how much of it was heard.
+//! A session lasts as long as `expires_at` in `session.created` says (an hour, at the time of writing).
+//!
+//! Servers that imitate it are spoken to in the general-availability shape; of what they answer, the
+//! names of the beta are understood as well.
+
+mod calls;
+mod errors;
+mod history;
+mod replies;
+mod responses;
+mod session;
+mod settings;
+mod shape;
+mod utterances;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use voice_core::audio::AudioFormat;
+use voice_core::provider::{CallerSpeech, Capabilities, Provider, ProviderSession, Setup};
+
+pub use settings::{
+    Eagerness, Effort, NoiseReduction, OpenAiSettings, OpenAiSettingsBuilder, SettingsError, Transcription,
+    Truncation, TurnDetection,
+};
+
+/// OpenAI Realtime as configured. One value serves every call.
+#[derive(Clone, Debug)]
+pub struct OpenAi {
+    settings: Arc<OpenAiSettings>,
+    capabilities: Capabilities,
+}
+
+impl OpenAi {
+    /// The service with these settings.
+    pub fn new(settings: OpenAiSettings) -> Self {
+        let formats = vec![AudioFormat::MULAW_8K, AudioFormat::ALAW_8K, AudioFormat::PCM16_24K];
+        let mut capabilities = Capabilities::new(formats.clone(), formats);
+        capabilities.caller_speech = CallerSpeech::Told;
+        capabilities.session_max = Some(SESSION_MAX);
+        capabilities.tools = true;
+        Self { settings: Arc::new(settings), capabilities }
+    }
+}
+
+impl Provider for OpenAi {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn open(&self, setup: Setup) -> Box<dyn ProviderSession> {
+        Box::new(session::Session::new(Arc::clone(&self.settings), setup))
+    }
+}
+
+/// The longest session (protocol notes, OpenAI Realtime §13). Used where `expires_at` cannot be true.
+const SESSION_MAX: Duration = Duration::from_secs(60 * 60);
