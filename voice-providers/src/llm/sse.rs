@@ -10,7 +10,7 @@ const EVENT_BYTES_MAX: usize = 1 << 20;
 ///
 /// Lines end with `\n`, `\r\n` or `\r`; text is decoded by nobody here, so a character cut in half by
 /// the network is whole again by the time its line is.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct SseReader {
     line: Vec<u8>,
     event: SseEvent,
@@ -22,7 +22,8 @@ pub(crate) struct SseReader {
 }
 
 /// One event.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Default, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
 pub(crate) struct SseEvent {
     /// Whether it was named `error`.
     pub(crate) is_error: bool,

@@ -193,15 +193,25 @@ pub(crate) fn error_code(body: &[u8]) -> Option<String> {
         #[serde(rename = "type")]
         kind: Option<String>,
     }
-    let text = std::str::from_utf8(body).ok()?;
+    let Ok(text) = std::str::from_utf8(body) else { return code_in_pieces(&String::from_utf8_lossy(body)) };
     let envelope = match serde_json::from_str::<Vec<Envelope>>(text) {
         Ok(list) => list.into_iter().next()?,
-        Err(_) => serde_json::from_str::<Envelope>(text).ok()?,
+        Err(_) => match serde_json::from_str::<Envelope>(text) {
+            Ok(envelope) => envelope,
+            Err(_) => return code_in_pieces(text),
+        },
     };
     let body = envelope.error.as_ref().map_or(text, |error| error.get());
     let body: Body = serde_json::from_str(body).ok()?;
     let code = body.code.and_then(|code| serde_json::from_str::<String>(code.get()).ok());
     code.or(body.status).or(body.kind).filter(|code| !code.is_empty())
+}
+
+/// The code in a body of which only the beginning was kept, or whose last character was cut in half.
+fn code_in_pieces(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("\"code\"")?;
+    let rest = rest.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;
+    rest.split_once('"').map(|(code, _)| code.to_owned()).filter(|code| !code.is_empty())
 }
 
 #[cfg(test)]
@@ -219,6 +229,9 @@ mod tests {
         assert_eq!(code(gemini).as_deref(), Some("INVALID_ARGUMENT"));
         let vllm = r#"{"object":"error","message":"m","type":"BadRequestError","code":400}"#;
         assert_eq!(code(vllm).as_deref(), Some("BadRequestError"));
+        let cut = r#"{"error":{"code": "context_length_exceeded","message":"very lo"#;
+        assert_eq!(code(cut).as_deref(), Some("context_length_exceeded"));
+        assert_eq!(error_code(&[cut.as_bytes(), &[0xc3]].concat()).as_deref(), code(cut).as_deref());
         assert_eq!(code(r#"{"error":"text"}"#), None);
         assert_eq!(code("<html>"), None);
         assert_eq!(error_code(&[0xff, b'{']), None);

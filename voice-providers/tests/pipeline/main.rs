@@ -6,4 +6,5 @@ mod minds;
 mod network;
 mod talk;
 mod tools;
+mod wire_log;
 mod world;

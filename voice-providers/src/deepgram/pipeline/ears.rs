@@ -19,7 +19,6 @@ use super::turns::{FluxTurns, ListenTurns, Turning};
 use super::wire::{self, FromFlux, FromListen};
 
 /// What the ears tell the rest.
-#[derive(Debug)]
 pub(super) enum EarsEvent {
     /// They hear; the service's own name for the session.
     Ready(Option<String>),

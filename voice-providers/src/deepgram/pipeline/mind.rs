@@ -21,7 +21,6 @@ use super::part::{LineIds, Part, Told};
 use super::settings::PipelineSettings;
 
 /// What the mind tells the rest.
-#[derive(Debug)]
 pub(super) enum MindEvent {
     /// The next words of the answer.
     Text(String),
@@ -30,7 +29,7 @@ pub(super) enum MindEvent {
 }
 
 /// A tool call, whole.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Called {
     /// The server's own id; may be empty.
     pub(super) id: String,

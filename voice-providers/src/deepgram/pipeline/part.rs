@@ -46,7 +46,6 @@ impl Part {
 const PARTS: u32 = 3;
 
 /// What a part has to tell: something for the world as it is, or something of its own.
-#[derive(Debug)]
 pub(super) enum Told<E> {
     Out(SessionOutput),
     Own(E),

@@ -17,7 +17,7 @@ const ABBREVIATIONS: &[&str] = &[
 ];
 
 /// Takes text as it is written, gives pieces as soon as they are whole.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Sentences {
     text: String,
     /// Up to here no end was found, so it is not looked at again.

@@ -10,7 +10,8 @@ use voice_core::time::MonoTime;
 use super::wire::{Results, TurnEvent};
 
 /// What became of the caller's turn.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
 pub(super) enum Turning {
     /// It began: with words, or so far with mere sound.
     Began { words: bool },
@@ -30,13 +31,12 @@ pub(super) enum Turning {
 const SILENCE_OF_SERVICE: Duration = Duration::from_millis(2_500);
 
 /// Turns as Listen v1 tells them.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct ListenTurns {
     open: Option<Open>,
     news: VecDeque<Turning>,
 }
 
-#[derive(Debug)]
 struct Open {
     /// The pieces that will not change any more.
     finals: String,
@@ -130,7 +130,7 @@ impl ListenTurns {
 }
 
 /// Turns as Flux tells them. Each message has the whole transcript of the turn so far.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct FluxTurns {
     open: bool,
     eager: bool,

@@ -23,7 +23,6 @@ use super::settings::PipelineSettings;
 use super::wire::{self, FromSpeak};
 
 /// What the voice tells the rest, beside the events of replies.
-#[derive(Debug)]
 pub(super) enum VoiceEvent {
     /// It can speak.
     Ready,
@@ -72,7 +71,6 @@ enum State {
 }
 
 /// Text that was, or will be, flushed together.
-#[derive(Debug)]
 struct Group {
     reply: ReplyId,
     number: u32,
