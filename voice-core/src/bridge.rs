@@ -155,7 +155,8 @@ impl Bridge {
                 self.session(now, line, |own| SessionInput::Wire(own, message))
             }
             BridgeInput::LineDown(line, end) => {
-                self.session(now, line, |own| SessionInput::LineDown(own, end))
+                self.session(now, line, |own| SessionInput::LineDown(own, end));
+                self.attachments.iter_mut().for_each(|attachment| attachment.forget_line(line));
             }
             BridgeInput::Assigned(id, Some((provider, offer))) => {
                 self.offered.push((id, offer));

@@ -22,6 +22,7 @@ pub mod deepgram;
 #[cfg(feature = "dial")]
 pub mod dial;
 pub mod gemini;
+pub mod llm;
 pub mod openai;
 #[cfg(feature = "sim")]
 pub mod sim;

@@ -17,7 +17,7 @@ use crate::time::MonoTime;
 use super::BridgeOutput;
 use super::detector::Detector;
 
-/// A session may have this many lines over its life; more is a bug of the session, and refused.
+/// A session may have this many lines at once; more is a bug of the session, and refused.
 const LINES_MAX: usize = 256;
 
 /// See the module.
@@ -83,6 +83,11 @@ impl Attachment {
     /// The session's own number of one of the bridge's lines.
     pub(super) fn own_line(&self, line: LineId) -> Option<LineId> {
         self.lines.iter().find(|(_, bridge)| *bridge == line).map(|(own, _)| *own)
+    }
+
+    /// This line is no more. One that a session makes for each request must not count for ever.
+    pub(super) fn forget_line(&mut self, line: LineId) {
+        self.lines.retain(|(_, bridge)| *bridge != line);
     }
 
     pub(super) fn command(&mut self, now: MonoTime, command: ProviderCommand) {

@@ -184,6 +184,17 @@ fn a_session_is_woken_when_it_asked_to_be() {
 }
 
 #[test]
+fn a_session_may_make_a_line_for_each_request() {
+    let (mut rig, line) = Rig::talking(Arc::new(ToyProvider::new(AudioFormat::MULAW_8K)));
+    for _ in 0..1_000 {
+        rig.wire(line, &WireMessage::text("ask"));
+        let request = rig.dialled.pop().expect("it is dialled");
+        rig.give(BridgeInput::LineDown(request, LineEnd::Ended));
+    }
+    assert_eq!(rig.finished, None);
+}
+
+#[test]
 fn the_end_of_the_call_hangs_up_every_line() {
     let (mut rig, line) = Rig::talking(Arc::new(ToyProvider::new(AudioFormat::MULAW_8K)));
     rig.give(BridgeInput::Control(Control::HangUp));

@@ -16,7 +16,7 @@ use voice_core::provider::{
     SessionOutput, Setup,
 };
 use voice_core::time::MonoTime;
-use voice_core::wire::{Endpoint, WireMessage};
+use voice_core::wire::{Endpoint, LineEnd, WireMessage};
 
 /// The toy provider's only line, in its own numbering.
 pub(crate) const OWN_LINE: LineId = LineId(7);
@@ -68,7 +68,7 @@ impl CarrierSession for ToyCarrier {
 pub(crate) type HeardFrames = Arc<Mutex<Vec<Bytes>>>;
 
 /// A provider that is ready when its line is up. Text from its service: `speech N` (a reply of N bytes),
-/// `spoke`, `die`.
+/// `spoke`, `die`, `ask` (a request on a line of its own).
 pub(crate) struct ToyProvider {
     capabilities: Capabilities,
     pub(crate) heard: HeardFrames,
@@ -90,6 +90,7 @@ impl Provider for ToyProvider {
         Box::new(ToySession {
             setup,
             replies: 0,
+            asked: 0,
             heard: self.heard.clone(),
             out: VecDeque::from([dial]),
             wakes: None,
@@ -100,6 +101,7 @@ impl Provider for ToyProvider {
 struct ToySession {
     setup: Setup,
     replies: u32,
+    asked: u32,
     heard: HeardFrames,
     out: VecDeque<SessionOutput>,
     wakes: Option<MonoTime>,
@@ -127,6 +129,7 @@ impl ProviderSession for ToySession {
                 assert_eq!(line, OWN_LINE);
                 self.hear_service(now, message);
             }
+            SessionInput::LineDown(_, LineEnd::Ended) => {}
             SessionInput::LineDown(_, end) => self.event(ProviderEvent::Failed(Failure::from_line_end(&end))),
             SessionInput::Tick => {
                 if self.wakes.take_if(|at| *at <= now).is_some() {
@@ -154,6 +157,10 @@ impl ToySession {
             self.event(ProviderEvent::CallerSpoke(UtteranceId::new(self.setup.attachment, 1)));
         } else if text == "die" {
             self.event(ProviderEvent::Failed(Failure::Service { code: "toy".into() }));
+        } else if text == "ask" {
+            self.asked += 1;
+            let line = LineId(OWN_LINE.0 + self.asked);
+            self.out.push_back(SessionOutput::Dial(line, Endpoint::post("http://toy.example/", "")));
         } else if text == "nap" {
             self.wakes = Some(now + std::time::Duration::from_secs(3));
         }

@@ -1,6 +1,8 @@
-//! Deepgram: the Voice Agent, which hears, thinks and speaks behind one socket.
+//! Deepgram: the Voice Agent, which hears, thinks and speaks behind one socket; and a pipeline, in which
+//! Deepgram hears and speaks while any chat model thinks.
 
 pub mod agent;
+pub mod pipeline;
 
 use voice_core::sensitive::Secret;
 

@@ -6,4 +6,5 @@
 pub mod deepgram;
 pub mod gemini;
 pub mod harness;
+pub mod llm;
 pub mod openai;
