@@ -241,6 +241,11 @@ impl Detector {
         } else if let ProviderEvent::CallerPaused(_) = event {
             (!self.speaking).then(|| ProviderEvent::CallerPaused(self.utterance(id)))
         } else if let ProviderEvent::CallerSaid { text, .. } = event {
+            // While the caller speaks, what is told now is what they said before.
+            if self.speaking && self.said + 1 < self.utterances {
+                self.said = self.utterances - 1;
+                return Some(ProviderEvent::CallerSaid { utterance: UtteranceId::new(id, self.said), text });
+            }
             let told = self.said == self.utterances;
             if told && self.speaking {
                 // The number of the utterance that is under way has to stay.
@@ -332,6 +337,9 @@ mod tests {
         assert_eq!(detector.place(id, said(own)), Some(said(at(3))));
         detector.speaking = true;
         assert_eq!(detector.place(id, said(own)), Some(said(at(STRAY | 1))), "the third goes on");
+        detector.utterances = 5;
+        assert_eq!(detector.place(id, said(own)), Some(said(at(4))), "late, while the fifth goes on");
+        assert_eq!(detector.place(id, said(own)), Some(said(at(5))));
     }
 
     #[test]
