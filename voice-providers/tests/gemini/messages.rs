@@ -50,7 +50,7 @@ impl Wire {
     }
 
     fn waits(&mut self, millis: u64) -> Vec<String> {
-        self.now = self.now + std::time::Duration::from_millis(millis);
+        self.now += std::time::Duration::from_millis(millis);
         self.handle(SessionInput::Tick);
         self.drain()
     }
