@@ -18,8 +18,8 @@ use super::wire::{self, FromGemini, ModalityTokens, Part, ServerContent, UsageMe
 /// Words may come after the last audio of a reply; so long they are waited for.
 const LATE_WORDS: Duration = Duration::from_millis(400);
 
-/// Pieces of what the caller said may come after the reply to it has begun; so long they are waited for.
-const LATE_CALLER_WORDS: Duration = Duration::from_millis(500);
+/// Pieces of what the caller said may come after the answer to it has begun; so long they are waited for.
+const LATE_CALLER_WORDS: Duration = Duration::from_secs(1);
 
 impl GeminiSession {
     pub(super) fn read(&mut self, now: MonoTime, message: &WireMessage) {
@@ -73,6 +73,9 @@ impl GeminiSession {
     /// The caller's words, then speech and words, then what ends them.
     fn on_content(&mut self, now: MonoTime, content: &ServerContent<'_>) {
         if let Some(transcription) = &content.input_transcription {
+            if !self.caller.is_waiting() {
+                self.told.recent.caller_speaks();
+            }
             self.caller.push(transcription.text.as_deref().unwrap_or_default());
             if transcription.finished == Some(true) {
                 self.flush_caller();
@@ -128,6 +131,8 @@ impl GeminiSession {
     fn on_interrupted(&mut self, now: MonoTime) {
         self.timers.clear(Timer::LateWords);
         self.timers.set(Timer::Nudge, now + NUDGE);
+        // What was heard so far was answered by what is interrupted now.
+        self.flush_caller();
         let mut events = Events::new();
         // First that the caller spoke, so that the call cuts what it has; then how the reply ended.
         let mut ends = Events::new();
@@ -154,9 +159,9 @@ impl GeminiSession {
     }
 
     fn on_tool_calls(&mut self, now: MonoTime, calls: &[wire::FunctionCall<'_>]) {
-        self.flush_caller();
         self.link.outdate();
         self.timers.clear(Timer::Nudge);
+        self.timers.set(Timer::CallerWords, now + LATE_CALLER_WORDS);
         self.mouth.tool_called();
         for call in calls {
             match self.calls.called(call) {
@@ -165,7 +170,7 @@ impl GeminiSession {
             }
         }
         // What it said before it waits is a reply of its own.
-        if self.settings.tools_block() && self.mouth.generated() {
+        if self.settings.tools_block() && self.mouth.pauses() {
             self.timers.set(Timer::LateWords, now + LATE_WORDS);
         }
     }

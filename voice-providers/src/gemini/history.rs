@@ -9,6 +9,7 @@ use voice_core::conversation::{ToolCall, ToolResult, Turn};
 use voice_core::id::ReplyId;
 use voice_core::limits;
 use voice_core::provider::ProviderEvent;
+use voice_core::sensitive::Pii;
 
 use super::wire::{Content, TextPart};
 
@@ -74,19 +75,37 @@ pub(super) fn late_answer(name: &str, result: &ToolResult) -> String {
 /// know it.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
-    turns: VecDeque<(Option<ReplyId>, Turn)>,
+    turns: VecDeque<(Of, Turn)>,
+}
+
+/// Whose a turn is, while more of it may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    Reply(ReplyId),
+    /// The caller speaks, and their words are still being put together.
+    Caller,
+    Done,
 }
 
 /// A handle comes with every turn; this is a peer that forgot how.
 const RECENT_TURNS_MAX: usize = 64;
 
 impl Recent {
+    /// The caller's words will stand here, before the reply that may begin earlier than they are told.
+    pub(super) fn caller_speaks(&mut self) {
+        self.push(Of::Caller, Turn::Caller { text: Pii::default() });
+    }
+
     /// Takes note of words that go to the call.
     pub(super) fn observe(&mut self, event: &ProviderEvent) {
         if let ProviderEvent::CallerSaid { text, .. } = event {
-            self.push(None, Turn::Caller { text: text.clone() });
+            let turn = Turn::Caller { text: text.clone() };
+            match self.turns.iter_mut().rfind(|(of, _)| *of == Of::Caller) {
+                Some(place) => *place = (Of::Done, turn),
+                None => self.push(Of::Done, turn),
+            }
         } else if let ProviderEvent::Words { reply, text } = event {
-            let last = self.turns.back_mut().filter(|(of, _)| *of == Some(*reply));
+            let last = self.turns.iter_mut().rfind(|(of, _)| *of == Of::Reply(*reply));
             if let Some((_, Turn::Voice { text: said, .. })) = last {
                 let mut longer = std::mem::take(said).into_inner();
                 if longer.len() + text.expose().len() <= limits::TURN_TEXT_BYTES_MAX {
@@ -94,7 +113,7 @@ impl Recent {
                 }
                 *said = longer.into();
             } else {
-                self.push(Some(*reply), Turn::Voice { text: text.clone(), cut: false });
+                self.push(Of::Reply(*reply), Turn::Voice { text: text.clone(), cut: false });
             }
         }
     }
@@ -109,7 +128,7 @@ impl Recent {
         self.turns.drain(..).map(|(_, turn)| turn).collect()
     }
 
-    fn push(&mut self, of: Option<ReplyId>, turn: Turn) {
+    fn push(&mut self, of: Of, turn: Turn) {
         if self.turns.len() >= RECENT_TURNS_MAX {
             self.turns.pop_front();
         }

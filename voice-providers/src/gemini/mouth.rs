@@ -27,8 +27,10 @@ pub(super) struct Mouth {
     speaks: AudioFormat,
     replies: u32,
     stage: Stage,
-    /// An interrupted turn is still to be completed.
+    /// A turn before the one of the moment is still to be completed.
     stale: bool,
+    /// All of this turn was generated, so that `turnComplete` is all that comes of it.
+    generated: bool,
     /// The model has called a tool in this turn, so that it need not have said anything.
     called: bool,
     /// The call has cut everything up to this reply itself.
@@ -70,6 +72,7 @@ impl Mouth {
             replies: 0,
             stage: Stage::Silent,
             stale: false,
+            generated: false,
             called: false,
             cut_until: None,
             half: None,
@@ -103,8 +106,14 @@ impl Mouth {
         begins
     }
 
-    /// All audio of the reply is here. Whether late words are to be waited for.
+    /// All audio of the turn is here. Whether late words are to be waited for.
     pub(super) fn generated(&mut self) -> bool {
+        self.generated = true;
+        self.pauses()
+    }
+
+    /// All audio of the reply is here, though the turn goes on. Whether late words are to be waited for.
+    pub(super) fn pauses(&mut self) -> bool {
         let Stage::Speaking(reply) = self.stage else { return false };
         self.stage = Stage::Finishing(reply);
         true
@@ -133,6 +142,7 @@ impl Mouth {
         }
         self.stage = Stage::Said;
         self.stale = true;
+        self.generated = false;
         self.called = false;
         unnoticed
     }
@@ -145,6 +155,7 @@ impl Mouth {
             }
             return TurnEnd::Stale;
         }
+        self.generated = false;
         let end = match reason {
             "" | "TURN_COMPLETE_REASON_UNSPECIFIED" | "NEED_MORE_INPUT" => ReplyEnd::Completed,
             _ => ReplyEnd::Incomplete,
@@ -178,6 +189,7 @@ impl Mouth {
         };
         self.stage = Stage::Silent;
         self.stale = false;
+        self.generated = false;
         self.called = false;
         speaking
     }
@@ -192,6 +204,11 @@ impl Mouth {
         matches!(self.stage, Stage::Speaking(_))
     }
 
+    /// Whether no turn of the model is under way, not even one that is only being played.
+    pub(super) fn is_silent(&self) -> bool {
+        self.stage == Stage::Silent
+    }
+
     /// The reply that is being generated; a new one if there is none.
     fn reply(&mut self, events: &mut Events) -> ReplyId {
         match self.stage {
@@ -199,6 +216,8 @@ impl Mouth {
             Stage::Finishing(before) => self.done(before, ReplyEnd::Completed, events),
             Stage::Silent | Stage::Said => {}
         }
+        // The turn before has not been completed yet, and will be.
+        self.stale |= std::mem::take(&mut self.generated);
         self.replies = self.replies.wrapping_add(1);
         let reply = ReplyId::new(self.attachment, self.replies);
         self.stage = Stage::Speaking(reply);
@@ -245,12 +264,14 @@ impl Mouth {
 pub(super) struct CallerWords {
     attachment: AttachmentId,
     utterances: u32,
+    /// The utterance to which the next words belong, if the call knows it.
+    open: Option<UtteranceId>,
     text: String,
 }
 
 impl CallerWords {
     pub(super) fn new(attachment: AttachmentId) -> Self {
-        Self { attachment, utterances: 0, text: String::new() }
+        Self { attachment, utterances: 0, open: None, text: String::new() }
     }
 
     /// One piece more; spaces between pieces are the service's.
@@ -266,7 +287,7 @@ impl CallerWords {
     pub(super) fn flush(&mut self, events: &mut Events) {
         let text = std::mem::take(&mut self.text);
         if !text.trim().is_empty() {
-            let utterance = self.next();
+            let utterance = self.open.take().unwrap_or_else(|| self.next());
             events.push_back(ProviderEvent::CallerSaid { utterance, text: text.trim().into() });
         }
     }
@@ -274,6 +295,7 @@ impl CallerWords {
     /// The caller spoke and nobody but the service noticed.
     pub(super) fn noticed(&mut self, events: &mut Events) {
         let utterance = self.next();
+        self.open = Some(utterance);
         events.push_back(ProviderEvent::CallerSpoke(utterance));
         events.push_back(ProviderEvent::CallerPaused(utterance));
     }

@@ -236,7 +236,8 @@ impl GeminiSession {
             self.timers.set(Timer::Seed, now + SEED_WAIT);
         }
         if self.is_listening() {
-            if !self.mouth.is_generating() {
+            // Turns would interrupt the model's own.
+            if self.mouth.is_silent() {
                 self.give_notes();
             }
             self.give_audio(now);

@@ -67,10 +67,8 @@ impl Task {
             output_audio_transcription: settings.transcripts.voice.then_some(Empty {}),
             session_resumption: settings.resumes.then_some(SessionResumption { handle }),
             context_window_compression: settings.compression.map(|compression| Compression {
-                trigger_tokens: compression.tokens.map(|(trigger, _)| trigger.to_string()),
-                sliding_window: SlidingWindow {
-                    target_tokens: compression.tokens.map(|(_, target)| target.to_string()),
-                },
+                trigger_tokens: compression.tokens.map(|(trigger, _)| trigger),
+                sliding_window: SlidingWindow { target_tokens: compression.tokens.map(|(_, target)| target) },
             }),
             history_config: announced.then_some(HistoryConfig { initial_history_in_client_content: true }),
             proactivity: settings.generation.proactive.map(|proactive_audio| Proactivity { proactive_audio }),

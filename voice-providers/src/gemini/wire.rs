@@ -152,9 +152,8 @@ pub(super) struct SessionResumption<'a> {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Compression {
-    /// An int64, which JSON of this kind carries as a string.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) trigger_tokens: Option<String>,
+    pub(super) trigger_tokens: Option<u32>,
     pub(super) sliding_window: SlidingWindow,
 }
 
@@ -162,7 +161,7 @@ pub(super) struct Compression {
 #[serde(rename_all = "camelCase")]
 pub(super) struct SlidingWindow {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) target_tokens: Option<String>,
+    pub(super) target_tokens: Option<u32>,
 }
 
 #[derive(Debug, Serialize)]

@@ -1,5 +1,7 @@
 //! Gemini Live against its fake, in virtual time; and message by message where the fake is too polite.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "tests pick single events out of many")]
+
 mod barge_in;
 mod endings;
 mod history;

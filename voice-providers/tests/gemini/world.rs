@@ -159,6 +159,14 @@ impl World {
         self.command(ProviderCommand::Speak { cue: cue.map(str::to_owned) });
     }
 
+    /// The network fails.
+    pub(crate) fn cut(&mut self) {
+        let line = self.lines.last().expect("there is a line").id;
+        let n = self.lines.len() - 1;
+        self.post(self.now, Delivery::ToFake(n, None));
+        self.post(self.now, Delivery::Down(line, LineEnd::Cut));
+    }
+
     pub(crate) fn interrupt(&mut self, reply: ReplyId) {
         let heard = Heard { reply, heard: Duration::from_millis(500), unheard: Duration::from_secs(1) };
         self.command(ProviderCommand::Interrupt(vec![heard]));
@@ -240,9 +248,8 @@ impl World {
 
     /// One delivery or wake-up, if there is one before the end.
     fn step(&mut self, end: MonoTime) -> bool {
-        let post = self.post.keys().next().map(|(at, _)| *at);
         let fakes: Vec<Option<MonoTime>> = (0..self.lines.len()).map(|n| self.drain_fake(n)).collect();
-        let post = post.or_else(|| self.post.keys().next().map(|(at, _)| *at));
+        let post = self.post.keys().next().map(|(at, _)| *at);
         let next = fakes.iter().copied().flatten().chain(post).chain(self.wakes).min();
         let Some(at) = next.filter(|at| *at <= end) else { return false };
         self.now = self.now.max(at);

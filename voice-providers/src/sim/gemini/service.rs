@@ -312,7 +312,7 @@ impl FakeGemini {
             self.answer(now, answer);
             return Ok(());
         }
-        if self.turn.blocks(self.session.profile) {
+        if self.turn.blocks(now, self.session.profile) {
             return Err((1008, "Operation is not implemented, or supported, or enabled.".to_owned()));
         }
         let audio = &input["audio"];

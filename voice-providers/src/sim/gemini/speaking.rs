@@ -19,6 +19,8 @@ pub(super) struct Turn {
     until: Option<MonoTime>,
     /// Tool calls that wait for an answer.
     pub(super) waiting: Vec<Waiting>,
+    /// When the latest of them was made.
+    called: MonoTime,
     calls: u32,
 }
 
@@ -31,9 +33,10 @@ pub(super) struct Waiting {
 }
 
 impl Turn {
-    /// Whether nothing may be sent but an answer.
-    pub(super) fn blocks(&self, profile: Profile) -> bool {
-        !self.waiting.is_empty() && profile != Profile::V3_8
+    /// Whether nothing may be sent but an answer. What was under way when the tool was called may be.
+    pub(super) fn blocks(&self, now: MonoTime, profile: Profile) -> bool {
+        let late = now.since(self.called) > Duration::from_millis(250);
+        !self.waiting.is_empty() && profile != Profile::V3_8 && late
     }
 
     /// Whether somebody waits for this.
@@ -47,7 +50,9 @@ impl Turn {
 impl FakeGemini {
     /// Answers, after the time it takes to think.
     pub(super) fn answer(&mut self, now: MonoTime, answer: Answer) {
-        let start = now + self.rng.millis(self.config.first_audio_ms.clone());
+        // One turn at a time: what answers a tool waits for what is being said.
+        let idle = self.turn.until.map_or(now, |until| until.max(now));
+        let start = idle + self.rng.millis(self.config.first_audio_ms.clone());
         for (rudeness, reason) in
             [(Rudeness::NeedMoreInput, "NEED_MORE_INPUT"), (Rudeness::ResponseRejected, "RESPONSE_REJECTED")]
         {
@@ -228,6 +233,7 @@ impl FakeGemini {
             })
             .collect();
         self.turn.waiting.extend(calls);
+        self.turn.called = now;
         self.say(json!({ "toolCall": { "functionCalls": shown } }));
         if self.is(Rudeness::ToolCancelled) {
             self.at(now + Duration::from_millis(300), Of::Connection, Step::CancelCalls);
