@@ -173,11 +173,10 @@ fn sound_of_the_old_reply_is_not_taken_for_the_new_one() {
     manners.voice = vec![SpeechRudeness::NotCleared];
     let mut world = World::connected(settings(), manners);
     world.say("delivery");
-    while world.replies.is_empty() {
+    // The service has all of it, and most of it still to send.
+    while !world.log("speak").iter().any(|entry| entry.starts_with("Speak: You can follow")) {
         world.run(Duration::from_millis(20));
     }
-    // Long enough for the service to have a second or two of it still to send.
-    world.run(Duration::from_millis(400));
     inject_turn(&mut world, "Sorry, stop. How much does it cost?");
     world.run(Duration::from_secs(9));
     assert_eq!(world.replies.len(), 2);
