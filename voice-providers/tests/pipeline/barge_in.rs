@@ -159,6 +159,63 @@ fn a_voice_that_does_not_clear_is_replaced() {
     assert!(voice_core::sim::speech::recognise(&last.audio).is_some_and(|clip| clip.name == "price"));
 }
 
+/// The service hears this turn, whole, at once.
+fn inject_turn(world: &mut World, text: &str) {
+    for event in ["StartOfTurn", "EndOfTurn"] {
+        let message = format!(r#"{{"type":"TurnInfo","event":"{event}","transcript":"{text}"}}"#);
+        world.inject("listen", WireMessage::text(message));
+    }
+}
+
+#[test]
+fn sound_of_the_old_reply_is_not_taken_for_the_new_one() {
+    let mut manners = polite();
+    manners.voice = vec![SpeechRudeness::NotCleared];
+    let mut world = World::connected(settings(), manners);
+    world.say("delivery");
+    // The service has all of it, and most of it still to send.
+    while !world.log("speak").iter().any(|entry| entry.starts_with("Speak: You can follow")) {
+        world.run(Duration::from_millis(20));
+    }
+    inject_turn(&mut world, "Sorry, stop. How much does it cost?");
+    world.run(Duration::from_secs(9));
+    assert_eq!(world.replies.len(), 2);
+    let last = &world.replies[1].1;
+    assert!(voice_core::sim::speech::recognise(&last.audio).is_some_and(|clip| clip.name == "price"));
+}
+
+#[test]
+fn text_that_never_became_sound_was_never_said() {
+    let mut world = World::connected(settings(), polite());
+    world.say("delivery");
+    while !world.log("speak").iter().any(|entry| entry == "Flush") {
+        world.run(Duration::from_millis(5));
+    }
+    assert!(world.replies.is_empty(), "nothing has sounded yet");
+    inject_turn(&mut world, "Sorry, stop. How much does it cost?");
+    world.run(Duration::from_secs(9));
+    assert_eq!(world.clips(), ["price"]);
+    assert_eq!(world.replies.len(), 1, "of the other nobody ever knew");
+    let request = world.requests().pop().expect("it was asked");
+    assert!(!request.contains("We deliver"), "{request}");
+}
+
+#[test]
+fn a_new_turn_takes_the_place_of_a_reply_that_was_not_interrupted() {
+    let mut manners = polite();
+    manners.never_interrupts = true;
+    let mut world = World::connected(settings(), manners);
+    world.say("delivery");
+    while world.replies.is_empty() {
+        world.run(Duration::from_millis(20));
+    }
+    inject_turn(&mut world, "Sorry, stop. How much does it cost?");
+    world.run(Duration::from_secs(9));
+    let ends: Vec<_> = world.replies.iter().map(|(_, reply)| reply.end).collect();
+    assert_eq!(ends, [Some(ReplyEnd::Cancelled), Some(ReplyEnd::Completed)]);
+    assert_eq!(world.clips(), ["price"]);
+}
+
 #[test]
 fn an_interruption_of_what_is_unknown_does_no_harm() {
     let mut world = World::connected(settings(), polite());

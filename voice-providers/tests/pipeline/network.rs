@@ -24,6 +24,8 @@ pub(crate) struct Manners {
     /// The same of the second.
     pub(crate) spare: Vec<Vec<LlmRudeness>>,
     pub(crate) profile: LlmProfile,
+    /// The call lets the voice finish whatever the caller does.
+    pub(crate) never_interrupts: bool,
     /// The first language model cannot be reached.
     pub(crate) mind_unreachable: bool,
     pub(crate) history: Vec<Turn>,

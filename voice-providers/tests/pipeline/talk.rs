@@ -217,6 +217,7 @@ fn the_voice_is_renewed_before_its_hour_is_over() {
     let mut world = World::new(settings(), polite());
     world.run(Duration::from_secs(3_700));
     assert_eq!((world.dials("speak"), world.failure.clone()), (2, None));
+    assert!(world.harmless().is_empty(), "by ourselves, not because we were cut");
     world.lift();
     assert_eq!(world.exchange("hours"), text("hours"));
 }

@@ -439,7 +439,9 @@ impl World {
                 self.offences.push("ready twice".to_owned());
             }
         } else if let ProviderEvent::CallerSpoke(_) = event {
-            self.barge_in();
+            if !self.manners.never_interrupts {
+                self.barge_in();
+            }
         } else if let ProviderEvent::Speech { reply, audio } = event {
             self.on_speech(reply, &audio);
         } else if let ProviderEvent::Words { reply, text } = event {
