@@ -230,4 +230,25 @@ mod tests {
             std::iter::from_fn(|| link.again(MonoTime::ZERO)).map(|pause| pause.as_millis()).collect();
         assert_eq!(pauses, [0, 250, 750, 2_000]);
     }
+    #[test]
+    fn a_connection_that_stood_for_a_while_starts_the_count_afresh() {
+        let resumed = |stood: Duration| {
+            let mut link = Link::new();
+            let mut now = MonoTime::ZERO;
+            link.offered("a", true);
+            link.up();
+            link.accepted(now);
+            let mut count = 0;
+            while count < 20 && link.again(now).is_some() {
+                link.redial();
+                link.up();
+                link.accepted(now);
+                now += stood;
+                count += 1;
+            }
+            count
+        };
+        assert_eq!(resumed(Duration::from_secs(1)), ATTEMPTS_MAX, "it flaps");
+        assert_eq!(resumed(Duration::from_secs(600)), 20, "it is a long call");
+    }
 }

@@ -174,6 +174,37 @@ fn audio_after_an_interruption_is_the_next_reply_and_outlives_the_old_turn() {
 }
 
 #[test]
+fn a_turn_that_is_completed_late_does_not_end_the_next_reply() {
+    let mut wire = Wire::ready();
+    let speech = r#"{"serverContent":{"modelTurn":{"parts":[{"inlineData":{"data":"AAA="}}]}}}"#;
+    wire.says(speech);
+    wire.says(r#"{"serverContent":{"generationComplete":true}}"#);
+    wire.waits(400);
+    assert_eq!(wire.says(speech), ["r3.2 2 bytes"]);
+    assert!(wire.says(r#"{"serverContent":{"turnComplete":true}}"#).is_empty(), "that was the first turn's");
+    assert_eq!(wire.says(r#"{"serverContent":{"turnComplete":true}}"#), ["r3.2 Completed"]);
+}
+
+#[test]
+fn an_interruption_of_nothing_is_nothing() {
+    let mut wire = Wire::ready();
+    assert!(wire.says(r#"{"serverContent":{"interrupted":true}}"#).is_empty());
+}
+
+#[test]
+fn a_connection_is_not_left_in_the_middle_of_a_reply() {
+    let mut wire = Wire::ready();
+    wire.waits(5_000);
+    wire.says(r#"{"serverContent":{"modelTurn":{"parts":[{"inlineData":{"data":"AAA="}}]}}}"#);
+    wire.says(
+        r#"{"sessionResumptionUpdate":{"newHandle":"h","resumable":true},"goAway":{"timeLeft":"50s"}}"#,
+    );
+    assert_eq!(wire.line, LineId(0));
+    wire.says(r#"{"serverContent":{"turnComplete":true}}"#);
+    assert_eq!(wire.line, LineId(1), "but right after it");
+}
+
+#[test]
 fn more_that_will_come_is_no_empty_answer() {
     let mut wire = Wire::ready();
     let told = wire.says(r#"{"serverContent":{"turnComplete":true,"interactionStatus":"IN_PROGRESS"}}"#);
