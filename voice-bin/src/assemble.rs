@@ -5,7 +5,8 @@ use std::sync::Arc;
 use anyhow::Context;
 use tracing::info;
 use voice_core::call::{CallConfig, Greeting};
-use voice_core::driver::{Clock, Fleet, InOrder, NoTools, World};
+use voice_core::conversation::ToolDefinition;
+use voice_core::driver::{Clock, Fleet, InOrder, NoTools, RunTool, World};
 use voice_core::id::ProviderId;
 use voice_core::provider::Provider;
 use voice_core::record::Reader;
@@ -26,6 +27,8 @@ pub(crate) struct Assembly {
     dial: Dialer,
     clock: Clock,
     readers: Vec<Arc<dyn Reader>>,
+    /// What the voice may call, and who runs it.
+    tools: (Vec<ToolDefinition>, Arc<dyn RunTool>),
 }
 
 impl Assembly {
@@ -39,12 +42,18 @@ impl Assembly {
         info!(database = config.database_url, "journal open");
         let readers: Vec<Arc<dyn Reader>> =
             vec![Arc::new(journal.reader()), Arc::new(MetricsReader), Arc::new(LogReader)];
-        Ok(Self { store, journal, metrics, dial: Dialer::new()?, clock, readers })
+        let tools: (_, Arc<dyn RunTool>) = (Vec::new(), Arc::new(NoTools));
+        Ok(Self { store, journal, metrics, dial: Dialer::new()?, clock, readers, tools })
     }
 
     /// One more follows every call.
     pub(crate) fn follow(&mut self, reader: Arc<dyn Reader>) {
         self.readers.push(reader);
+    }
+
+    /// The voice may call these.
+    pub(crate) fn offer(&mut self, tools: Vec<ToolDefinition>, run: Arc<dyn RunTool>) {
+        self.tools = (tools, run);
     }
 
     pub(crate) fn clock(&self) -> Clock {
@@ -56,11 +65,11 @@ impl Assembly {
             world: World {
                 dial: Arc::new(self.dial.clone()),
                 fleet: fleet(config)?,
-                tools: Arc::new(NoTools),
+                tools: self.tools.1.clone(),
                 readers: self.readers.clone().into(),
                 clock: self.clock,
             },
-            agent: Arc::new(agent(&config.agent)?),
+            agent: Arc::new(agent(&config.agent, self.tools.0.clone())?),
             twilio: twilio(&config.twilio),
             public_url: config.public_url.clone(),
             limits: config.limits,
@@ -93,12 +102,12 @@ fn openai(config: &OpenAiConfig) -> anyhow::Result<Arc<dyn Provider>> {
     Ok(Arc::new(OpenAi::new(settings)))
 }
 
-fn agent(config: &AgentConfig) -> anyhow::Result<CallConfig> {
+fn agent(config: &AgentConfig, tools: Vec<ToolDefinition>) -> anyhow::Result<CallConfig> {
     let greeting = match &config.greeting {
         Some(cue) => Greeting::Voice(Some(cue.clone())),
         None => Greeting::Caller,
     };
-    let mut agent = CallConfig::builder(config.instructions.as_str()).greeting(greeting);
+    let mut agent = CallConfig::builder(config.instructions.as_str()).greeting(greeting).tools(tools);
     if let Some(language) = &config.language {
         agent = agent.language(language);
     }

@@ -1,5 +1,6 @@
 //! Demo mode: the real server between a fake carrier and a fake voice, all on this machine.
 
+mod shop;
 mod transcript;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -42,14 +43,20 @@ pub(crate) async fn demo(mut config: Config, options: DemoOptions) -> anyhow::Re
     let stop = CancellationToken::new();
     let listener = listen(&config, options.once).await?;
     let address = reachable(listener.local_addr()?);
-    let token = match config.twilio.auth_token.take() {
-        Some(token) => token,
-        None => made_up_token().context("the system has no randomness")?,
+    // A token that somebody configured is theirs, and is not shown.
+    let (token, shown) = match config.twilio.auth_token.take() {
+        Some(token) => (token, "\"$TWILIO_AUTH_TOKEN\"".to_owned()),
+        None => {
+            let token = made_up_token().context("the system has no randomness")?;
+            let shown = token.expose().clone();
+            (token, shown)
+        }
     };
     let fake = fake_voice(&stop).await?;
     pretend(&mut config, &fake, &token);
 
     let mut assembly = Assembly::new(&config).await?;
+    assembly.offer(shop::tools(), Arc::new(shop::Shop));
     let collector = Arc::new(Collector::default());
     assembly.follow(collector.clone());
     let transcript = (!options.json).then(|| Arc::new(Transcript::start(options.calls > 1)));
@@ -73,7 +80,7 @@ pub(crate) async fn demo(mut config: Config, options: DemoOptions) -> anyhow::Re
     let summary = collector.conclude(&reports);
     show(&summary, options.json);
     if !options.once {
-        invite(&webhook, &token, address, options.json);
+        invite(&webhook, &shown, address, options.json);
         signals::stop().await;
     }
     stop.cancel();
@@ -160,14 +167,13 @@ fn show(summary: &Summary, json: bool) {
     }
 }
 
-fn invite(webhook: &str, token: &Secret<String>, address: SocketAddr, json: bool) {
+fn invite(webhook: &str, token: &str, address: SocketAddr, json: bool) {
     info!(%address, "demo mode: serving simulated calls until stopped");
     if !json {
         output::say(format_args!("The server is up: http://{address}/health  (Ctrl-C stops it)"));
         output::say("Place another call:");
         output::say(format_args!(
-            "  voice-sim twilio-call --webhook {webhook} --auth-token {}",
-            token.expose()
+            "  cargo run --release --bin voice-sim -- twilio-call --webhook {webhook} --auth-token {token}"
         ));
         output::say(
             "For real calls set OPENAI_API_KEY, TWILIO_AUTH_TOKEN and PUBLIC_URL; see `voice-server check`.",

@@ -104,6 +104,10 @@ fn told(event: &CallEvent) -> Option<String> {
         Some(format!("voice     {} —  [heard {heard}, {unheard} thrown away]", text.expose()))
     } else if let CallEvent::BargeIn { heard, .. } = event {
         Some(format!("          ✂ the caller interrupts after {} of the reply", seconds(heard)))
+    } else if let CallEvent::ToolCalled(tool) = event {
+        Some(format!("tool      {}({})", tool.name, tool.arguments.expose()))
+    } else if let CallEvent::ToolAnswered { output, .. } = event {
+        Some(format!("tool      → {}", output.expose()))
     } else if let CallEvent::Problem { failure, .. } = event {
         Some(format!("call      problem: {failure}"))
     } else if let CallEvent::Ended { reason, totals } = event {
