@@ -31,7 +31,7 @@ impl RunTool for Shop {
                 ToolResult { output, failed: false }
             }
             Ok(Some(_)) => ToolResult { output: "there is no such order".into(), failed: true },
-            Err(_) => {
+            Ok(None) | Err(_) => {
                 ToolResult { output: "the arguments must be {\"number\": \"…\"}".into(), failed: true }
             }
         }
