@@ -32,7 +32,7 @@
 //! let unsigned = RawRequest { method: "POST", url: "https://voice.example/hook", headers: &[], body: b"" };
 //! let time = (MonoTime::ZERO, UnixMillis(0), [7; 32]);
 //! let refused = answer(time, &tokens, &mut Tickets::default(), stream, &unsigned);
-//! assert_eq!(refused.map_err(|rejection| rejection.status()), Err(401));
+//! assert_eq!(refused.map_err(|rejection| rejection.status()), Err(403));
 //! # Ok(())
 //! # }
 //! ```
