@@ -427,6 +427,19 @@ fn a_silent_provider_is_replaced_unless_a_tool_runs() {
 }
 
 #[test]
+fn a_noise_that_was_taken_for_the_caller_leaves_nobody_in_silence() {
+    let mut rig = Rig::talking();
+    rig.now = at(10_000);
+    rig.provider(A1, ProviderEvent::CallerSpoke(utterance(1))).said.clear();
+    rig.pass(ms(10_000)).frame(0x10).pass(ms(14_980)).said.clear();
+    assert_eq!(rig.wanted(), [""; 0], "the caller was heard meanwhile");
+    rig.pass(ms(20));
+    assert_eq!(rig.wanted(), ["tell a1 Speak { cue: None }"]);
+    rig.pass(ms(15_000));
+    assert_eq!(rig.wanted()[0], "· problem a1 stalled");
+}
+
+#[test]
 fn hanging_up_waits_for_the_goodbye_to_be_heard() {
     let mut rig = Rig::talking();
     rig.speech(reply(A1, 1), 50);

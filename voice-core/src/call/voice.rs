@@ -47,7 +47,8 @@ impl Call {
 
     /// A barge-in is decided here: if anything was being said, the caller hears no more of it.
     fn on_caller_spoke(&mut self, now: MonoTime, live: AttachmentId, utterance: UtteranceId) {
-        self.sign_of_life();
+        // A service that took a noise for the caller may never say that they paused.
+        self.timers.set(Timer::Stall, now + self.config.limits.stall);
         self.caller.speaking = Some(utterance);
         self.books.totals.caller_turns += 1;
         self.report(now, CallEvent::CallerSpoke { utterance });
@@ -154,9 +155,23 @@ impl Call {
     }
 
     pub(super) fn on_stall(&mut self, now: MonoTime) {
-        // While a tool runs, silence is not the provider's fault.
-        if self.tools.is_idle() {
-            self.on_live_failed(now, Failure::Stalled(self.config.limits.stall));
+        let stall = self.config.limits.stall;
+        if !self.tools.is_idle() {
+            // While a tool runs, silence is not the provider's fault.
+            return;
+        }
+        let Some(live) = self.phase.live().filter(|_| self.caller.speaking.is_some()) else {
+            return self.on_live_failed(now, Failure::Stalled(stall));
+        };
+        // The provider believes that the caller speaks. Our own ear knows better.
+        match self.caller.last_voiced.map(|voiced| voiced + stall).filter(|due| *due > now) {
+            Some(due) => self.timers.set(Timer::Stall, due),
+            None => {
+                self.caller.speaking = None;
+                self.caller.owed = true;
+                self.timers.set(Timer::Stall, now + stall);
+                self.tell(live, ProviderCommand::Speak { cue: None });
+            }
         }
     }
 
