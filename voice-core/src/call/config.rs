@@ -30,7 +30,8 @@ pub enum Greeting {
 pub struct CallLimits {
     /// From the choice of a provider until it is ready.
     pub attach: Duration,
-    /// From the end of the caller's turn until the provider shows a sign of life.
+    /// While an answer is due, or a reply is under way, how long the provider may show no sign of life.
+    /// It is reminded once if it has not begun; then it counts as stalled.
     pub stall: Duration,
     /// A tool call.
     pub tool: Duration,
@@ -51,7 +52,7 @@ impl Default for CallLimits {
     fn default() -> Self {
         Self {
             attach: Duration::from_secs(8),
-            stall: Duration::from_secs(15),
+            stall: Duration::from_secs(10),
             tool: Duration::from_secs(20),
             goodbye: Duration::from_secs(15),
             cut_over: Duration::from_secs(30),

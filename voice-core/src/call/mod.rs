@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 use crate::audio::{AudioFormat, AudioFrame, speech};
 use crate::carrier::{CarrierCommand, CarrierEvent};
+use crate::conversation::Turn;
 use crate::id::{AttachmentId, CarrierId, CorrelationId, ProviderId, UtteranceId};
 use crate::provider::ProviderCommand;
 use crate::record::{CallEvent, EndReason, Entry, Loss, Totals, Why};
@@ -73,6 +74,8 @@ pub struct Call {
     caller: Caller,
     books: Books,
     outbox: VecDeque<Output>,
+    /// Tools that answered while nobody was live; for whoever is next.
+    late_answers: Vec<Turn>,
 }
 
 /// What we know of the person on the line.
@@ -86,6 +89,10 @@ struct Caller {
     waiting_since: Option<MonoTime>,
     /// They are owed an answer, whoever gives it.
     owed: bool,
+    /// In which words the model was asked for it, if it was asked.
+    cue: Option<String>,
+    /// The live provider was reminded that an answer is due.
+    reminded: bool,
 }
 
 /// Numbers that the record needs.
@@ -119,6 +126,7 @@ impl Call {
             caller: Caller::default(),
             books: Books { started: now, ..Books::default() },
             outbox: VecDeque::new(),
+            late_answers: Vec::new(),
         };
         call.report(
             now,
@@ -226,11 +234,7 @@ impl Call {
             Control::HangUpAfterReply => self.timers.set(Timer::Goodbye, now + self.config.limits.goodbye),
             Control::Switch(wish) => self.switch(now, Why::Wish, wish),
             Control::ToolAnswered { id, result } => self.on_tool_answered(now, id, result),
-            Control::Say { cue } => {
-                if let Some(live) = self.phase.live() {
-                    self.tell(live, ProviderCommand::Speak { cue: Some(cue) });
-                }
-            }
+            Control::Say { cue } => self.ask(now, Some(cue)),
             Control::Note(text) => self.note(text),
             Control::Shutdown => self.end(now, EndReason::Shutdown),
         }
@@ -243,7 +247,7 @@ impl Call {
             Timer::Stall => self.on_stall(now),
             Timer::Tool => self.on_tool_timeout(now),
             Timer::Goodbye => self.end(now, EndReason::HungUp),
-            Timer::SessionLimit => self.switch(now, Why::SessionLimit, None),
+            Timer::SessionLimit => self.roll_over(now),
             Timer::Limit => self.end(now, EndReason::Limit),
             Timer::Playout => {}
         }
@@ -286,6 +290,16 @@ impl Call {
         self.transcript.note(text.clone());
         if let Some(live) = self.phase.live() {
             self.tell(live, ProviderCommand::Note(text));
+        }
+    }
+
+    /// The voice is to say something: the live one now, or else whoever is next.
+    fn ask(&mut self, now: MonoTime, cue: Option<String>) {
+        self.caller.owed = true;
+        self.caller.cue.clone_from(&cue);
+        if let Some(live) = self.phase.live() {
+            self.timers.set(Timer::Stall, now + self.config.limits.stall);
+            self.tell(live, ProviderCommand::Speak { cue });
         }
     }
 

@@ -32,7 +32,7 @@ const QUICK_FAILURE: Duration = Duration::from_secs(5);
 /// So many of those in a row are no bad luck: the last of them is not asked again for this gap.
 const QUICK_FAILURES_MAX: u32 = 3;
 
-/// A rollover that failed is tried again after this.
+/// A rollover that has come to nothing is tried again after this.
 const ROLLOVER_AGAIN: Duration = Duration::from_secs(10);
 
 /// Where a call stands.
@@ -303,19 +303,22 @@ impl Call {
         for frame in held.into_frames() {
             self.hear(candidate.id, frame);
         }
-        self.let_speak(now, candidate.id, candidate.why);
+        self.let_speak(now, candidate.why);
     }
 
     /// Whoever has just gone live says something if it is the voice's turn.
-    fn let_speak(&mut self, now: MonoTime, id: AttachmentId, why: Why) {
-        let cue = match (why, &self.config.greeting) {
-            (Why::CallStart, Greeting::Voice(cue)) => cue.clone(),
-            (Why::CallStart | Why::Failure | Why::Wish | Why::SessionLimit, _) if self.caller.owed => None,
-            (Why::CallStart | Why::Failure | Why::Wish | Why::SessionLimit, _) => return,
-        };
-        self.caller.owed = true;
-        self.timers.set(Timer::Stall, now + self.config.limits.stall);
-        self.tell(id, ProviderCommand::Speak { cue });
+    fn let_speak(&mut self, now: MonoTime, why: Why) {
+        self.caller.reminded = false;
+        let asked = self.caller.cue.take();
+        match &self.config.greeting {
+            Greeting::Voice(greeting) if why == Why::CallStart => {
+                let cue = asked.or_else(|| greeting.clone());
+                self.ask(now, cue);
+            }
+            // Whoever was here before was asked for it and did not get to it, or not to its end.
+            Greeting::Voice(_) | Greeting::Caller if self.caller.owed => self.ask(now, asked),
+            Greeting::Voice(_) | Greeting::Caller => {}
+        }
     }
 
     fn watch_session(&mut self, now: MonoTime, readiness: Readiness) {
@@ -342,11 +345,8 @@ impl Call {
             }
             // The one who talks never stopped. That is the whole rollback.
             Phase::Talking(talking) => {
-                let rollover = talking.successor.take().is_some_and(|s| s.candidate.why == Why::SessionLimit);
+                talking.successor = None;
                 self.timers.clear(Timer::CutOver);
-                if rollover {
-                    self.timers.set(Timer::SessionLimit, now + ROLLOVER_AGAIN);
-                }
             }
             Phase::Ended(_) => {}
         }
@@ -370,13 +370,15 @@ impl Call {
         self.timers.clear(Timer::CutOver);
         self.let_go(now, live, failure);
         self.caller.owed |= self.playout.break_off(ReplyEnd::Failed);
-        self.caller.speaking = None;
+        self.caller.owed |= self.caller.speaking.take().is_some();
         self.note_pending_words();
         self.books.totals.switches += 1;
         let tried = if down { vec![provider.clone()] } else { vec![] };
         let placeholder = Candidate { id: live, why, provider: None, since: now, tried, knows_until: 0 };
         match successor {
-            Some(Successor { candidate, ready }) => {
+            Some(Successor { mut candidate, ready }) => {
+                // A wish for somebody else has put this one aside; now it may be needed.
+                candidate.tried.retain(|tried| *tried != provider || down || hopeless);
                 self.phase =
                     Phase::Attaching(Attaching { next: candidate, held: HeldAudio::default(), since: now });
                 if let Some(readiness) = ready {
@@ -401,6 +403,14 @@ impl Call {
     fn detach(&mut self, now: MonoTime, id: AttachmentId) {
         self.outbox.push_back(Output::Detach(id));
         self.report(now, CallEvent::Detached { attachment: id });
+    }
+
+    /// The provider's session comes to its end: another is sought, again and again until there is one.
+    pub(super) fn roll_over(&mut self, now: MonoTime) {
+        self.timers.set(Timer::SessionLimit, now + ROLLOVER_AGAIN);
+        if matches!(self.phase, Phase::Talking(Talking { successor: None, .. })) {
+            self.switch(now, Why::SessionLimit, None);
+        }
     }
 
     /// Somebody wants another voice: make before break.
@@ -448,7 +458,7 @@ impl Call {
         self.timers.clear(Timer::CutOver);
         self.timers.clear(Timer::Stall);
         self.caller.owed |= self.playout.break_off(ReplyEnd::Cancelled);
-        self.caller.speaking = None;
+        self.caller.owed |= self.caller.speaking.take().is_some();
         self.note_pending_words();
         self.books.totals.switches += 1;
         self.outbox.push_back(Output::Outcome(old, Outcome::Success));
@@ -456,12 +466,17 @@ impl Call {
         self.watch_session(now, readiness);
         self.report(now, CallEvent::Live { attachment: candidate.id, gap: Duration::ZERO });
         self.catch_up(candidate.id, candidate.knows_until);
-        self.let_speak(now, candidate.id, candidate.why);
+        self.let_speak(now, candidate.why);
     }
 
     /// Tells whoever goes live what was said since it was given the conversation.
     fn catch_up(&mut self, id: AttachmentId, knows_until: usize) {
-        let turns = self.transcript.since(knows_until);
+        let mut turns = self.transcript.since(knows_until);
+        for late in std::mem::take(&mut self.late_answers) {
+            if !turns.contains(&late) {
+                turns.push(late);
+            }
+        }
         if !turns.is_empty() {
             self.tell(id, ProviderCommand::CatchUp(turns));
         }
@@ -469,7 +484,8 @@ impl Call {
 
     /// Hangs up if that was asked for and the caller has heard everything.
     pub(super) fn leave_when_said(&mut self, now: MonoTime) {
-        if self.timers.due(Timer::Goodbye).is_some() && self.playout.is_silent() && !self.caller.owed {
+        let said = self.playout.is_silent() && !self.caller.owed && self.tools.is_idle();
+        if said && self.timers.due(Timer::Goodbye).is_some() {
             self.end(now, EndReason::HungUp);
         }
     }

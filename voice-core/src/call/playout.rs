@@ -120,7 +120,8 @@ impl Playout {
         let full = FRAME * self.queue.len() as u32 >= limits::PLAYOUT_MAX;
         let ledger = self.ledger(reply);
         ledger.received += duration;
-        if full {
+        // A reply with a hole in it is worse than one that ends: from the first loss on, all is lost.
+        if full || !ledger.dropped.is_zero() {
             ledger.dropped += duration;
             return false;
         }
@@ -242,6 +243,16 @@ impl Playout {
         }
     }
 
+    /// More of some reply is to come.
+    pub(crate) fn is_open(&self) -> bool {
+        self.replies.iter().any(|ledger| ledger.end.is_none())
+    }
+
+    /// Peers are rude: something of a reply may come after its end, and must not bring it back to life.
+    pub(crate) fn is_history(&self, reply: ReplyId) -> bool {
+        self.cut_until.is_some_and(|cut| reply <= cut) || self.history.contains(&reply)
+    }
+
     pub(crate) fn format(&self) -> AudioFormat {
         self.format
     }
@@ -271,11 +282,6 @@ impl Playout {
             }
         };
         &mut self.replies[at]
-    }
-
-    /// Peers are rude: something of a reply may come after its end, and must not bring it back to life.
-    fn is_history(&self, reply: ReplyId) -> bool {
-        self.cut_until.is_some_and(|cut| reply <= cut) || self.history.contains(&reply)
     }
 
     fn remember(&mut self, reply: ReplyId) {

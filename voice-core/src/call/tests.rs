@@ -3,6 +3,8 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks at what it is about")]
 
+mod silence;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -388,7 +390,13 @@ fn a_tool_that_does_not_answer_is_answered_for() {
     rig.provider(A1, ProviderEvent::ToolCall(call("luck", 2)));
     assert_eq!(
         rig.wanted(),
-        ["· toolcalled", "run look", "· toolcalled", "answer a1 t1.2 there is no such tool; there are: look"]
+        [
+            "· toolcalled",
+            "run look",
+            "· toolcalled",
+            "· toolanswered",
+            "answer a1 t1.2 there is no such tool; there are: look"
+        ]
     );
     rig.pass(ms(20_000));
     assert_eq!(
@@ -412,31 +420,6 @@ fn a_tool_answers_whoever_talks_now() {
     let result = ToolResult { output: "friday".into(), failed: false };
     rig.give(Input::Control(Control::ToolAnswered { id, result }));
     assert_eq!(rig.wanted(), ["· toolanswered", "catch up a2 1", "tell a2 Speak { cue: None }"]);
-}
-
-#[test]
-fn a_silent_provider_is_replaced_unless_a_tool_runs() {
-    let mut rig = Rig::talking();
-    rig.now = at(10_000);
-    rig.provider(A1, ProviderEvent::CallerSpoke(utterance(1)));
-    rig.provider(A1, ProviderEvent::CallerPaused(utterance(1))).said.clear();
-    rig.pass(ms(14_980));
-    assert!(rig.said.is_empty());
-    rig.pass(ms(20));
-    assert_eq!(rig.wanted()[0], "· problem a1 stalled");
-}
-
-#[test]
-fn a_noise_that_was_taken_for_the_caller_leaves_nobody_in_silence() {
-    let mut rig = Rig::talking();
-    rig.now = at(10_000);
-    rig.provider(A1, ProviderEvent::CallerSpoke(utterance(1))).said.clear();
-    rig.pass(ms(10_000)).frame(0x10).pass(ms(14_980)).said.clear();
-    assert_eq!(rig.wanted(), [""; 0], "the caller was heard meanwhile");
-    rig.pass(ms(20));
-    assert_eq!(rig.wanted(), ["tell a1 Speak { cue: None }"]);
-    rig.pass(ms(15_000));
-    assert_eq!(rig.wanted()[0], "· problem a1 stalled");
 }
 
 #[test]

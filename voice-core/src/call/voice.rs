@@ -1,5 +1,7 @@
 //! What the live provider says and does: speech, words, tools; and what a barge-in does to them.
 
+use std::time::Duration;
+
 use crate::carrier::CarrierCommand;
 use crate::conversation::{ToolCall, ToolResult, Turn};
 use crate::failure::{Failure, Verdict};
@@ -22,16 +24,21 @@ impl Call {
                 self.transcript.caller_said(utterance, text.clone());
                 self.report(now, CallEvent::CallerSaid { utterance, text });
             }
+            // What still comes of a reply that was cut answers nobody.
+            ProviderEvent::Speech { reply, .. }
+            | ProviderEvent::Words { reply, .. }
+            | ProviderEvent::ReplyDone { reply, .. }
+                if self.playout.is_history(reply) => {}
             ProviderEvent::Speech { reply, audio } => {
-                self.sign_of_life();
-                self.caller.owed = false;
+                self.answered();
                 self.playout.push(reply, audio);
+                self.watch(now);
             }
             ProviderEvent::Words { reply, text } => {
-                self.sign_of_life();
                 self.playout.words(reply, text.expose());
+                self.watch(now);
             }
-            ProviderEvent::ReplyDone { reply, end } => self.on_reply_done(reply, end),
+            ProviderEvent::ReplyDone { reply, end } => self.on_reply_done(now, reply, end),
             ProviderEvent::ToolCall(call) => self.on_tool_call(now, live, call),
             ProviderEvent::ToolCancelled(id) => self.on_tool_cancelled(now, id),
             ProviderEvent::Used(usage) => self.report(now, CallEvent::Used { attachment: live, usage }),
@@ -79,13 +86,15 @@ impl Call {
         self.report(now, CallEvent::CallerPaused { utterance });
     }
 
-    fn on_reply_done(&mut self, reply: ReplyId, end: ReplyEnd) {
+    fn on_reply_done(&mut self, now: MonoTime, reply: ReplyId, end: ReplyEnd) {
         // A voice that declines to answer has answered: nobody waits for more.
         if end == ReplyEnd::Completed && self.tools.is_idle() {
-            self.sign_of_life();
-            self.caller.owed = false;
+            self.answered();
         }
+        // Half a sentence is no answer.
+        self.caller.owed |= end == ReplyEnd::Failed;
         self.playout.done(reply, end);
+        self.watch(now);
     }
 
     /// A reply is over as far as the caller is concerned: its words are what was heard.
@@ -108,13 +117,19 @@ impl Call {
     }
 
     fn on_tool_call(&mut self, now: MonoTime, live: AttachmentId, call: ToolCall) {
-        self.sign_of_life();
+        self.caller.owed = true;
+        self.watch(now);
         self.report(now, CallEvent::ToolCalled(call.clone()));
         self.transcript.tool_called(call.clone());
         match self.tools.admit(now, &call, &self.config.tools, self.config.limits.tool) {
             Admission::Run => self.outbox.push_back(Output::RunTool(call)),
             Admission::Refuse(why) => {
                 let result = tools::failed(why);
+                let output = result.output.clone();
+                self.report(
+                    now,
+                    CallEvent::ToolAnswered { id: call.id, output, failed: true, took: Duration::ZERO },
+                );
                 self.transcript.tool_answered(call.id, result.clone());
                 self.tell(live, ProviderCommand::Answer { id: call.id, result });
             }
@@ -127,9 +142,12 @@ impl Call {
         let (output, failed) = (result.output.clone(), result.failed);
         self.report(now, CallEvent::ToolAnswered { id, output, failed, took });
         let turn = self.transcript.tool_answered(id, result.clone());
-        let Some(live) = self.phase.live() else { return };
         self.caller.owed = true;
-        self.timers.set(Timer::Stall, now + self.config.limits.stall);
+        let Some(live) = self.phase.live() else {
+            self.late_answers.extend(turn);
+            return;
+        };
+        self.watch(now);
         if id.attachment() == live {
             self.tell(live, ProviderCommand::Answer { id, result });
         } else if let Some(turn @ Turn::Tool { .. }) = turn {
@@ -155,24 +173,25 @@ impl Call {
     }
 
     pub(super) fn on_stall(&mut self, now: MonoTime) {
-        let stall = self.config.limits.stall;
         if !self.tools.is_idle() {
             // While a tool runs, silence is not the provider's fault.
-            return;
+            return self.watch(now);
         }
-        let Some(live) = self.phase.live().filter(|_| self.caller.speaking.is_some()) else {
-            return self.on_live_failed(now, Failure::Stalled(stall));
-        };
-        // The provider believes that the caller speaks. Our own ear knows better.
-        match self.caller.last_voiced.map(|voiced| voiced + stall).filter(|due| *due > now) {
-            Some(due) => self.timers.set(Timer::Stall, due),
-            None => {
-                self.caller.speaking = None;
-                self.caller.owed = true;
-                self.timers.set(Timer::Stall, now + stall);
-                self.tell(live, ProviderCommand::Speak { cue: None });
+        let stall = self.config.limits.stall;
+        if self.caller.speaking.is_some() {
+            // The provider believes so. Our own ear knows better.
+            let heard = self.caller.last_voiced.map(|voiced| voiced + stall).filter(|due| *due > now);
+            if let Some(due) = heard {
+                return self.timers.set(Timer::Stall, due);
             }
+            self.caller.speaking = None;
         }
+        if self.playout.is_open() || std::mem::replace(&mut self.caller.reminded, true) {
+            return self.on_live_failed(now, Failure::Stalled(stall));
+        }
+        // It may have taken for a noise what we took for the caller, or the other way round.
+        let cue = self.caller.cue.take();
+        self.ask(now, cue);
     }
 
     pub(super) fn count_oddity(&mut self, now: MonoTime, attachment: AttachmentId, kind: String) {
@@ -183,7 +202,16 @@ impl Call {
         }
     }
 
-    fn sign_of_life(&mut self) {
-        self.timers.clear(Timer::Stall);
+    /// The voice speaks: nobody waits for it any more.
+    fn answered(&mut self) {
+        self.caller.owed = false;
+        self.caller.cue = None;
+        self.caller.reminded = false;
+    }
+
+    /// While something of the voice is due, the clock runs from its last sign of life.
+    fn watch(&mut self, now: MonoTime) {
+        let due = self.caller.owed || self.playout.is_open();
+        self.set_or_clear(Timer::Stall, due.then(|| now + self.config.limits.stall));
     }
 }

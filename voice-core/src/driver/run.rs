@@ -167,6 +167,15 @@ enum Event {
     Alarm,
 }
 
+/// A bug that ends a call must not keep a breaker waiting for its outcome.
+impl Drop for Io {
+    fn drop(&mut self) {
+        for (_, provider) in std::mem::take(&mut self.assigned) {
+            self.world.fleet.settle(self.call, &provider, &Outcome::Unproven);
+        }
+    }
+}
+
 impl Io {
     /// Carries out everything the bridge wants. The reason, if the call is over.
     fn carry_out(&mut self, bridge: &mut Bridge, alarm: &mut std::pin::Pin<Box<Sleep>>) -> Option<EndReason> {
@@ -201,16 +210,17 @@ impl Io {
     /// Waits for the next thing to happen. Dropping the future loses nothing.
     async fn next(&mut self, alarm: &mut std::pin::Pin<Box<Sleep>>) -> Event {
         poll_fn(|cx| {
-            if let Poll::Ready(event) = self.lines.poll(cx) {
-                return Poll::Ready(Event::Line(event));
-            }
+            // Orders and tools first: they are few, and a line that floods must not keep them waiting.
             if let Poll::Ready(Some(control)) = self.controls.poll_recv(cx) {
                 return Poll::Ready(Event::Control(control));
             }
-            if let Poll::Ready(Some(ended)) = self.tools.poll_join_next_with_id(cx)
-                && let Some(control) = tool_answer(&mut self.running, ended)
-            {
-                return Poll::Ready(Event::Control(control));
+            while let Poll::Ready(Some(ended)) = self.tools.poll_join_next_with_id(cx) {
+                if let Some(control) = tool_answer(&mut self.running, ended) {
+                    return Poll::Ready(Event::Control(control));
+                }
+            }
+            if let Poll::Ready(event) = self.lines.poll(cx) {
+                return Poll::Ready(Event::Line(event));
             }
             alarm.as_mut().poll(cx).map(|()| Event::Alarm)
         })

@@ -137,6 +137,19 @@ fn what_does_not_fit_is_dropped_and_counted() {
 }
 
 #[test]
+fn a_reply_that_is_too_long_ends_and_has_no_holes() {
+    let room = (limits::PLAYOUT_MAX.as_millis() / FRAME.as_millis()) as usize;
+    let mut playout = playout_with(room);
+    assert!(!playout.push(reply(1), Bytes::from_static(&[0; 160])));
+    step(&mut playout, at(0));
+    assert!(
+        !playout.push(reply(1), Bytes::from_static(&[0; 160])),
+        "there is room again, but not for this one"
+    );
+    assert!(playout.push(reply(2), Bytes::from_static(&[0; 160])));
+}
+
+#[test]
 fn two_replies_are_kept_apart() {
     let mut playout = playout_with(5);
     playout.done(reply(1), ReplyEnd::Completed);

@@ -1,0 +1,129 @@
+//! Nobody is left in silence: stalls, noises, tools that answer late, providers that die at a bad moment.
+
+use super::*;
+
+#[test]
+fn a_silent_provider_is_replaced_unless_a_tool_runs() {
+    let mut rig = Rig::talking();
+    rig.now = at(10_000);
+    rig.provider(A1, ProviderEvent::CallerSpoke(utterance(1)));
+    rig.provider(A1, ProviderEvent::CallerPaused(utterance(1))).said.clear();
+    rig.pass(ms(9_980));
+    assert!(rig.said.is_empty());
+    rig.pass(ms(20));
+    assert_eq!(rig.wanted(), ["tell a1 Speak { cue: None }"], "it is reminded once");
+    rig.pass(ms(10_000));
+    assert_eq!(rig.wanted()[0], "· problem a1 stalled");
+}
+
+#[test]
+fn a_noise_that_was_taken_for_the_caller_leaves_nobody_in_silence() {
+    let mut rig = Rig::talking();
+    rig.now = at(10_000);
+    rig.provider(A1, ProviderEvent::CallerSpoke(utterance(1))).said.clear();
+    rig.pass(ms(5_000)).frame(0x10).said.clear();
+    rig.pass(ms(9_980));
+    assert_eq!(rig.wanted(), [""; 0], "the caller was heard meanwhile");
+    rig.pass(ms(20));
+    assert_eq!(rig.wanted(), ["tell a1 Speak { cue: None }"]);
+    rig.pass(ms(10_000));
+    assert_eq!(rig.wanted()[0], "· problem a1 stalled");
+}
+
+#[test]
+fn a_tool_that_answers_while_nobody_is_live_is_told_to_whoever_comes() {
+    let tool = ToolDefinition { name: "look".into(), description: String::new(), parameters: "{}".into() };
+    let mut rig = Rig::with(CallConfig::builder("x").greeting(Greeting::Caller).tools(vec![tool]));
+    rig.assign(A1, "openai").provider(A1, ProviderEvent::Ready { session: None, expires: None });
+    let id = ToolCallId::new(A1, 1);
+    let call = ToolCall { id, name: "look".into(), arguments: "{}".into() };
+    rig.speech(reply(A1, 1), 5).provider(A1, ProviderEvent::ToolCall(call));
+    rig.provider(A1, ProviderEvent::Failed(Failure::Cut)).assign(A2, "gemini");
+    let result = ToolResult { output: "friday".into(), failed: false };
+    rig.give(Input::Control(Control::ToolAnswered { id, result })).said.clear();
+    rig.provider(A2, ProviderEvent::Ready { session: None, expires: None });
+    let wanted = rig.wanted();
+    assert_eq!(wanted[2..], ["catch up a2 1", "tell a2 Speak { cue: None }"]);
+}
+
+#[test]
+fn half_a_sentence_is_no_answer() {
+    let mut rig = Rig::talking();
+    rig.speech(reply(A1, 1), 5);
+    rig.provider(A1, ProviderEvent::ReplyDone { reply: reply(A1, 1), end: ReplyEnd::Failed });
+    rig.provider(A1, ProviderEvent::Failed(Failure::Service { code: "server_error".into() }));
+    rig.assign(A2, "gemini").said.clear();
+    rig.provider(A2, ProviderEvent::Ready { session: None, expires: None });
+    assert_eq!(rig.wanted().pop().as_deref(), Some("tell a2 Speak { cue: None }"));
+}
+
+#[test]
+fn who_was_cut_off_in_mid_word_is_answered() {
+    let mut rig = Rig::talking();
+    rig.provider(A1, ProviderEvent::CallerSpoke(utterance(1)))
+        .provider(A1, ProviderEvent::Failed(Failure::Cut));
+    rig.assign(A2, "gemini").said.clear();
+    rig.provider(A2, ProviderEvent::Ready { session: None, expires: None });
+    assert_eq!(rig.wanted().pop().as_deref(), Some("tell a2 Speak { cue: None }"));
+}
+
+#[test]
+fn late_pieces_of_a_cut_reply_are_no_sign_of_life() {
+    let mut rig = Rig::talking();
+    rig.speech(reply(A1, 1), 50).provider(A1, ProviderEvent::CallerSpoke(utterance(1)));
+    rig.provider(A1, ProviderEvent::CallerPaused(utterance(1)));
+    rig.speech(reply(A1, 1), 5);
+    rig.provider(A1, ProviderEvent::ReplyDone { reply: reply(A1, 1), end: ReplyEnd::Completed }).said.clear();
+    rig.pass(ms(10_000));
+    assert_eq!(rig.wanted(), ["tell a1 Speak { cue: None }"]);
+}
+
+#[test]
+fn a_reply_that_hangs_in_the_middle_is_a_stall() {
+    let mut rig = Rig::talking();
+    rig.speech(reply(A1, 1), 50).pass(ms(10_000));
+    assert!(rig.wanted().contains(&"· problem a1 stalled".to_owned()));
+}
+
+#[test]
+fn the_greeting_survives_the_first_provider() {
+    let mut rig = Rig::with(CallConfig::builder("x").greeting(Greeting::Voice(Some("say hello".into()))));
+    rig.assign(A1, "openai").provider(A1, ProviderEvent::Ready { session: None, expires: None });
+    rig.provider(A1, ProviderEvent::Failed(Failure::Cut)).assign(A2, "gemini").said.clear();
+    rig.provider(A2, ProviderEvent::Ready { session: None, expires: None });
+    assert_eq!(rig.wanted().pop().as_deref(), Some("tell a2 Speak { cue: Some(\"say hello\") }"));
+}
+
+#[test]
+fn what_is_to_be_said_is_said_before_hanging_up() {
+    let mut rig = Rig::talking();
+    rig.give(Input::Control(Control::Say { cue: "say goodbye".into() }));
+    rig.give(Input::Control(Control::HangUpAfterReply)).pass(ms(500));
+    assert_eq!(rig.finished, None);
+    rig.speech(reply(A1, 1), 5);
+    rig.provider(A1, ProviderEvent::ReplyDone { reply: reply(A1, 1), end: ReplyEnd::Completed })
+        .pass(ms(200));
+    assert_eq!(rig.finished, Some(EndReason::HungUp));
+}
+
+#[test]
+fn a_rollover_that_comes_to_nothing_is_tried_again() {
+    let mut rig = Rig::new();
+    rig.assign(A1, "openai");
+    rig.provider(A1, ProviderEvent::Ready { session: None, expires: Some(at(100_000)) });
+    rig.now = at(40_000);
+    rig.give(Input::Tick).give(Input::Assigned(A2, None)).said.clear();
+    rig.now = at(50_000);
+    rig.give(Input::Tick);
+    assert_eq!(rig.wanted(), ["· attaching", "attach a3 wish=None tried=[] last=None"]);
+}
+
+#[test]
+fn who_was_put_aside_by_a_wish_may_still_be_needed() {
+    let mut rig = Rig::talking();
+    rig.now = at(60_000);
+    rig.give(Input::Control(Control::Switch(None))).assign(A2, "gemini");
+    rig.provider(A1, ProviderEvent::Failed(Failure::Cut)).said.clear();
+    rig.provider(A2, ProviderEvent::Failed(Failure::Cut));
+    assert_eq!(rig.wanted().pop().as_deref(), Some("attach a3 wish=None tried=[gemini] last=None"));
+}
