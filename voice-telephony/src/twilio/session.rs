@@ -147,7 +147,8 @@ impl TwilioSession {
             }
             Heard::Stop => self.end(CarrierEnd::Stopped),
             Heard::Odd(oddity) => {
-                live.oddities += 1;
+                // A kind of message that is new today is no reason to give up a call tomorrow.
+                live.oddities += u32::from(oddity != Oddity::UnknownEvent);
                 let is_enough = live.oddities >= ODDITIES_MAX;
                 self.report(CarrierEvent::Oddity(oddity));
                 if is_enough {
