@@ -3,6 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use sqlx::ConnectOptions as _;
+use sqlx::Connection as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
@@ -90,14 +92,18 @@ impl Store {
             .create_if_missing(true)
             .busy_timeout(BUSY_TIMEOUT)
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal);
+            .synchronous(SqliteSynchronous::Normal)
+            .disable_statement_logging();
+        let in_memory = url.contains(":memory:") || url.contains("mode=memory");
+        if !in_memory {
+            keep_private(options.get_filename());
+        }
         // Two writers would only wait for each other.
         let write = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
         let migrations = MIGRATIONS.map(|(version, name, sql)| {
             Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
         });
         Migrator::with_migrations(migrations.into()).run(&write).await?;
-        let in_memory = url.contains(":memory:") || url.contains("mode=memory");
         let read = if in_memory {
             write.clone()
         } else {
@@ -142,33 +148,57 @@ impl Store {
 
     /// Writes all lines, or none. Answers how many had no stored form.
     pub(super) async fn write(&self, lines: &[Line]) -> Result<u64, StoreError> {
-        let mut unwritable = 0;
-        let mut transaction = self.write.begin_with("BEGIN IMMEDIATE").await?;
-        for line in lines {
-            let Ok(stored) = format::encode(&line.entry.event) else {
-                unwritable += 1;
-                continue;
-            };
-            if let Some(query) = summary(line) {
-                query.execute(&mut *transaction).await?;
-            }
-            sqlx::query(
-                "INSERT OR IGNORE INTO call_events (call_id, seq, at_us, unix_ms, kind, version, body)
-                 VALUES (?, ?, ?, ?, ?, ?, ?)",
-            )
-            .bind(line.call.to_string())
-            .bind(line.entry.seq.cast_signed())
-            .bind(line.entry.at.as_micros().cast_signed())
-            .bind(line.unix.0)
-            .bind(stored.kind)
-            .bind(format::VERSION)
-            .bind(stored.body)
-            .execute(&mut *transaction)
-            .await?;
+        let mut connection = self.write.acquire().await?;
+        let written = write_on(&mut connection, lines).await;
+        if written.is_err() {
+            // A full disk makes SQLite roll back by itself, behind the driver's back: the connection
+            // would refuse every transaction for ever. The next one starts clean.
+            let _it_is_broken_anyway = connection.detach().close_hard().await;
         }
-        transaction.commit().await?;
-        Ok(unwritable)
+        written
     }
+}
+
+async fn write_on(connection: &mut sqlx::SqliteConnection, lines: &[Line]) -> Result<u64, StoreError> {
+    let mut unwritable = 0;
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    for line in lines {
+        let Ok(stored) = format::encode(&line.entry.event) else {
+            unwritable += 1;
+            continue;
+        };
+        if let Some(query) = summary(line) {
+            query.execute(&mut *transaction).await?;
+        }
+        sqlx::query(
+            "INSERT OR IGNORE INTO call_events (call_id, seq, at_us, unix_ms, kind, version, body)
+                 VALUES (?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(line.call.to_string())
+        .bind(line.entry.seq.cast_signed())
+        .bind(line.entry.at.as_micros().cast_signed())
+        .bind(line.unix.0)
+        .bind(stored.kind)
+        .bind(format::VERSION)
+        .bind(stored.body)
+        .execute(&mut *transaction)
+        .await?;
+    }
+    transaction.commit().await?;
+    Ok(unwritable)
+}
+
+/// The file holds numbers and what was said: it is its owner's alone. SQLite gives the files beside it the
+/// same mode. What exists keeps the mode that somebody gave it.
+fn keep_private(file: &std::path::Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        // If it cannot be made, opening it will say why.
+        let _made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+    }
+    #[cfg(not(unix))]
+    let _ = file;
 }
 
 type Query = sqlx::query::Query<'static, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
