@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::task::JoinHandle;
 use voice_core::audio::AudioFormat;
 use voice_core::call::Control;
-use voice_core::driver::{Clock, Dial, InOrder, Line, NoTools, World, place};
+use voice_core::driver::{CallHandle, Clock, Dial, InOrder, Line, NoTools, World, place};
 use voice_core::id::{CallId, ProviderId};
 use voice_core::record::{CallEvent, EndReason, Entry, Reader};
 use voice_core::wire::{Endpoint, LineEnd, Unreachable, WireMessage};
@@ -116,6 +117,17 @@ fn world(exchange: &Exchange, notebook: &Arc<Notebook>) -> World {
     }
 }
 
+/// A call whose media has just arrived, running.
+fn ring(
+    exchange: &Exchange,
+    notebook: &Arc<Notebook>,
+    carrier: &Pipe,
+) -> (CallHandle, JoinHandle<EndReason>) {
+    let (world, line) = (world(exchange, notebook), Box::new(carrier.clone()));
+    let (handle, task) = place(CallId::from_u128(1), world, settings(), start(), ToyCarrier::boxed(), line);
+    (handle, tokio::spawn(task.run()))
+}
+
 /// Lets every task that can run do so.
 async fn settle() {
     for _ in 0..20 {
@@ -130,16 +142,7 @@ fn frame() -> WireMessage {
 #[tokio::test(start_paused = true)]
 async fn a_call_runs_from_its_media_to_its_end() {
     let (exchange, notebook, carrier) = (Exchange::default(), Arc::new(Notebook::default()), Pipe::default());
-    let world = world(&exchange, &notebook);
-    let (_handle, task) = place(
-        CallId::from_u128(1),
-        world,
-        settings(),
-        start(),
-        ToyCarrier::boxed(),
-        Box::new(carrier.clone()),
-    );
-    let running = tokio::spawn(task.run());
+    let (_handle, running) = ring(&exchange, &notebook, &carrier);
     settle().await;
     let service = exchange.dialled.lock().expect("nobody panicked")[0].clone();
     for _ in 0..5 {
@@ -163,16 +166,7 @@ async fn a_call_runs_from_its_media_to_its_end() {
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_does_not_read_is_let_go() {
     let (exchange, notebook, carrier) = (Exchange::default(), Arc::new(Notebook::default()), Pipe::default());
-    let world = world(&exchange, &notebook);
-    let (_handle, task) = place(
-        CallId::from_u128(1),
-        world,
-        settings(),
-        start(),
-        ToyCarrier::boxed(),
-        Box::new(carrier.clone()),
-    );
-    let running = tokio::spawn(task.run());
+    let (_handle, running) = ring(&exchange, &notebook, &carrier);
     settle().await;
     let dialled = || exchange.dialled.lock().expect("nobody panicked").clone();
     dialled()[0].0.lock().expect("nobody panicked").clogged = true;
@@ -190,32 +184,15 @@ async fn a_provider_that_does_not_read_is_let_go() {
 async fn a_call_without_anybody_ends_and_says_so() {
     let exchange = Exchange { refuse: true, ..Exchange::default() };
     let (notebook, carrier) = (Arc::new(Notebook::default()), Pipe::default());
-    let world = world(&exchange, &notebook);
-    let (_handle, task) = place(
-        CallId::from_u128(1),
-        world,
-        settings(),
-        start(),
-        ToyCarrier::boxed(),
-        Box::new(carrier.clone()),
-    );
-    assert_eq!(tokio::spawn(task.run()).await.expect("no panic"), EndReason::NoProvider);
+    let (_handle, running) = ring(&exchange, &notebook, &carrier);
+    assert_eq!(running.await.expect("no panic"), EndReason::NoProvider);
     assert!(carrier.closed());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_handle_reaches_the_call_and_outlives_it() {
     let (exchange, notebook, carrier) = (Exchange::default(), Arc::new(Notebook::default()), Pipe::default());
-    let world = world(&exchange, &notebook);
-    let (handle, task) = place(
-        CallId::from_u128(1),
-        world,
-        settings(),
-        start(),
-        ToyCarrier::boxed(),
-        Box::new(carrier.clone()),
-    );
-    let running = tokio::spawn(task.run());
+    let (handle, running) = ring(&exchange, &notebook, &carrier);
     settle().await;
     assert!(handle.control(Control::HangUp));
     assert_eq!(running.await.expect("no panic"), EndReason::HungUp);
