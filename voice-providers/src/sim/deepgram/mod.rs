@@ -6,4 +6,4 @@ pub mod listen;
 pub mod speak;
 mod speech_socket;
 
-pub use speech_socket::{SpeechRudeness, UnknownSpeechRudeness};
+pub use speech_socket::SpeechRudeness;

@@ -16,7 +16,7 @@ use voice_core::sim::speech::Listener;
 use voice_core::time::MonoTime;
 use voice_core::wire::WireMessage;
 
-pub use rudeness::{NoSuchRudeness, Rudeness};
+pub use rudeness::Rudeness;
 use schema::{Applied, Refusal, only, text};
 
 /// One connection to a fake Voice Agent.
