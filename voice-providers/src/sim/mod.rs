@@ -5,6 +5,7 @@
 
 pub mod deepgram;
 pub mod gemini;
-pub mod harness;
 pub mod llm;
 pub mod openai;
+
+pub use voice_core::sim::harness;
