@@ -19,10 +19,11 @@ use voice_telephony::sim::{CallReport, FakeTwilioCall, TwilioCallPlan};
 
 use crate::assemble::Assembly;
 use crate::config::{Config, OpenAiConfig, TwilioConfig};
+use crate::fakes::{self, Manners};
 use crate::random::random;
 use crate::server::{self, TWILIO_WEBHOOK};
 use crate::sim_net::{run_caller, serve};
-use crate::{fakes, output, signals};
+use crate::{output, signals};
 
 use crate::output::summary::{Collector, Summary};
 use transcript::Transcript;
@@ -122,7 +123,7 @@ async fn fake_voice(stop: &CancellationToken) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
     let clock = Clock::start();
-    let make = fakes::openai(&[], 1, clock);
+    let make = fakes::openai(&[], Manners::new(1, clock));
     // The fake voice runs beside the server, as OpenAI would.
     tokio::spawn(serve(listener, clock, make, stop.clone().cancelled_owned()));
     Ok(address)
