@@ -15,10 +15,12 @@ use tracing::info;
 use voice_core::driver::Clock;
 use voice_core::sensitive::Secret;
 use voice_providers::dial::Dialer;
+use voice_providers::sim::llm::LlmProfile;
 use voice_telephony::sim::{CallReport, FakeTwilioCall, TwilioCallPlan};
 
 use crate::assemble::Assembly;
 use crate::config::{Config, Setting, settings};
+use crate::fakes::Manners;
 use crate::providers::{FakeAddresses, Kind};
 use crate::random::random;
 use crate::server::{self, TWILIO_WEBHOOK};
@@ -125,11 +127,12 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 /// The fakes run beside the server, as the services would.
 async fn fake_services(stop: &CancellationToken) -> anyhow::Result<FakeAddresses> {
     let clock = Clock::start();
+    let manners = || Manners::new(1, clock);
     Ok(FakeAddresses {
-        openai: fake_service(fakes::openai(&[], 1, clock), clock, stop).await?,
-        gemini: fake_service(fakes::openai(&[], 1, clock), clock, stop).await?,
-        deepgram: fake_service(fakes::openai(&[], 1, clock), clock, stop).await?,
-        llm: fake_service(fakes::openai(&[], 1, clock), clock, stop).await?,
+        openai: fake_service(fakes::openai(&[], manners()), clock, stop).await?,
+        gemini: fake_service(fakes::gemini(&[], manners()), clock, stop).await?,
+        deepgram: fake_service(fakes::deepgram(&[], manners()), clock, stop).await?,
+        llm: fake_service(fakes::llm(LlmProfile::OpenAi, &[], manners()), clock, stop).await?,
     })
 }
 

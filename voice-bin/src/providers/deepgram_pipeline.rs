@@ -14,7 +14,7 @@ use crate::config::{Check, parse};
 
 pub(super) static KIND: Kind = Kind {
     name: "deepgram-pipeline",
-    title: "Deepgram's ears and voice, with a chat model",
+    title: "Deepgram pipeline with a chat model",
     missing,
     configure,
     pretend,
