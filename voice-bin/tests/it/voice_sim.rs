@@ -16,16 +16,15 @@ async fn deepgram_is_all_its_services_on_one_address() {
     let sim = Sim::start(&["deepgram"]);
     let flux = format!("/v2/listen?model=flux-general-en&{SOUND}");
     let speak = format!("/v1/speak?model=aura-2-thalia-en&{SOUND}");
-    for (path, greeting) in [
-        ("/v1/agent/converse", "Welcome"),
-        (flux.as_str(), "Connected"),
-        (speak.as_str(), "Metadata"),
-    ] {
+    for (path, greeting) in
+        [("/v1/agent/converse", "Welcome"), (flux.as_str(), "Connected"), (speak.as_str(), "Metadata")]
+    {
         let mut line = sim.dial("ws", path, "Token right").await.unwrap();
         assert!(text(&mut line).await.contains(greeting), "{path}");
     }
     // Listen says nothing until it has heard something.
-    let mut listen = sim.dial("ws", &format!("/v1/listen?model=nova-3&{SOUND}"), "Token right").await.unwrap();
+    let mut listen =
+        sim.dial("ws", &format!("/v1/listen?model=nova-3&{SOUND}"), "Token right").await.unwrap();
     listen.offer(WireMessage::text(r#"{"type":"CloseStream"}"#)).unwrap();
     assert!(text(&mut listen).await.contains("Metadata"));
 }
@@ -43,7 +42,10 @@ async fn a_probe_is_answered_and_a_wrong_key_refused() {
         let mut answer = sim.get(probe, &format!("{scheme} right")).await.unwrap();
         assert!(text(&mut answer).await.starts_with('{'), "{service}");
         let refused = sim.get(probe, &format!("{scheme} wrong")).await.err();
-        assert!(matches!(refused, Some(LineEnd::Refused { status: 401 | 403, .. })), "{service}: {refused:?}");
+        assert!(
+            matches!(refused, Some(LineEnd::Refused { status: 401 | 403, .. })),
+            "{service}: {refused:?}"
+        );
         // The whole refusal arrived, and the line ended.
         let upgrade = if service == "gemini" { GEMINI } else { probe };
         let refused = sim.dial("ws", upgrade, &format!("{scheme} wrong")).await.err();
