@@ -68,6 +68,13 @@ pub enum CallEvent {
         /// From the attempt's beginning until now.
         took: Duration,
     },
+    /// Nobody could take the call. All are asked again after this wait; the caller's audio is held.
+    Retrying {
+        /// The how manieth time, from 1.
+        round: u32,
+        /// How long from now.
+        wait: Duration,
+    },
     /// From now on this one hears the caller.
     Live {
         /// Which attachment.

@@ -70,6 +70,10 @@ fn everything_happened(stats: &Stats, calls: u64) {
         ("call_limit", 20),
         ("hung_up", 20),
         ("provider oddities", 10),
+        ("waits", 100),
+        ("found after waiting", 50),
+        ("given up after waiting", 20),
+        ("given up at once", 1),
     ] {
         let count = stats.0.get(what).copied().unwrap_or_default();
         assert!(count * 1_000 >= calls * per_thousand, "only {count} {what} in {calls} calls\n{stats:#?}");

@@ -30,6 +30,9 @@ pub enum Greeting {
 pub struct CallLimits {
     /// From the choice of a provider until it is ready.
     pub attach: Duration,
+    /// How long a call for which nobody can be found goes on asking (after 1, 2, 4, 8 and 16 s, each
+    /// up to a quarter less). Zero: it is given up at once.
+    pub gap: Duration,
     /// While an answer is due, or a reply is under way, how long the provider may show no sign of life.
     /// It is reminded once if it has not begun; then it counts as stalled.
     pub stall: Duration,
@@ -52,6 +55,7 @@ impl Default for CallLimits {
     fn default() -> Self {
         Self {
             attach: Duration::from_secs(8),
+            gap: Duration::from_secs(30),
             stall: Duration::from_secs(10),
             tool: Duration::from_secs(20),
             goodbye: Duration::from_secs(15),

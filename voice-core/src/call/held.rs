@@ -34,9 +34,8 @@ impl HeldAudio {
     }
 
     /// All of it, given up.
-    pub(crate) fn into_lost(self) -> Option<Lost> {
-        let frames = self.frames.len() as u64;
-        (frames > 0).then_some(Lost { frames, duration: self.duration })
+    pub(crate) fn into_lost(self) -> Lost {
+        Lost { frames: self.frames.len() as u64, duration: self.duration }
     }
 }
 

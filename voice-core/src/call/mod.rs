@@ -6,13 +6,15 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `phase.rs` | every transition: attach, go live, switch, fail over, end |
+//! | `phase.rs`, `phase/` | every transition: attach, go live, switch, fail over, end |
+//! | `backoff.rs` | how long to wait before everybody is asked again |
 //! | `voice.rs` | what the live provider says: speech, barge-in, tools |
 //! | `playout.rs` | the ledger: what was sent, what was heard |
 //! | `transcript.rs` | what was said, as it was heard |
 //! | `held.rs` | what the caller says while nobody hears them |
 //! | `tools.rs` | tools under way |
 
+mod backoff;
 mod config;
 mod held;
 mod input;
@@ -106,6 +108,12 @@ struct Books {
     attachments: u32,
     /// Live providers that failed almost at once, in a row.
     quick_failures: u32,
+    /// How often all were asked again since somebody last talked for a while.
+    rounds: u32,
+    /// Makes the waits of this call differ from those of others.
+    seed: u64,
+    /// Everybody who was ever chosen for this call.
+    met: Vec<ProviderId>,
     /// Providers that will fail the same way until a human acts.
     barred: Vec<ProviderId>,
 }
@@ -124,7 +132,7 @@ impl Call {
             tools: Tools::default(),
             timers,
             caller: Caller::default(),
-            books: Books { started: now, ..Books::default() },
+            books: Books::new(now, backoff::seed(start.correlation.as_str())),
             outbox: VecDeque::new(),
             late_answers: Vec::new(),
         };
@@ -139,7 +147,7 @@ impl Call {
                 correlation: start.correlation,
             },
         );
-        call.seek(now, Why::CallStart, None, None);
+        call.seek(now, Why::CallStart, None);
         call
     }
 
@@ -223,8 +231,7 @@ impl Call {
         }
         match self.phase.ear(frame) {
             phase::Ear::Live(id, frame) => self.hear(id, frame),
-            phase::Ear::Held(Some(lost)) => self.lose(now, lost),
-            phase::Ear::Held(None) => {}
+            phase::Ear::Held(lost) => self.lose(now, lost.unwrap_or_default()),
         }
     }
 
@@ -246,7 +253,10 @@ impl Call {
             Timer::CutOver => self.cut_over(now),
             Timer::Stall => self.on_stall(now),
             Timer::Tool => self.on_tool_timeout(now),
-            Timer::Goodbye => self.end(now, EndReason::HungUp),
+            Timer::Retry => {
+                self.ask_again(now, None);
+            }
+            Timer::Goodbye => self.leave(now),
             Timer::SessionLimit => self.roll_over(now),
             Timer::Limit => self.end(now, EndReason::Limit),
             Timer::Playout => {}
@@ -282,6 +292,9 @@ impl Call {
     }
 
     fn lose(&mut self, now: MonoTime, lost: Lost) {
+        if lost.frames == 0 {
+            return;
+        }
         self.books.totals.frames_lost += lost.frames;
         self.report(now, CallEvent::AudioLost { what: Loss::Held, duration: lost.duration });
     }
@@ -317,6 +330,29 @@ impl Call {
             Some(at) => self.timers.set(timer, at),
             None => self.timers.clear(timer),
         }
+    }
+}
+
+impl Books {
+    fn new(started: MonoTime, seed: u64) -> Self {
+        Self { started, seed, ..Self::default() }
+    }
+
+    fn meet(&mut self, provider: &ProviderId) {
+        if !self.met.contains(provider) {
+            self.met.push(provider.clone());
+        }
+    }
+
+    fn bar(&mut self, provider: Option<&ProviderId>) {
+        if let Some(provider) = provider.filter(|provider| !self.barred.contains(provider)) {
+            self.barred.push(provider.clone());
+        }
+    }
+
+    /// Whoever could be asked would fail the same way: asking again changes nothing.
+    fn is_hopeless(&self) -> bool {
+        !self.barred.is_empty() && self.met.iter().all(|met| self.barred.contains(met))
     }
 }
 

@@ -67,6 +67,8 @@ pub enum Outcome {
 pub enum Timer {
     /// The candidate has taken too long to become ready.
     Attach,
+    /// Nobody could take the call; all are asked again.
+    Retry,
     /// A successor is ready but no pause has come.
     CutOver,
     /// It is the voice's turn and nothing comes.

@@ -28,6 +28,9 @@ const FRAMES_PER_MARK: u64 = 10;
 /// few, the quickest tells the truth.
 const LAGS: usize = 8;
 
+/// Of fewer marks than these, the quickest may have been slow.
+const LAGS_MIN: usize = 3;
+
 /// A mark later than this says nothing about the ear at all.
 const LAG_MAX: Duration = Duration::from_secs(1);
 
@@ -299,7 +302,9 @@ impl Playout {
             self.lags.pop_front();
         }
         self.lags.push_back(lag);
-        self.lag = self.lags.iter().copied().min().unwrap_or_default();
+        if self.lags.len() >= LAGS_MIN {
+            self.lag = self.lags.iter().copied().min().unwrap_or_default();
+        }
     }
 
     fn hear_due(&mut self, now: MonoTime) {

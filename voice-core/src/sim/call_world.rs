@@ -5,6 +5,7 @@
 
 mod checks;
 mod line;
+mod search;
 mod voices;
 
 use std::collections::BTreeMap;
@@ -61,6 +62,8 @@ struct World {
     frames: u64,
     line: CarrierModel,
     voices: BTreeMap<AttachmentId, Voice>,
+    /// From when until when no provider can be had.
+    outage: Option<(MonoTime, MonoTime)>,
     checks: Checks,
 }
 
@@ -68,7 +71,7 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let config = settings(&mut rng);
-        let lead = config.limits.lead;
+        let limits = config.limits;
         let now = MonoTime::from_millis(rng.range(0..5_000));
         let start = CallStart {
             carrier: CarrierId::from_static("sim"),
@@ -81,7 +84,7 @@ impl World {
         let call = Call::new(now, Arc::new(config), start);
         let mut world = Self {
             line: CarrierModel::new(rng.fork()),
-            checks: Checks::new(lead),
+            checks: Checks::new(limits),
             rng,
             now,
             call,
@@ -89,7 +92,9 @@ impl World {
             scheduled: 0,
             frames: 0,
             voices: BTreeMap::new(),
+            outage: None,
         };
+        world.plan_an_outage();
         world.after(Duration::ZERO, What::CallerFrame);
         world.plan_the_end();
         world.plan_meddling();
@@ -219,7 +224,7 @@ impl World {
         } else if can.len() > 1 {
             can.retain(|id| Some(id) != last_resort.as_ref());
         }
-        let nobody = can.is_empty() || self.rng.percent(3);
+        let nobody = can.is_empty() || self.rng.percent(3) || self.is_out();
         let chosen = (!nobody).then(|| self.rng.pick(&can).clone());
         let delay = self.rng.millis(0..5);
         self.after(delay, What::Assigned(id, chosen.clone()));
@@ -230,7 +235,7 @@ impl World {
     }
 
     fn open(&mut self, id: AttachmentId) {
-        let (voice, says) = Voice::open(id, &mut self.rng);
+        let (voice, says) = Voice::open(id, self.is_out(), &mut self.rng);
         self.voices.insert(id, voice);
         self.plan(id, says);
     }
@@ -260,6 +265,20 @@ impl World {
         if self.rng.percent(10) {
             self.after(at, What::Carrier(CarrierEvent::Ended(end)));
         }
+    }
+
+    /// In some calls all providers are gone for a while, at the beginning or in the middle.
+    fn plan_an_outage(&mut self) {
+        if self.rng.percent(25) {
+            let from = self.now + self.rng.millis(0..15_000);
+            self.outage = Some((from, from + self.rng.millis(300..30_000)));
+        }
+    }
+
+    fn is_out(&mut self) -> bool {
+        let out = self.outage.is_some_and(|(from, until)| self.now >= from && self.now < until);
+        // Some answer the roster, and only then fail.
+        out && self.rng.percent(70)
     }
 
     /// Operators, keys, nonsense.
@@ -299,6 +318,7 @@ fn settings(rng: &mut Rng) -> CallConfig {
     let greeting = if rng.percent(50) { Greeting::Voice(None) } else { Greeting::Caller };
     let limits = CallLimits {
         attach: rng.millis(500..4_000),
+        gap: if rng.percent(15) { Duration::ZERO } else { rng.millis(1_000..40_000) },
         stall: rng.millis(2_000..8_000),
         tool: rng.millis(1_000..20_000),
         lead: rng.millis(100..500),

@@ -6,7 +6,7 @@ use std::ops::AddAssign;
 use std::time::Duration;
 
 use crate::audio::FRAME;
-use crate::call::Output;
+use crate::call::{CallLimits, Output};
 use crate::carrier::CarrierCommand;
 use crate::conversation::Heard;
 use crate::id::{AttachmentId, ReplyId, ToolCallId};
@@ -15,6 +15,7 @@ use crate::record::{CallEvent, EndReason, Entry, Loss};
 use crate::time::MonoTime;
 
 use super::line::CarrierModel;
+use super::search::Search;
 use super::voices::reply_of;
 
 /// A rule was broken. The seed replays the call.
@@ -46,7 +47,7 @@ impl AddAssign for Stats {
 
 /// See the module.
 pub(super) struct Checks {
-    lead: Duration,
+    limits: CallLimits,
     stats: Stats,
     entries: u64,
     last_entry: MonoTime,
@@ -59,6 +60,7 @@ pub(super) struct Checks {
     ear: EarBooks,
     mouth: MouthBooks,
     tools: BTreeMap<ToolCallId, u32>,
+    search: Search,
 }
 
 /// What an attachment is due.
@@ -88,9 +90,9 @@ struct MouthBooks {
 }
 
 impl Checks {
-    pub(super) fn new(lead: Duration) -> Self {
+    pub(super) fn new(limits: CallLimits) -> Self {
         Self {
-            lead,
+            limits,
             stats: Stats::default(),
             entries: 0,
             last_entry: MonoTime::ZERO,
@@ -103,6 +105,7 @@ impl Checks {
             ear: EarBooks::default(),
             mouth: MouthBooks::default(),
             tools: BTreeMap::new(),
+            search: Search::default(),
         }
     }
 
@@ -137,10 +140,7 @@ impl Checks {
         match output {
             Output::Carrier(command) => self.carrier(now, command),
             Output::Provider(id, command) => self.provider(now, *id, command, line),
-            Output::Attach { tried, wish, .. } => match wish {
-                Some(wish) if tried.contains(wish) => Err("wishes for somebody it has tried".to_owned()),
-                _ => Ok(()),
-            },
+            Output::Attach { tried, wish, .. } => self.search.asks(tried, wish.as_ref()),
             Output::Open { id, .. } => {
                 let stay = self.attached.entry(*id).or_default();
                 require(!stay.opened, || format!("opens {id} twice"))?;
@@ -148,7 +148,9 @@ impl Checks {
                 Ok(())
             }
             Output::Detach(id) => {
-                self.live = self.live.filter(|live| live != id);
+                if self.live.take_if(|live| live == id).is_some() {
+                    self.search.lost_the_voice(now);
+                }
                 let stay = self.attached.entry(*id).or_default();
                 require(!stay.detached, || format!("detaches {id} twice"))?;
                 stay.detached = true;
@@ -205,7 +207,7 @@ impl Checks {
                 require(!self.mouth.closed.contains(&reply), || format!("plays {reply} after its end"))?;
                 self.mouth.dry_at = self.mouth.dry_at.max(now) + FRAME;
                 let ahead = self.mouth.dry_at.since(now);
-                require(ahead <= self.lead, || format!("is {ahead:?} ahead of the ear"))
+                require(ahead <= self.limits.lead, || format!("is {ahead:?} ahead of the ear"))
             }
             CarrierCommand::Clear => {
                 self.mouth.dry_at = now;
@@ -284,6 +286,9 @@ impl Checks {
             format!("entry {} has a wrong time", entry.seq)
         })?;
         self.last_entry = entry.at;
+        if let Some(what) = self.search.entry(now, &entry.event, &self.limits)? {
+            self.count(what);
+        }
         let first = matches!(entry.event, CallEvent::Started { .. });
         require(first == (self.entries == 1), || "the first entry is not Started".to_owned())?;
         match &entry.event {
@@ -321,6 +326,7 @@ impl Checks {
                 self.ended = Some(reason.clone());
             }
             CallEvent::Attaching { .. }
+            | CallEvent::Retrying { .. }
             | CallEvent::Assigned { .. }
             | CallEvent::Ready { .. }
             | CallEvent::Detached { .. }
@@ -343,6 +349,6 @@ impl Checks {
     }
 }
 
-fn require(holds: bool, rule: impl FnOnce() -> String) -> Result<(), String> {
+pub(super) fn require(holds: bool, rule: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(rule()) }
 }

@@ -30,7 +30,7 @@ type Says = Vec<(Duration, ProviderEvent)>;
 
 impl Voice {
     /// A session that was just opened, and what it will say about that.
-    pub(super) fn open(id: AttachmentId, rng: &mut Rng) -> (Self, Says) {
+    pub(super) fn open(id: AttachmentId, out: bool, rng: &mut Rng) -> (Self, Says) {
         let voice = Self {
             id,
             planned: 0,
@@ -45,6 +45,7 @@ impl Voice {
         let expires = None;
         let ready = ProviderEvent::Ready { session: Some("sim".into()), expires };
         let says = match rng.range(0..100) {
+            _ if out => vec![(ready_in / 4, ProviderEvent::Failed(some_failure(rng)))],
             0..6 => vec![(ready_in, ProviderEvent::Failed(some_failure(rng)))],
             6..10 => vec![],
             10..13 => vec![(ready_in, ready.clone()), (ready_in + rng.millis(0..500), ready)],

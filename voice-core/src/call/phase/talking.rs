@@ -1,0 +1,105 @@
+//! Somebody hears the caller: how they begin, and what becomes of the call when they fail.
+
+use std::time::Duration;
+
+use crate::failure::{Failure, Verdict};
+use crate::provider::ReplyEnd;
+use crate::record::{CallEvent, EndReason, Why};
+use crate::time::MonoTime;
+
+use super::super::config::Greeting;
+use super::super::held::HeldAudio;
+use super::super::{Call, Timer};
+use super::{Attaching, Phase, Quest, Readiness, Successor, Talking};
+
+/// A live provider that fails sooner than this may be down, or may have had bad luck.
+const QUICK_FAILURE: Duration = Duration::from_secs(5);
+
+/// So many of those in a row are no bad luck: the last of them is not asked again for this gap.
+const QUICK_FAILURES_MAX: u32 = 3;
+
+impl Call {
+    /// `Attaching → Talking`: the candidate hears what was held, in order, and then the caller.
+    pub(super) fn go_live(&mut self, now: MonoTime, readiness: Readiness) {
+        if !matches!(&self.phase, Phase::Attaching(Attaching { quest: Quest::Candidate(next), .. }) if next.provider.is_some())
+        {
+            return;
+        }
+        let before = std::mem::replace(&mut self.phase, Phase::Ended(EndReason::NoProvider));
+        let Phase::Attaching(Attaching { quest: Quest::Candidate(candidate), held, since, .. }) = before
+        else {
+            return;
+        };
+        let Some(provider) = candidate.provider.clone() else { return };
+        self.timers.clear(Timer::Attach);
+        self.watch_session(now, readiness);
+        self.phase = Phase::Talking(Talking { live: candidate.id, provider, since: now, successor: None });
+        self.report(now, CallEvent::Live { attachment: candidate.id, gap: now.since(since) });
+        self.catch_up(candidate.id, candidate.knows_until);
+        for frame in held.into_frames() {
+            self.hear(candidate.id, frame);
+        }
+        self.let_speak(now, candidate.why);
+    }
+
+    /// Whoever has just gone live says something if it is the voice's turn.
+    pub(super) fn let_speak(&mut self, now: MonoTime, why: Why) {
+        self.caller.reminded = false;
+        let asked = self.caller.cue.take();
+        match &self.config.greeting {
+            Greeting::Voice(greeting) if why == Why::CallStart => {
+                let cue = asked.or_else(|| greeting.clone());
+                self.ask(now, cue);
+            }
+            // Whoever was here before was asked for it and did not get to it, or not to its end.
+            Greeting::Voice(_) | Greeting::Caller if self.caller.owed => self.ask(now, asked),
+            Greeting::Voice(_) | Greeting::Caller => {}
+        }
+    }
+
+    /// `Talking → Attaching`: the live provider has failed. What was received of it is still played.
+    pub(in crate::call) fn on_live_failed(&mut self, now: MonoTime, failure: Failure) {
+        let Phase::Talking(talking) = &mut self.phase else { return };
+        let (live, provider) = (talking.live, talking.provider.clone());
+        let hopeless = failure.verdict() == Verdict::NeverAgain;
+        let (successor, stay) = (talking.successor.take(), now.since(talking.since));
+        self.judge_stay(stay);
+        self.books.quick_failures += u32::from(stay < QUICK_FAILURE);
+        let down = self.books.quick_failures >= QUICK_FAILURES_MAX;
+        let why = if failure == Failure::SessionLimit { Why::SessionLimit } else { Why::Failure };
+        self.books.bar(Some(&provider).filter(|_| hopeless));
+        self.timers.clear(Timer::Stall);
+        self.timers.clear(Timer::SessionLimit);
+        self.timers.clear(Timer::CutOver);
+        self.let_go(now, live, failure);
+        self.caller.owed |= self.playout.break_off(ReplyEnd::Failed);
+        self.caller.owed |= self.caller.speaking.take().is_some();
+        self.note_pending_words();
+        self.books.totals.switches += 1;
+        let (held, since) = (HeldAudio::default(), now);
+        match successor {
+            Some(Successor { mut candidate, ready }) => {
+                // A wish for somebody else has put this one aside; now it may be needed.
+                candidate.tried.retain(|tried| *tried != provider || down || hopeless);
+                self.phase =
+                    Phase::Attaching(Attaching { quest: Quest::Candidate(candidate), why, held, since });
+                if let Some(readiness) = ready {
+                    self.go_live(now, readiness);
+                }
+            }
+            None => {
+                self.phase = Phase::Attaching(Attaching { quest: Quest::Waiting, why, held, since });
+                let tried = if down { vec![provider.clone()] } else { vec![] };
+                self.replace(now, why, tried, Some(provider));
+            }
+        }
+    }
+
+    /// Whoever has talked for a while was no bad choice: the counts of bad luck begin anew.
+    pub(super) fn judge_stay(&mut self, stay: Duration) {
+        if stay >= QUICK_FAILURE {
+            self.books.quick_failures = 0;
+            self.books.rounds = 0;
+        }
+    }
+}
