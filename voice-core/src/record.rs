@@ -75,6 +75,11 @@ pub enum CallEvent {
         /// How long from now.
         wait: Duration,
     },
+    /// The caller would have heard nothing: the first sound of a prompt is about to reach them.
+    Covered {
+        /// Which.
+        kind: CoverKind,
+    },
     /// From now on this one hears the caller.
     Live {
         /// Which attachment.
@@ -220,6 +225,19 @@ pub enum Why {
     SessionLimit,
 }
 
+/// What the caller hears when nobody has anything to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CoverKind {
+    /// "One moment, please."
+    Moment,
+    /// "I am still here."
+    Still,
+    /// "Please call again later": before a call is given up.
+    Unavailable,
+    /// Music, on hold. Told by the hold, not as a cover of its own.
+    Music,
+}
+
 /// Why a wish to switch was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SwitchRefusal {
@@ -252,6 +270,12 @@ pub enum EndReason {
     HungUp,
     /// No provider could take the call.
     NoProvider,
+    /// Our part is over and the carrier is to lead the caller to somebody else. The carrier's leg was not
+    /// hung up.
+    Transfer {
+        /// Where to, in the carrier's form.
+        to: Pii<String>,
+    },
     /// The longest call we allow.
     Limit,
     /// The server shuts down.
@@ -267,6 +291,7 @@ impl EndReason {
             Self::Carrier(CarrierEnd::Nonsense) => "carrier_nonsense",
             Self::HungUp => "hung_up",
             Self::NoProvider => "no_provider",
+            Self::Transfer { .. } => "transfer",
             Self::Limit => "call_limit",
             Self::Shutdown => "shutdown",
         }

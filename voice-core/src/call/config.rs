@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use crate::audio::FRAME;
 use crate::conversation::ToolDefinition;
+use crate::sensitive::Pii;
+
+use super::prompts::Prompts;
 
 /// Settings of a call. Made by [`CallConfig::builder`], immutable afterwards, shared by all calls.
 #[derive(Clone, Debug)]
@@ -14,6 +17,9 @@ pub struct CallConfig {
     pub(crate) language: Option<String>,
     pub(crate) tools: Arc<[ToolDefinition]>,
     pub(crate) limits: CallLimits,
+    pub(crate) patience: Patience,
+    pub(crate) prompts: Prompts,
+    pub(crate) when_nobody: WhenNobody,
 }
 
 /// Who speaks first.
@@ -23,6 +29,44 @@ pub enum Greeting {
     Voice(Option<String>),
     /// The caller.
     Caller,
+}
+
+/// What is done with a caller for whom nobody can be found, after they were told so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WhenNobody {
+    /// Hang up.
+    HangUp,
+    /// Lead them to this number or address, in the carrier's form. The call ends with
+    /// [`crate::record::EndReason::Transfer`] and leaves the carrier's leg standing; the telephony side
+    /// redirects it.
+    Transfer(Pii<String>),
+}
+
+/// How long the caller may hear nothing before a prompt covers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// The one who talked has failed, and the caller is owed an answer or has spoken since.
+    pub gap: Duration,
+    /// The one who talked has failed, but nobody waits for an answer.
+    pub idle: Duration,
+    /// The call begins and nobody is there yet.
+    pub opening: Duration,
+    /// Somebody is there and owes an answer: a slow thinker, or a slow tool.
+    pub thinking: Duration,
+    /// After a prompt, until the next.
+    pub again: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            gap: Duration::from_millis(300),
+            idle: Duration::from_secs(2),
+            opening: Duration::from_secs(2),
+            thinking: Duration::from_secs(3),
+            again: Duration::from_secs(8),
+        }
+    }
 }
 
 /// How long things may take.
@@ -77,7 +121,11 @@ impl CallConfig {
                 language: None,
                 tools: Arc::from([]),
                 limits: CallLimits::default(),
+                patience: Patience::default(),
+                prompts: Prompts::none(),
+                when_nobody: WhenNobody::HangUp,
             },
+            prompts: None,
         }
     }
 
@@ -102,6 +150,7 @@ impl CallConfig {
 #[must_use]
 pub struct CallConfigBuilder {
     config: CallConfig,
+    prompts: Option<Prompts>,
 }
 
 impl CallConfigBuilder {
@@ -129,8 +178,28 @@ impl CallConfigBuilder {
         self
     }
 
+    /// How long the caller may hear nothing. Default: [`Patience::default`].
+    pub fn patience(mut self, patience: Patience) -> Self {
+        self.config.patience = patience;
+        self
+    }
+
+    /// What covers a gap. Default: [`Prompts::bundled`] in the caller's language.
+    pub fn prompts(mut self, prompts: Prompts) -> Self {
+        self.prompts = Some(prompts);
+        self
+    }
+
+    /// What is done with a caller for whom nobody can be found. Default: hang up, once they were told.
+    pub fn when_nobody(mut self, when_nobody: WhenNobody) -> Self {
+        self.config.when_nobody = when_nobody;
+        self
+    }
+
     /// Checks what must fit together.
-    pub fn build(self) -> Result<CallConfig, ConfigError> {
+    pub fn build(mut self) -> Result<CallConfig, ConfigError> {
+        let language = self.config.language.as_deref();
+        self.config.prompts = self.prompts.unwrap_or_else(|| Prompts::bundled(language));
         let limits = &self.config.limits;
         if limits.lead < FRAME * 3 || limits.lead > Duration::from_secs(2) {
             return Err(ConfigError::Lead);

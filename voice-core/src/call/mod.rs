@@ -12,15 +12,18 @@
 //! | `playout.rs` | the ledger: what was sent, what was heard |
 //! | `transcript.rs` | what was said, as it was heard |
 //! | `held.rs` | what the caller says while nobody hears them |
+//! | `covers.rs`, `prompts.rs` | what the caller hears when nobody has anything to say |
 //! | `tools.rs` | tools under way |
 
 mod backoff;
 mod config;
+mod covers;
 mod held;
 mod input;
 mod output;
 mod phase;
 mod playout;
+mod prompts;
 mod tools;
 mod transcript;
 mod voice;
@@ -37,10 +40,12 @@ use crate::record::{CallEvent, EndReason, Entry, Loss, Totals, Why};
 use crate::sensitive::Pii;
 use crate::time::{MonoTime, Timers};
 
-pub use config::{CallConfig, CallConfigBuilder, CallLimits, ConfigError, Greeting};
+pub use config::{CallConfig, CallConfigBuilder, CallLimits, ConfigError, Greeting, Patience, WhenNobody};
 pub use input::{Control, Input};
 pub use output::{Outcome, Output, Timer};
+pub use prompts::Prompts;
 
+use covers::Covers;
 use held::Lost;
 use phase::Phase;
 use playout::{Playout, Release};
@@ -74,6 +79,7 @@ pub struct Call {
     tools: Tools,
     timers: Timers<Timer>,
     caller: Caller,
+    covers: Covers,
     books: Books,
     outbox: VecDeque<Output>,
     /// Tools that answered while nobody was live; for whoever is next.
@@ -132,6 +138,7 @@ impl Call {
             tools: Tools::default(),
             timers,
             caller: Caller::default(),
+            covers: Covers::default(),
             books: Books::new(now, backoff::seed(start.correlation.as_str())),
             outbox: VecDeque::new(),
             late_answers: Vec::new(),
@@ -148,6 +155,7 @@ impl Call {
             },
         );
         call.seek(now, Why::CallStart, None);
+        call.mind_silence(now);
         call
     }
 
@@ -174,6 +182,10 @@ impl Call {
         self.play(now);
         self.leave_when_said(now);
         self.cut_over_if_quiet(now);
+        if self.phase.is_ended() {
+            return;
+        }
+        self.mind_silence(now);
         self.set_or_clear(Timer::Playout, self.playout.wakes_at());
         self.set_or_clear(Timer::Tool, self.tools.wakes_at());
     }
@@ -252,6 +264,7 @@ impl Call {
             Timer::Attach => self.on_attach_timeout(now),
             Timer::CutOver => self.cut_over(now),
             Timer::Stall => self.on_stall(now),
+            Timer::Cover => self.on_quiet(),
             Timer::Tool => self.on_tool_timeout(now),
             Timer::Retry => {
                 self.ask_again(now, None);
@@ -273,6 +286,7 @@ impl Call {
                     self.outbox.push_back(Output::Carrier(CarrierCommand::Play(frame)));
                 }
                 Release::Mark(mark) => self.outbox.push_back(Output::Carrier(CarrierCommand::Mark(mark))),
+                Release::Starts(reply) if covers::is_cover(reply) => self.on_cover_starts(now, reply),
                 Release::Starts(reply) => {
                     self.transcript.voice_speaks(reply);
                     self.books.totals.replies += 1;

@@ -73,6 +73,8 @@ pub enum Timer {
     CutOver,
     /// It is the voice's turn and nothing comes.
     Stall,
+    /// The caller waits and hears nothing.
+    Cover,
     /// The next frame is due at the carrier, or the last one has just been heard.
     Playout,
     /// A tool has taken too long.

@@ -29,6 +29,7 @@ use crate::id::{AttachmentId, ProviderId};
 use crate::record::{CallEvent, EndReason, Why};
 use crate::time::MonoTime;
 
+use super::config::WhenNobody;
 use super::held::{HeldAudio, Lost};
 use super::{Call, Outcome, Output, Timer};
 
@@ -141,6 +142,14 @@ impl Phase {
         }
     }
 
+    /// Since when nobody hears the caller, and why, while somebody is sought.
+    pub(super) fn gap(&self) -> Option<(MonoTime, Why)> {
+        match self {
+            Self::Attaching(attaching) => Some((attaching.since, attaching.why)),
+            Self::Talking(_) | Self::Leaving(_) | Self::Ended(_) => None,
+        }
+    }
+
     pub(super) fn ear(&mut self, frame: AudioFrame) -> Ear {
         match self {
             Self::Talking(talking) => Ear::Live(talking.live, frame),
@@ -191,7 +200,10 @@ impl Call {
     /// The time for last words is over.
     pub(super) fn leave(&mut self, now: MonoTime) {
         let reason = match self.phase {
-            Phase::Leaving(_) => EndReason::NoProvider,
+            Phase::Leaving(_) => match &self.config.when_nobody {
+                WhenNobody::HangUp => EndReason::NoProvider,
+                WhenNobody::Transfer(to) => EndReason::Transfer { to: to.clone() },
+            },
             Phase::Attaching(_) | Phase::Talking(_) | Phase::Ended(_) => EndReason::HungUp,
         };
         self.end(now, reason);
@@ -230,7 +242,8 @@ impl Call {
             self.outbox.push_back(Output::Outcome(id, Outcome::Unproven));
             self.detach(now, id);
         }
-        if !matches!(reason, EndReason::Carrier(_)) {
+        // The carrier leads the caller elsewhere once our stream is closed; to hang up would end the call.
+        if !matches!(reason, EndReason::Carrier(_) | EndReason::Transfer { .. }) {
             self.outbox.push_back(Output::Carrier(CarrierCommand::HangUp));
         }
         self.books.totals.duration = now.since(self.books.started);

@@ -21,6 +21,8 @@ use crate::time::MonoTime;
 
 pub(crate) use reply::{Finished, ReplyLedger};
 
+use super::covers::is_cover;
+
 /// Marks are sent after so many frames (200 ms), and at the end of each reply.
 const FRAMES_PER_MARK: u64 = 10;
 
@@ -215,7 +217,10 @@ impl Playout {
             self.ledger(reply).heard += part;
         }
         for ledger in std::mem::take(&mut self.replies) {
-            self.cut_until = self.cut_until.max(Some(ledger.reply));
+            // Ids of covers rise by themselves and are never used by a peer.
+            if !is_cover(ledger.reply) {
+                self.cut_until = self.cut_until.max(Some(ledger.reply));
+            }
             if ledger.is_over() {
                 cut.finished.push(ledger.finish(false));
                 continue;
@@ -253,16 +258,27 @@ impl Playout {
 
     /// Peers are rude: something of a reply may come after its end, and must not bring it back to life.
     pub(crate) fn is_history(&self, reply: ReplyId) -> bool {
-        self.cut_until.is_some_and(|cut| reply <= cut) || self.history.contains(&reply)
+        let cut = self.cut_until.is_some_and(|cut| reply <= cut && !is_cover(reply));
+        cut || self.history.contains(&reply)
     }
 
     pub(crate) fn format(&self) -> AudioFormat {
         self.format
     }
 
+    /// When the caller has heard all there is, by our estimate.
+    pub(crate) fn ends(&self, now: MonoTime) -> MonoTime {
+        self.buffered_until.max(now) + FRAME * self.queue.len() as u32 + self.lag
+    }
+
+    /// The caller hears nothing: nothing is queued, nothing on its way.
+    pub(crate) fn is_dry(&self) -> bool {
+        self.sent.is_empty() && self.queue.is_empty()
+    }
+
     /// Nothing is queued, nothing on its way, no reply open.
     pub(crate) fn is_silent(&self) -> bool {
-        self.replies.is_empty() && self.sent.is_empty() && self.queue.is_empty()
+        self.replies.is_empty() && self.is_dry()
     }
 
     /// What will have been said once everything received has been heard, oldest first.

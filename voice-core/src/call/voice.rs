@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::carrier::CarrierCommand;
-use crate::conversation::{ToolCall, ToolResult, Turn};
+use crate::conversation::{Heard, ToolCall, ToolResult, Turn};
 use crate::failure::{Failure, Verdict};
 use crate::id::{AttachmentId, ReplyId, ToolCallId, UtteranceId};
 use crate::provider::{ProviderCommand, ProviderEvent, ReplyEnd};
@@ -11,6 +11,7 @@ use crate::record::{CallEvent, Loss};
 use crate::sensitive::Pii;
 use crate::time::MonoTime;
 
+use super::covers::is_cover;
 use super::playout::Finished;
 use super::tools::{self, Admission};
 use super::{Call, Output, Timer, is_worth_telling};
@@ -60,10 +61,14 @@ impl Call {
         self.books.totals.caller_turns += 1;
         self.report(now, CallEvent::CallerSpoke { utterance });
         let cut = self.playout.cut(now);
-        if let Some(first) = cut.heard.first().copied() {
-            self.books.totals.barge_ins += 1;
+        if !cut.heard.is_empty() {
             self.outbox.push_back(Output::Carrier(CarrierCommand::Clear));
-            self.tell(live, ProviderCommand::Interrupt(cut.heard));
+        }
+        // What we said ourselves is not the provider's business.
+        let heard: Vec<Heard> = cut.heard.into_iter().filter(|heard| !is_cover(heard.reply)).collect();
+        if let Some(first) = heard.first().copied() {
+            self.books.totals.barge_ins += 1;
+            self.tell(live, ProviderCommand::Interrupt(heard));
             self.report(
                 now,
                 CallEvent::BargeIn { reply: first.reply, heard: first.heard, unheard: first.unheard },
@@ -102,6 +107,9 @@ impl Call {
         let Finished { reply, text, heard, unheard, dropped, cut } = finished;
         if !dropped.is_zero() {
             self.report(now, CallEvent::AudioLost { what: Loss::Playout, duration: dropped });
+        }
+        if is_cover(reply) {
+            return self.on_cover_over(reply);
         }
         self.transcript.voice_said(reply, text.clone(), cut, true);
         if !heard.is_zero() || !unheard.is_zero() {

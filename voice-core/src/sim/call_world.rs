@@ -6,6 +6,7 @@
 mod checks;
 mod line;
 mod search;
+mod silence;
 mod voices;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::audio::{AudioFormat, AudioFrame, FRAME};
-use crate::call::{Call, CallConfig, CallLimits, CallStart, Control, Greeting, Input, Output};
+use crate::call::{
+    Call, CallConfig, CallLimits, CallStart, Control, Greeting, Input, Output, Patience, Prompts, WhenNobody,
+};
 use crate::carrier::{CarrierCommand, CarrierEnd, CarrierEvent, Digit, Oddity};
 use crate::conversation::{ToolDefinition, ToolResult};
 use crate::id::{AttachmentId, CarrierId, CorrelationId, ProviderId, ToolCallId};
@@ -71,7 +74,6 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let config = settings(&mut rng);
-        let limits = config.limits;
         let now = MonoTime::from_millis(rng.range(0..5_000));
         let start = CallStart {
             carrier: CarrierId::from_static("sim"),
@@ -81,10 +83,11 @@ impl World {
             to: "+15550101".into(),
             correlation: CorrelationId::from_static("sim"),
         };
-        let call = Call::new(now, Arc::new(config), start);
+        let config = Arc::new(config);
+        let call = Call::new(now, config.clone(), start);
         let mut world = Self {
             line: CarrierModel::new(rng.fork()),
-            checks: Checks::new(limits),
+            checks: Checks::new(config.clone()),
             rng,
             now,
             call,
@@ -327,12 +330,40 @@ fn settings(rng: &mut Rng) -> CallConfig {
         call: rng.millis(20_000..60_000),
         goodbye: rng.millis(1_000..6_000),
     };
+    let patience = Patience {
+        gap: rng.millis(100..600),
+        idle: rng.millis(500..3_000),
+        opening: rng.millis(500..3_000),
+        thinking: rng.millis(500..5_000),
+        again: rng.millis(500..5_000),
+    };
+    let prompts = if rng.percent(85) { prompts() } else { Prompts::none() };
+    let when_nobody =
+        if rng.percent(50) { WhenNobody::HangUp } else { WhenNobody::Transfer("+15550102".into()) };
     CallConfig::builder("sim")
+        .patience(patience)
+        .prompts(prompts)
+        .when_nobody(when_nobody)
         .greeting(greeting)
         .tools(vec![tool])
         .limits(limits)
         .build()
         .expect("the ranges above are within the rules")
+}
+
+/// Clips whose frames say that nobody spoke them.
+fn prompts() -> Prompts {
+    let clip = |number: u8, frames: usize| {
+        let mut frame = [0x44; 160];
+        frame[..8].copy_from_slice(&u64::from(number).to_le_bytes());
+        Bytes::from(frame.repeat(frames))
+    };
+    let mut prompts = Prompts::none();
+    prompts.moment = clip(1, 40);
+    prompts.still = clip(2, 70);
+    prompts.unavailable = clip(3, 90);
+    prompts.music = clip(4, 100);
+    prompts
 }
 
 fn caller_frame(number: u64) -> AudioFrame {

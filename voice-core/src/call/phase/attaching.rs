@@ -6,7 +6,7 @@ use crate::failure::{Failure, Verdict};
 use crate::id::{AttachmentId, ProviderId};
 use crate::limits;
 use crate::provider::ProviderEvent;
-use crate::record::{CallEvent, SwitchRefusal, Why};
+use crate::record::{CallEvent, CoverKind, SwitchRefusal, Why};
 use crate::time::MonoTime;
 
 use super::super::backoff::{self, ROUNDS_MAX};
@@ -77,7 +77,9 @@ impl Call {
         }
         self.timers.clear(Timer::Attach);
         self.timers.clear(Timer::Retry);
-        self.timers.set(Timer::Goodbye, now + self.config.limits.goodbye);
+        self.cover(CoverKind::Unavailable);
+        // The end of what was being said is heard first. The limit is for an ear that is very late.
+        self.timers.set(Timer::Goodbye, self.playout.ends(now) + self.config.limits.goodbye);
     }
 
     /// Asks the roster for somebody. `None` if this call has asked too often.

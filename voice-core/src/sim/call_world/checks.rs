@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::AddAssign;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audio::FRAME;
-use crate::call::{CallLimits, Output};
+use crate::call::{CallConfig, Output};
 use crate::carrier::CarrierCommand;
 use crate::conversation::Heard;
 use crate::id::{AttachmentId, ReplyId, ToolCallId};
@@ -16,7 +17,11 @@ use crate::time::MonoTime;
 
 use super::line::CarrierModel;
 use super::search::Search;
+use super::silence::Silence;
 use super::voices::reply_of;
+
+/// Covers come from no attachment.
+const NOBODY: AttachmentId = AttachmentId(0);
 
 /// A rule was broken. The seed replays the call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +52,7 @@ impl AddAssign for Stats {
 
 /// See the module.
 pub(super) struct Checks {
-    limits: CallLimits,
+    config: Arc<CallConfig>,
     stats: Stats,
     entries: u64,
     last_entry: MonoTime,
@@ -61,6 +66,7 @@ pub(super) struct Checks {
     mouth: MouthBooks,
     tools: BTreeMap<ToolCallId, u32>,
     search: Search,
+    silence: Silence,
 }
 
 /// What an attachment is due.
@@ -90,9 +96,10 @@ struct MouthBooks {
 }
 
 impl Checks {
-    pub(super) fn new(limits: CallLimits) -> Self {
+    pub(super) fn new(config: Arc<CallConfig>) -> Self {
         Self {
-            limits,
+            silence: Silence::default(),
+            config,
             stats: Stats::default(),
             entries: 0,
             last_entry: MonoTime::ZERO,
@@ -137,6 +144,9 @@ impl Checks {
         if self.ended.is_some() && !waits {
             return Err(format!("wants {output:?} after its last entry"));
         }
+        if waits {
+            self.silence.check(now, self.mouth.dry_at, &self.config)?;
+        }
         match output {
             Output::Carrier(command) => self.carrier(now, command),
             Output::Provider(id, command) => self.provider(now, *id, command, line),
@@ -149,6 +159,7 @@ impl Checks {
             }
             Output::Detach(id) => {
                 if self.live.take_if(|live| live == id).is_some() {
+                    self.silence.lost_the_voice(now);
                     self.search.lost_the_voice(now);
                 }
                 let stay = self.attached.entry(*id).or_default();
@@ -185,7 +196,7 @@ impl Checks {
         require(self.ear.heard + lost == frames, || {
             format!("of {frames} frames {} were heard and {lost} lost", self.ear.heard)
         })?;
-        let by_carrier = matches!(self.ended, Some(EndReason::Carrier(_)));
+        let by_carrier = matches!(self.ended, Some(EndReason::Carrier(_) | EndReason::Transfer { .. }));
         require(by_carrier != self.hung_up, || format!("hung up: {} after {:?}", self.hung_up, self.ended))?;
         for (reply, given) in &self.mouth.given {
             let known = self.mouth.closed.contains(reply);
@@ -201,13 +212,14 @@ impl Checks {
         match command {
             CarrierCommand::Play(frame) => {
                 let reply = reply_of(&frame.data);
-                require(self.mouth.cut.is_none_or(|cut| reply > cut), || {
+                let cover = reply.attachment() == NOBODY;
+                require(cover || self.mouth.cut.is_none_or(|cut| reply > cut), || {
                     format!("plays {reply} after it was cut")
                 })?;
                 require(!self.mouth.closed.contains(&reply), || format!("plays {reply} after its end"))?;
                 self.mouth.dry_at = self.mouth.dry_at.max(now) + FRAME;
                 let ahead = self.mouth.dry_at.since(now);
-                require(ahead <= self.limits.lead, || format!("is {ahead:?} ahead of the ear"))
+                require(ahead <= self.config.limits.lead, || format!("is {ahead:?} ahead of the ear"))
             }
             CarrierCommand::Clear => {
                 self.mouth.dry_at = now;
@@ -286,9 +298,9 @@ impl Checks {
             format!("entry {} has a wrong time", entry.seq)
         })?;
         self.last_entry = entry.at;
-        if let Some(what) = self.search.entry(now, &entry.event, &self.limits)? {
-            self.count(what);
-        }
+        let searched = self.search.entry(now, &entry.event, &self.config.limits)?;
+        let covered = self.silence.entry(now, &entry.event, &self.config)?;
+        searched.into_iter().chain(covered).for_each(|what| self.count(what));
         let first = matches!(entry.event, CallEvent::Started { .. });
         require(first == (self.entries == 1), || "the first entry is not Started".to_owned())?;
         match &entry.event {
@@ -327,6 +339,7 @@ impl Checks {
             }
             CallEvent::Attaching { .. }
             | CallEvent::Retrying { .. }
+            | CallEvent::Covered { .. }
             | CallEvent::Assigned { .. }
             | CallEvent::Ready { .. }
             | CallEvent::Detached { .. }

@@ -79,7 +79,10 @@ impl Search {
             if failure.verdict() == Verdict::NeverAgain {
                 self.barred.extend(self.who.get(attachment).cloned());
             }
-        } else if let CallEvent::Ended { reason: EndReason::NoProvider, .. } = event {
+        } else if let CallEvent::Ended {
+            reason: EndReason::NoProvider | EndReason::Transfer { .. }, ..
+        } = event
+        {
             return self.gives_up(now, limits).map(Some);
         }
         Ok(None)
