@@ -87,6 +87,18 @@ pub enum CallEvent {
         /// How long nobody heard the caller before; their audio was held meanwhile.
         gap: Duration,
     },
+    /// Another voice talks than before. Follows the `Live` of the new one.
+    Switched(Switch),
+    /// Somebody told the voice something about the caller or the conversation.
+    Noted {
+        /// What.
+        text: Pii<String>,
+    },
+    /// The conversation so far was put in short, for whoever takes over when it has grown too long.
+    Summarised {
+        /// The summary.
+        text: Pii<String>,
+    },
     /// This one is let go.
     Detached {
         /// Which attachment.
@@ -212,6 +224,27 @@ pub enum CallEvent {
     },
 }
 
+/// One switch from one voice to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Switch {
+    /// Who talked before.
+    pub from: ProviderId,
+    /// Who talks now; the same, if it was a new session with the same service.
+    pub to: ProviderId,
+    /// The stay of the one who talks now.
+    pub attachment: AttachmentId,
+    /// What it was for.
+    pub why: Why,
+    /// How long nobody heard the caller. Zero for a planned switch.
+    pub gap: Duration,
+    /// Audio of the caller that was lost in it.
+    pub lost: Duration,
+    /// Turns of the conversation that were carried over.
+    pub turns: u32,
+    /// Bytes of text in them.
+    pub bytes: u64,
+}
+
 /// Why somebody is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
@@ -223,6 +256,10 @@ pub enum Why {
     Wish,
     /// The provider's session comes to its end.
     SessionLimit,
+    /// In case the one who talks fails.
+    Standby,
+    /// A provider is to be left, for all its calls.
+    Drain,
 }
 
 /// What the caller hears when nobody has anything to say.
@@ -247,6 +284,12 @@ pub enum SwitchRefusal {
     UnderWay,
     /// Nobody could be found; the one who talks goes on.
     Nobody,
+    /// That one talks already.
+    Same,
+    /// There was nobody before to switch back to.
+    NoneBefore,
+    /// It was taken back before it was done; the one who talks goes on.
+    Withdrawn,
 }
 
 /// Where audio was lost.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::audio::FRAME;
 use crate::conversation::ToolDefinition;
+use crate::limits;
 use crate::sensitive::Pii;
 
 use super::prompts::Prompts;
@@ -20,6 +21,8 @@ pub struct CallConfig {
     pub(crate) patience: Patience,
     pub(crate) prompts: Prompts,
     pub(crate) when_nobody: WhenNobody,
+    pub(crate) standby: Standby,
+    pub(crate) context_bytes: usize,
 }
 
 /// Who speaks first.
@@ -40,6 +43,23 @@ pub enum WhenNobody {
     /// [`crate::record::EndReason::Transfer`] and leaves the carrier's leg standing; the telephony side
     /// redirects it.
     Transfer(Pii<String>),
+}
+
+/// Whether somebody else is connected early, in case the one who talks fails.
+///
+/// Then a failure costs one message instead of a connection. A second session costs what the service
+/// asks for an open one (most ask nothing while no audio flows, but count it as one of those allowed at
+/// once), and ends by its own limits; the call replaces it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standby {
+    /// Nobody stands by.
+    Off,
+    /// Connected, with the conversation up to then. The rest is told when it is needed: nothing is paid
+    /// for it before, but the first answer may take longer.
+    Ready,
+    /// Connected, and told every turn as soon as nothing about it can change any more. It never hears
+    /// the caller: no service can be made to listen without answering, and two must never answer.
+    Fed,
 }
 
 /// How long the caller may hear nothing before a prompt covers it.
@@ -124,6 +144,8 @@ impl CallConfig {
                 patience: Patience::default(),
                 prompts: Prompts::none(),
                 when_nobody: WhenNobody::HangUp,
+                standby: Standby::Off,
+                context_bytes: limits::CONTEXT_BYTES,
             },
             prompts: None,
         }
@@ -196,6 +218,19 @@ impl CallConfigBuilder {
         self
     }
 
+    /// Whether somebody stands by. Default: [`Standby::Off`], because it doubles the sessions.
+    pub fn standby(mut self, standby: Standby) -> Self {
+        self.config.standby = standby;
+        self
+    }
+
+    /// Bytes of text of the conversation that are given to whoever takes over (see
+    /// [`crate::conversation::fit`]). Default: [`limits::CONTEXT_BYTES`].
+    pub fn context_bytes(mut self, bytes: usize) -> Self {
+        self.config.context_bytes = bytes;
+        self
+    }
+
     /// Checks what must fit together.
     pub fn build(mut self) -> Result<CallConfig, ConfigError> {
         let language = self.config.language.as_deref();
@@ -207,6 +242,9 @@ impl CallConfigBuilder {
         if limits.attach.is_zero() || limits.stall.is_zero() || limits.call.is_zero() || limits.tool.is_zero()
         {
             return Err(ConfigError::Zero);
+        }
+        if self.config.context_bytes < limits::CONTEXT_BYTES_MIN {
+            return Err(ConfigError::Context);
         }
         for tool in self.config.tools.iter() {
             let name_is_fine = !tool.name.is_empty()
@@ -233,6 +271,9 @@ pub enum ConfigError {
     /// A limit of no time at all would end every call at once.
     #[error("attach, stall, tool and call limits must be longer than zero")]
     Zero,
+    /// Whoever takes over would know nothing.
+    #[error("the context must be at least {} bytes", limits::CONTEXT_BYTES_MIN)]
+    Context,
     /// Services accept letters, digits, `_` and `-`, at most 64.
     #[error("tool name {0:?} must be 1 to 64 letters, digits, '_' or '-'")]
     ToolName(String),
@@ -259,6 +300,8 @@ mod tests {
         assert_eq!(built(vec![tool("a b")], fine), Some(ConfigError::ToolName("a b".into())));
         assert_eq!(built(vec![tool("a"), tool("a")], fine), Some(ConfigError::ToolTwice("a".into())));
         assert_eq!(built(vec![], CallLimits { lead: FRAME, ..fine }), Some(ConfigError::Lead));
+        let small = CallConfig::builder("x").context_bytes(limits::CONTEXT_BYTES_MIN - 1);
+        assert_eq!(small.build().err(), Some(ConfigError::Context));
         assert_eq!(built(vec![], CallLimits { stall: Duration::ZERO, ..fine }), Some(ConfigError::Zero));
     }
 }

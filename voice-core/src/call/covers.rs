@@ -112,7 +112,7 @@ impl Call {
             let patience = match why {
                 _ if self.caller.owed || spoke => patience.gap,
                 Why::CallStart => patience.opening,
-                Why::Failure | Why::Wish | Why::SessionLimit => patience.idle,
+                Why::Failure | Why::Wish | Why::SessionLimit | Why::Standby | Why::Drain => patience.idle,
             };
             return Some(Waits { since, patience, unheard: true });
         }

@@ -24,6 +24,7 @@ mod output;
 mod phase;
 mod playout;
 mod prompts;
+mod status;
 mod tools;
 mod transcript;
 mod voice;
@@ -36,14 +37,17 @@ use crate::carrier::{CarrierCommand, CarrierEvent};
 use crate::conversation::Turn;
 use crate::id::{AttachmentId, CarrierId, CorrelationId, ProviderId, UtteranceId};
 use crate::provider::ProviderCommand;
-use crate::record::{CallEvent, EndReason, Entry, Loss, Totals, Why};
+use crate::record::{CallEvent, EndReason, Entry, Loss, Switch, Totals, Why};
 use crate::sensitive::Pii;
 use crate::time::{MonoTime, Timers};
 
-pub use config::{CallConfig, CallConfigBuilder, CallLimits, ConfigError, Greeting, Patience, WhenNobody};
+pub use config::{
+    CallConfig, CallConfigBuilder, CallLimits, ConfigError, Greeting, Patience, Standby, WhenNobody,
+};
 pub use input::{Control, Input};
 pub use output::{Outcome, Output, Timer};
 pub use prompts::Prompts;
+pub use status::{Attached, CallStatus, Standing};
 
 use covers::Covers;
 use held::Lost;
@@ -120,6 +124,14 @@ struct Books {
     seed: u64,
     /// Everybody who was ever chosen for this call.
     met: Vec<ProviderId>,
+    /// Who talks, or talked last.
+    last: Option<ProviderId>,
+    /// Who talked before that one: a switch can be taken back.
+    before: Option<ProviderId>,
+    /// The last switches, oldest first.
+    switches: VecDeque<Switch>,
+    /// Times in a row that nobody could stand by.
+    standby_failures: u32,
     /// Providers that will fail the same way until a human acts.
     barred: Vec<ProviderId>,
 }
@@ -185,6 +197,7 @@ impl Call {
         if self.phase.is_ended() {
             return;
         }
+        self.feed_standby();
         self.mind_silence(now);
         self.set_or_clear(Timer::Playout, self.playout.wakes_at());
         self.set_or_clear(Timer::Tool, self.tools.wakes_at());
@@ -204,6 +217,18 @@ impl Call {
     /// The attachment that hears the caller, if any.
     pub fn live(&self) -> Option<AttachmentId> {
         self.phase.live()
+    }
+
+    /// How it stands. Made anew each time: for people, not for each frame.
+    pub fn status(&self) -> CallStatus {
+        let (standing, live, successor, standby) = self.phase.status();
+        let switches = self.books.switches.iter().cloned().collect();
+        CallStatus { standing, live, successor, standby, switches }
+    }
+
+    /// Entries of the record so far: as long as it stays the same, so does [`Self::status`].
+    pub fn entries(&self) -> u64 {
+        self.books.seq
     }
 
     /// The settings this call was made with.
@@ -254,7 +279,17 @@ impl Call {
             Control::Switch(wish) => self.switch(now, Why::Wish, wish),
             Control::ToolAnswered { id, result } => self.on_tool_answered(now, id, result),
             Control::Say { cue } => self.ask(now, Some(cue)),
-            Control::Note(text) => self.note(text),
+            Control::SwitchBack => self.switch_back(now),
+            Control::FailOver { force } => self.fail_over(now, force),
+            Control::LeaveProvider(provider) => self.leave_provider(now, &provider),
+            Control::Note(text) => {
+                self.report(now, CallEvent::Noted { text: text.clone() });
+                self.note(text);
+            }
+            Control::Summary(text) => {
+                self.report(now, CallEvent::Summarised { text: text.clone() });
+                self.transcript.summarise(text);
+            }
             Control::Shutdown => self.end(now, EndReason::Shutdown),
         }
     }
@@ -263,6 +298,7 @@ impl Call {
         match timer {
             Timer::Attach => self.on_attach_timeout(now),
             Timer::CutOver => self.cut_over(now),
+            Timer::Standby => self.on_standby_due(now),
             Timer::Stall => self.on_stall(now),
             Timer::Cover => self.on_quiet(),
             Timer::Tool => self.on_tool_timeout(now),

@@ -69,6 +69,8 @@ pub enum Timer {
     Attach,
     /// Nobody could take the call; all are asked again.
     Retry,
+    /// Somebody is to stand by, or the one who does must be replaced.
+    Standby,
     /// A successor is ready but no pause has come.
     CutOver,
     /// It is the voice's turn and nothing comes.

@@ -17,13 +17,16 @@
 //! | `phase/attaching.rs` | nobody hears the caller: who is asked, when they are asked again, when it is given up |
 //! | `phase/talking.rs` | somebody hears the caller: their beginning, and their failure |
 //! | `phase/successor.rs` | somebody else warms up meanwhile: switches, rollovers |
+//! | `phase/standby.rs` | somebody else stands by, in case |
 
 mod attaching;
+mod standby;
 mod successor;
 mod talking;
 
 use crate::audio::AudioFrame;
 use crate::carrier::CarrierCommand;
+use crate::conversation::Turn;
 use crate::failure::Failure;
 use crate::id::{AttachmentId, ProviderId};
 use crate::record::{CallEvent, EndReason, Why};
@@ -31,6 +34,7 @@ use crate::time::MonoTime;
 
 use super::config::WhenNobody;
 use super::held::{HeldAudio, Lost};
+use super::status::{Attached, Standing};
 use super::{Call, Outcome, Output, Timer};
 
 /// Where a call stands.
@@ -90,13 +94,31 @@ struct Candidate {
     tried: Vec<ProviderId>,
     /// Up to where in the transcript it has been told the conversation.
     knows_until: usize,
+    carried: Carried,
+}
+
+/// How much of the conversation somebody was told.
+#[derive(Clone, Copy, Debug, Default)]
+struct Carried {
+    turns: u32,
+    bytes: u64,
 }
 
 #[derive(Debug)]
 struct Successor {
     candidate: Candidate,
+    role: Role,
     /// When its session ends, once it is ready.
     ready: Option<Readiness>,
+}
+
+/// What somebody warms up for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// To take over in the next pause.
+    Takeover,
+    /// To take over if the one who talks fails.
+    Standby,
 }
 
 /// A session has accepted everything; this is when it ends, if it says so.
@@ -150,6 +172,23 @@ impl Phase {
         }
     }
 
+    /// How the call stands, for those who ask.
+    pub(super) fn status(&self) -> (Standing, Option<Attached>, Option<Attached>, Option<Attached>) {
+        let talking = match self {
+            Self::Attaching(_) => return (Standing::Attaching, None, None, None),
+            Self::Leaving(_) => return (Standing::Leaving, None, None, None),
+            Self::Ended(_) => return (Standing::Ended, None, None, None),
+            Self::Talking(talking) => talking,
+        };
+        let live = Attached { id: talking.live, provider: Some(talking.provider.clone()), ready: true };
+        let other = |role| {
+            let successor = talking.successor.as_ref().filter(|successor| successor.role == role)?;
+            let Candidate { id, provider, .. } = &successor.candidate;
+            Some(Attached { id: *id, provider: provider.clone(), ready: successor.ready.is_some() })
+        };
+        (Standing::Talking, Some(live), other(Role::Takeover), other(Role::Standby))
+    }
+
     pub(super) fn ear(&mut self, frame: AudioFrame) -> Ear {
         match self {
             Self::Talking(talking) => Ear::Live(talking.live, frame),
@@ -170,6 +209,13 @@ impl Phase {
             Self::Talking(talking) => talking.successor.as_mut().map(|successor| &mut successor.candidate),
             Self::Attaching(_) | Self::Leaving(_) | Self::Ended(_) => None,
         }
+    }
+}
+
+impl Carried {
+    fn add(&mut self, turns: &[Turn]) {
+        self.turns = self.turns.saturating_add(u32::try_from(turns.len()).unwrap_or(u32::MAX));
+        self.bytes += turns.iter().map(|turn| turn.text_bytes() as u64).sum::<u64>();
     }
 }
 

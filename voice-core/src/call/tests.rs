@@ -6,6 +6,8 @@
 mod covers;
 mod searching;
 mod silence;
+mod standby;
+mod switching;
 
 use std::time::Duration;
 
@@ -181,6 +183,9 @@ fn short(event: &CallEvent) -> String {
         CallEvent::AudioLost { what, duration } => format!("lost {what:?} {}", duration.as_millis()),
         CallEvent::Ended { reason, .. } => format!("ended {}", reason.kind()),
         CallEvent::Problem { attachment, failure } => format!("problem {attachment} {}", failure.kind()),
+        CallEvent::Switched(Switch { from, to, why, gap, lost, turns, .. }) => {
+            format!("switched {from} {to} {why:?} {}-{} {turns}", gap.as_millis(), lost.as_millis())
+        }
         CallEvent::Covered { kind } => format!("covered {kind:?}"),
         CallEvent::Retrying { round, .. } => format!("retrying {round}"),
         CallEvent::SwitchRefused { why } => format!("refused {why:?}"),
@@ -277,7 +282,10 @@ fn a_dead_provider_is_replaced_and_what_the_caller_said_is_not_lost() {
     rig.now = at(10_300);
     rig.provider(A2, ProviderEvent::Ready { session: None, expires: None });
     let wanted = rig.wanted();
-    assert_eq!(wanted[3..], ["· live a2 after 300 ms", "hear a2 7", "hear a2 8"]);
+    assert_eq!(
+        wanted[3..],
+        ["· live a2 after 300 ms", "· switched openai gemini Failure 300-0 0", "hear a2 7", "hear a2 8",]
+    );
     // The one that was let go may say what it likes.
     rig.speech(reply(A1, 9), 5).provider(A1, ProviderEvent::Failed(Failure::Cut));
     assert!(rig.said.is_empty());
@@ -370,6 +378,7 @@ fn a_planned_switch_waits_for_a_pause_and_tells_what_was_said_meanwhile() {
             "· detached",
             "· live a2 after 0 ms",
             "catch up a2 1",
+            "· switched openai gemini Wish 0-0 2",
         ]
     );
     assert_eq!(rig.call.live(), Some(A2));

@@ -7,6 +7,7 @@ mod checks;
 mod line;
 mod search;
 mod silence;
+mod switching;
 mod voices;
 
 use std::collections::BTreeMap;
@@ -17,11 +18,13 @@ use bytes::Bytes;
 
 use crate::audio::{AudioFormat, AudioFrame, FRAME};
 use crate::call::{
-    Call, CallConfig, CallLimits, CallStart, Control, Greeting, Input, Output, Patience, Prompts, WhenNobody,
+    Call, CallConfig, CallLimits, CallStart, Control, Greeting, Input, Output, Patience, Prompts, Standby,
+    WhenNobody,
 };
 use crate::carrier::{CarrierCommand, CarrierEnd, CarrierEvent, Digit, Oddity};
 use crate::conversation::{ToolDefinition, ToolResult};
 use crate::id::{AttachmentId, CarrierId, CorrelationId, ProviderId, ToolCallId};
+use crate::limits;
 use crate::provider::ProviderEvent;
 use crate::sim::rng::Rng;
 use crate::time::MonoTime;
@@ -65,6 +68,8 @@ struct World {
     frames: u64,
     line: CarrierModel,
     voices: BTreeMap<AttachmentId, Voice>,
+    /// How many of the providers this call may use.
+    providers: usize,
     /// From when until when no provider can be had.
     outage: Option<(MonoTime, MonoTime)>,
     checks: Checks,
@@ -95,8 +100,12 @@ impl World {
             scheduled: 0,
             frames: 0,
             voices: BTreeMap::new(),
+            providers: PROVIDERS.len(),
             outage: None,
         };
+        if world.rng.percent(20) {
+            world.providers = world.rng.range(1..3) as usize;
+        }
         world.plan_an_outage();
         world.after(Duration::ZERO, What::CallerFrame);
         world.plan_the_end();
@@ -220,8 +229,11 @@ impl World {
         last_resort: Option<ProviderId>,
     ) {
         let free = |id: &ProviderId| !tried.contains(id);
-        let mut can: Vec<ProviderId> =
-            PROVIDERS.iter().map(|name| ProviderId::from_static(name)).filter(free).collect();
+        let mut can: Vec<ProviderId> = PROVIDERS[..self.providers]
+            .iter()
+            .map(|name| ProviderId::from_static(name))
+            .filter(free)
+            .collect();
         if let Some(wish) = wish {
             can.retain(|id| *id == wish);
         } else if can.len() > 1 {
@@ -238,7 +250,7 @@ impl World {
     }
 
     fn open(&mut self, id: AttachmentId) {
-        let (voice, says) = Voice::open(id, self.is_out(), &mut self.rng);
+        let (voice, says) = Voice::open(self.now, id, self.is_out(), &mut self.rng);
         self.voices.insert(id, voice);
         self.plan(id, says);
     }
@@ -286,16 +298,18 @@ impl World {
 
     /// Operators, keys, nonsense.
     fn plan_meddling(&mut self) {
-        for _ in 0..self.rng.range(0..8) {
+        for number in 0..self.rng.range(0..10) {
             let at = self.rng.millis(0..40_000);
-            let what = match self.rng.range(0..12) {
+            let name = ProviderId::from_static(self.rng.pick::<&'static str>(&PROVIDERS));
+            let what = match self.rng.range(0..19) {
                 0..=3 => What::Control(Control::Switch(None)),
-                4 => {
-                    let wish = *self.rng.pick::<&'static str>(&PROVIDERS);
-                    What::Control(Control::Switch(Some(ProviderId::from_static(wish))))
-                }
+                4 => What::Control(Control::Switch(Some(name))),
                 5 => What::Control(Control::Say { cue: "go on".into() }),
-                6 => What::Control(Control::Note("a note".into())),
+                6 | 12 => What::Control(Control::Note(format!("note {number}").into())),
+                13 => What::Control(Control::Summary(format!("summary {number}").into())),
+                14 | 15 => What::Control(Control::SwitchBack),
+                16 | 17 => What::Control(Control::FailOver { force: self.rng.percent(60) }),
+                18 => What::Control(Control::LeaveProvider(name)),
                 7 if self.rng.percent(30) => What::Control(Control::HangUpAfterReply),
                 8 if self.rng.percent(10) => What::Control(Control::HangUp),
                 9 => What::Carrier(CarrierEvent::Lost(FRAME * 3)),
@@ -340,7 +354,11 @@ fn settings(rng: &mut Rng) -> CallConfig {
     let prompts = if rng.percent(85) { prompts() } else { Prompts::none() };
     let when_nobody =
         if rng.percent(50) { WhenNobody::HangUp } else { WhenNobody::Transfer("+15550102".into()) };
+    let standby = *rng.pick(&[Standby::Off, Standby::Ready, Standby::Fed]);
+    let context_bytes = if rng.percent(20) { limits::CONTEXT_BYTES_MIN } else { limits::CONTEXT_BYTES };
     CallConfig::builder("sim")
+        .standby(standby)
+        .context_bytes(context_bytes)
         .patience(patience)
         .prompts(prompts)
         .when_nobody(when_nobody)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::conversation::fit;
 use crate::failure::{Failure, Verdict};
 use crate::id::{AttachmentId, ProviderId};
 use crate::limits;
@@ -11,7 +12,7 @@ use crate::time::MonoTime;
 
 use super::super::backoff::{self, ROUNDS_MAX};
 use super::super::{Call, Outcome, Output, Timer};
-use super::{Attaching, Candidate, Leaving, Phase, Quest, Readiness, Talking};
+use super::{Attaching, Candidate, Carried, Leaving, Phase, Quest, Readiness, Role, Talking};
 
 /// Asking again so shortly before the time is up would be no better than the last time.
 const WAIT_MIN: Duration = Duration::from_millis(250);
@@ -69,6 +70,24 @@ impl Call {
         true
     }
 
+    /// Somebody who is being connected is not wanted after all; the next one is asked.
+    pub(super) fn pass_over(&mut self, now: MonoTime, id: AttachmentId) {
+        self.timers.clear(Timer::Attach);
+        self.outbox.push_back(Output::Outcome(id, Outcome::Unproven));
+        self.detach(now, id);
+        self.next_candidate(now);
+    }
+
+    /// The candidate will not do; whoever has not been tried yet is asked.
+    fn next_candidate(&mut self, now: MonoTime) {
+        let Phase::Attaching(attaching) = &mut self.phase else { return };
+        let why = attaching.why;
+        if let Quest::Candidate(candidate) = &mut attaching.quest {
+            candidate.tried.extend(candidate.provider.take());
+        }
+        self.seek(now, why, None);
+    }
+
     /// `Attaching → Leaving`: nobody is asked any more.
     fn give_up(&mut self, now: MonoTime) {
         let leaving = Phase::Leaving(Leaving { lost: Default::default() });
@@ -105,7 +124,8 @@ impl Call {
         }
         self.report(now, CallEvent::Attaching { attachment: id, why });
         self.outbox.push_back(Output::Attach { id, wish, tried: tried.clone(), last_resort });
-        Some(Candidate { id, why, provider: None, since: now, tried, knows_until: 0 })
+        let carried = Carried::default();
+        Some(Candidate { id, why, provider: None, since: now, tried, knows_until: 0, carried })
     }
 
     pub(in crate::call) fn on_assigned(
@@ -131,8 +151,10 @@ impl Call {
                 self.transcript.all()
             }
         };
+        let history = fit(history, self.transcript.summary(), self.config.context_bytes);
         if let Some(candidate) = self.phase.candidate() {
             candidate.knows_until = knows_until;
+            candidate.carried.add(&history);
         }
         self.outbox.push_back(Output::Open { id, history });
     }
@@ -148,10 +170,13 @@ impl Call {
         }
         match &mut self.phase {
             Phase::Attaching(_) => self.nobody_left(now),
-            Phase::Talking(talking) => {
-                talking.successor = None;
-                self.report(now, CallEvent::SwitchRefused { why: SwitchRefusal::Nobody });
-            }
+            Phase::Talking(talking) => match talking.successor.take().map(|successor| successor.role) {
+                Some(Role::Standby) => self.stand_by_later(now),
+                Some(Role::Takeover) | None => {
+                    self.refuse(now, SwitchRefusal::Nobody);
+                    self.stand_by_soon(now);
+                }
+            },
             Phase::Leaving(_) | Phase::Ended(_) => {}
         }
     }
@@ -193,9 +218,13 @@ impl Call {
             }
             Phase::Talking(Talking { successor: Some(successor), .. }) if successor.ready.is_none() => {
                 successor.ready = Some(Readiness { expires });
+                let role = successor.role;
                 self.timers.clear(Timer::Attach);
-                self.timers.set(Timer::CutOver, now + self.config.limits.cut_over);
                 self.report(now, CallEvent::Ready { attachment: id, session, took });
+                match role {
+                    Role::Takeover => self.timers.set(Timer::CutOver, now + self.config.limits.cut_over),
+                    Role::Standby => self.on_standby_ready(now, expires),
+                }
             }
             Phase::Talking(_) | Phase::Leaving(_) | Phase::Ended(_) => {}
         }
@@ -214,17 +243,13 @@ impl Call {
         self.books.bar(provider.as_ref().filter(|_| hopeless));
         self.let_go(now, id, failure);
         match &mut self.phase {
-            Phase::Attaching(attaching) => {
-                let why = attaching.why;
-                if let Quest::Candidate(candidate) = &mut attaching.quest {
-                    candidate.tried.extend(provider);
-                }
-                self.seek(now, why, None);
-            }
+            Phase::Attaching(_) => self.next_candidate(now),
             // The one who talks never stopped. That is the whole rollback.
             Phase::Talking(talking) => {
-                talking.successor = None;
+                let role = talking.successor.take().map(|successor| successor.role);
                 self.timers.clear(Timer::CutOver);
+                self.timers.clear(Timer::Standby);
+                self.stand_by_after(now, role);
             }
             Phase::Leaving(_) | Phase::Ended(_) => {}
         }

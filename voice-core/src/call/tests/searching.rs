@@ -57,7 +57,17 @@ fn who_was_away_for_a_moment_takes_the_call_again_with_all_that_was_said() {
     assert_eq!(rig.wanted(), ["· attaching", "attach a4 wish=None tried=[] last=None"]);
     rig.assign(AttachmentId(4), "openai").said.clear();
     rig.provider(AttachmentId(4), ProviderEvent::Ready { session: None, expires: None }).frame(3);
-    assert_eq!(rig.wanted(), ["· ready", "· live a4 after 1000 ms", "hear a4 1", "hear a4 2", "hear a4 3"]);
+    assert_eq!(
+        rig.wanted(),
+        [
+            "· ready",
+            "· live a4 after 1000 ms",
+            "· switched openai openai Failure 1000-0 0",
+            "hear a4 1",
+            "hear a4 2",
+            "hear a4 3"
+        ]
+    );
 }
 
 #[test]

@@ -43,7 +43,10 @@ fn a_tool_that_answers_while_nobody_is_live_is_told_to_whoever_comes() {
     rig.give(Input::Control(Control::ToolAnswered { id, result })).said.clear();
     rig.provider(A2, ProviderEvent::Ready { session: None, expires: None });
     let wanted = rig.wanted();
-    assert_eq!(wanted[2..], ["catch up a2 1", "tell a2 Speak { cue: None }"]);
+    assert_eq!(
+        wanted[2..],
+        ["catch up a2 1", "· switched openai gemini Failure 0-0 2", "tell a2 Speak { cue: None }"]
+    );
 }
 
 #[test]

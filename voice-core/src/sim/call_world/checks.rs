@@ -12,12 +12,13 @@ use crate::carrier::CarrierCommand;
 use crate::conversation::Heard;
 use crate::id::{AttachmentId, ReplyId, ToolCallId};
 use crate::provider::{ProviderCommand, ProviderEvent};
-use crate::record::{CallEvent, EndReason, Entry, Loss};
+use crate::record::{CallEvent, EndReason, Entry, Loss, Totals};
 use crate::time::MonoTime;
 
 use super::line::CarrierModel;
 use super::search::Search;
 use super::silence::Silence;
+use super::switching::Switching;
 use super::voices::reply_of;
 
 /// Covers come from no attachment.
@@ -67,6 +68,7 @@ pub(super) struct Checks {
     tools: BTreeMap<ToolCallId, u32>,
     search: Search,
     silence: Silence,
+    switching: Switching,
 }
 
 /// What an attachment is due.
@@ -99,6 +101,7 @@ impl Checks {
     pub(super) fn new(config: Arc<CallConfig>) -> Self {
         Self {
             silence: Silence::default(),
+            switching: Switching::default(),
             config,
             stats: Stats::default(),
             entries: 0,
@@ -146,12 +149,18 @@ impl Checks {
         }
         if waits {
             self.silence.check(now, self.mouth.dry_at, &self.config)?;
+            self.switching.check()?;
+            let attached = self.attached.values().filter(|stay| stay.opened && !stay.detached).count();
+            require(attached <= 2, || format!("{attached} are attached at once"))?;
         }
         match output {
             Output::Carrier(command) => self.carrier(now, command),
             Output::Provider(id, command) => self.provider(now, *id, command, line),
             Output::Attach { tried, wish, .. } => self.search.asks(tried, wish.as_ref()),
-            Output::Open { id, .. } => {
+            Output::Open { id, history } => {
+                if self.switching.told(*id, history) {
+                    self.count("histories shortened");
+                }
                 let stay = self.attached.entry(*id).or_default();
                 require(!stay.opened, || format!("opens {id} twice"))?;
                 stay.opened = true;
@@ -159,6 +168,7 @@ impl Checks {
             }
             Output::Detach(id) => {
                 if self.live.take_if(|live| live == id).is_some() {
+                    self.switching.lost_the_voice();
                     self.silence.lost_the_voice(now);
                     self.search.lost_the_voice(now);
                 }
@@ -244,7 +254,9 @@ impl Checks {
     ) -> Result<(), String> {
         let stay = self.attached.get(&id).ok_or_else(|| format!("talks to {id}, who was never assigned"))?;
         require(stay.opened && !stay.detached, || format!("talks to {id}, who is not attached"))?;
-        require(self.live == Some(id), || format!("talks to {id} while {:?} is live", self.live))?;
+        let fed = matches!(command, ProviderCommand::CatchUp(_)) && self.switching.may_be_fed(id);
+        let standby = self.live != Some(id) && fed;
+        require(self.live == Some(id) || standby, || format!("talks to {id} while {:?} is live", self.live))?;
         match command {
             ProviderCommand::Hear(frame) => {
                 let mut number = [0; 8];
@@ -263,8 +275,9 @@ impl Checks {
                 self.count("tool answers");
                 Ok(())
             }
-            ProviderCommand::CatchUp(_) => {
-                self.count("catch-ups");
+            ProviderCommand::CatchUp(turns) => {
+                self.count(if standby { "catch-ups of a standby" } else { "catch-ups" });
+                self.switching.told(id, turns);
                 Ok(())
             }
             ProviderCommand::Speak { .. } | ProviderCommand::Note(_) | ProviderCommand::Close => Ok(()),
@@ -300,7 +313,8 @@ impl Checks {
         self.last_entry = entry.at;
         let searched = self.search.entry(now, &entry.event, &self.config.limits)?;
         let covered = self.silence.entry(now, &entry.event, &self.config)?;
-        searched.into_iter().chain(covered).for_each(|what| self.count(what));
+        let switched = self.switching.entry(&entry.event)?;
+        searched.into_iter().chain(covered).chain(switched).for_each(|what| self.count(what));
         let first = matches!(entry.event, CallEvent::Started { .. });
         require(first == (self.entries == 1), || "the first entry is not Started".to_owned())?;
         match &entry.event {
@@ -310,6 +324,7 @@ impl Checks {
                     format!("{attachment} and {:?} are live at once", self.live)
                 })?;
                 self.live = Some(*attachment);
+                self.switching.live(*attachment);
                 self.count("attachments");
             }
             CallEvent::AudioLost { what: Loss::Held, duration } => {
@@ -330,15 +345,12 @@ impl Checks {
             CallEvent::SwitchRefused { .. } => self.count("switches refused"),
             CallEvent::ToolCancelled { .. } => self.count("tools cancelled"),
             CallEvent::ProviderOddity { .. } => self.count("provider oddities"),
-            CallEvent::Ended { reason, totals } => {
-                require(totals.frames_heard == self.ear.heard, || "the totals are wrong".to_owned())?;
-                require(totals.duration == now.since(self.started), || "the duration is wrong".to_owned())?;
-                *self.stats.0.entry("switches").or_default() += u64::from(totals.switches);
-                self.count(reason.kind());
-                self.ended = Some(reason.clone());
-            }
+            CallEvent::Ended { reason, totals } => self.ended(now, reason, totals)?,
             CallEvent::Attaching { .. }
             | CallEvent::Retrying { .. }
+            | CallEvent::Switched(_)
+            | CallEvent::Noted { .. }
+            | CallEvent::Summarised { .. }
             | CallEvent::Covered { .. }
             | CallEvent::Assigned { .. }
             | CallEvent::Ready { .. }
@@ -354,6 +366,15 @@ impl Checks {
             | CallEvent::CarrierOddity { .. }
             | CallEvent::Used { .. } => {}
         }
+        Ok(())
+    }
+
+    fn ended(&mut self, now: MonoTime, reason: &EndReason, totals: &Totals) -> Result<(), String> {
+        require(totals.frames_heard == self.ear.heard, || "the totals are wrong".to_owned())?;
+        require(totals.duration == now.since(self.started), || "the duration is wrong".to_owned())?;
+        *self.stats.0.entry("switches").or_default() += u64::from(totals.switches);
+        self.count(reason.kind());
+        self.ended = Some(reason.clone());
         Ok(())
     }
 
