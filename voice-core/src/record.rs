@@ -185,6 +185,30 @@ pub enum CallEvent {
         /// Which; private, because people type card numbers.
         digit: Pii<Digit>,
     },
+    /// The caller was put on hold: neither hears the other.
+    Held {
+        /// Whether they hear music.
+        music: bool,
+    },
+    /// The caller is off hold.
+    Resumed {
+        /// How long they were on hold.
+        after: Duration,
+        /// Whether that was because it took too long.
+        timed_out: bool,
+    },
+    /// The voice hears silence instead of the caller, or hears the caller again.
+    Muted {
+        /// Which.
+        on: bool,
+    },
+    /// Nothing comes from somebody from whom something should come.
+    Silence {
+        /// From whom.
+        of: Party,
+        /// `None` when it is noticed; how long it was when it is over.
+        over: Option<Duration>,
+    },
     /// Audio was lost.
     AudioLost {
         /// Where.
@@ -262,6 +286,15 @@ pub enum Why {
     Drain,
 }
 
+/// One of the two between whom we stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Party {
+    /// The caller, that is, their carrier: it sends audio without a pause, or its stream is half open.
+    Caller,
+    /// The provider that talks.
+    Provider,
+}
+
 /// What the caller hears when nobody has anything to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CoverKind {
@@ -301,6 +334,8 @@ pub enum Loss {
     Held,
     /// By us, because a reply was longer than we queue.
     Playout,
+    /// By us, by order: the caller was on hold or muted.
+    Withheld,
 }
 
 /// Why a call ended.

@@ -100,6 +100,11 @@ pub struct CallLimits {
     /// While an answer is due, or a reply is under way, how long the provider may show no sign of life.
     /// It is reminded once if it has not begun; then it counts as stalled.
     pub stall: Duration,
+    /// How long nothing may come from the carrier, or from a provider from whom something is due, before
+    /// the record tells it. A slow thinker is not cut off for it; see `stall`.
+    pub silence: Duration,
+    /// How long a caller may be on hold.
+    pub hold: Duration,
     /// A tool call.
     pub tool: Duration,
     /// Waiting for a goodbye to be heard before hanging up.
@@ -121,6 +126,8 @@ impl Default for CallLimits {
             attach: Duration::from_secs(8),
             gap: Duration::from_secs(30),
             stall: Duration::from_secs(10),
+            silence: Duration::from_millis(1_500),
+            hold: Duration::from_secs(10 * 60),
             tool: Duration::from_secs(20),
             goodbye: Duration::from_secs(15),
             cut_over: Duration::from_secs(30),

@@ -106,6 +106,9 @@ impl Call {
 
     /// Whether somebody waits to hear something, and with how much patience.
     fn waits(&self) -> Option<Waits> {
+        if self.aside.is_on_hold() {
+            return None;
+        }
         let patience = &self.config.patience;
         if let Some((since, why)) = self.phase.gap() {
             let spoke = self.caller.last_voiced.is_some_and(|voiced| voiced >= since);

@@ -64,6 +64,16 @@ pub enum Control {
     /// once those do not fit into [`super::CallConfig`]'s `context_bytes`; without it they are only
     /// counted.
     Summary(Pii<String>),
+    /// Put the caller on hold: neither hears the other until [`Control::Resume`], at the latest until
+    /// [`super::CallLimits::hold`].
+    Hold {
+        /// Whether they hear music.
+        music: bool,
+    },
+    /// Take the caller off hold. If an answer is owed, the voice is asked for it.
+    Resume,
+    /// Whether the voice hears silence instead of the caller.
+    Mute(bool),
     /// The server shuts down: end the call at once, and say why in the record.
     Shutdown,
 }

@@ -13,8 +13,10 @@
 //! | `transcript.rs` | what was said, as it was heard |
 //! | `held.rs` | what the caller says while nobody hears them |
 //! | `covers.rs`, `prompts.rs` | what the caller hears when nobody has anything to say |
+//! | `aside.rs` | the caller on hold, or muted |
 //! | `tools.rs` | tools under way |
 
+mod aside;
 mod backoff;
 mod config;
 mod covers;
@@ -37,7 +39,7 @@ use crate::carrier::{CarrierCommand, CarrierEvent};
 use crate::conversation::Turn;
 use crate::id::{AttachmentId, CarrierId, CorrelationId, ProviderId, UtteranceId};
 use crate::provider::ProviderCommand;
-use crate::record::{CallEvent, EndReason, Entry, Loss, Switch, Totals, Why};
+use crate::record::{CallEvent, EndReason, Entry, Loss, Party, Switch, Totals, Why};
 use crate::sensitive::Pii;
 use crate::time::{MonoTime, Timers};
 
@@ -49,6 +51,7 @@ pub use output::{Outcome, Output, Timer};
 pub use prompts::Prompts;
 pub use status::{Attached, CallStatus, Standing};
 
+use aside::Aside;
 use covers::Covers;
 use held::Lost;
 use phase::Phase;
@@ -84,6 +87,7 @@ pub struct Call {
     timers: Timers<Timer>,
     caller: Caller,
     covers: Covers,
+    aside: Aside,
     books: Books,
     outbox: VecDeque<Output>,
     /// Tools that answered while nobody was live; for whoever is next.
@@ -105,6 +109,12 @@ struct Caller {
     cue: Option<String>,
     /// The live provider was reminded that an answer is due.
     reminded: bool,
+    /// Nothing has come of the live provider since then, although something is due.
+    unanswered_since: Option<MonoTime>,
+    /// When their last audio came, voiced or not.
+    last_frame: Option<MonoTime>,
+    /// Nothing comes from the carrier any more.
+    is_cut_off: bool,
 }
 
 /// Numbers that the record needs.
@@ -151,6 +161,7 @@ impl Call {
             timers,
             caller: Caller::default(),
             covers: Covers::default(),
+            aside: Aside::default(),
             books: Books::new(now, backoff::seed(start.correlation.as_str())),
             outbox: VecDeque::new(),
             late_answers: Vec::new(),
@@ -223,7 +234,8 @@ impl Call {
     pub fn status(&self) -> CallStatus {
         let (standing, live, successor, standby) = self.phase.status();
         let switches = self.books.switches.iter().cloned().collect();
-        CallStatus { standing, live, successor, standby, switches }
+        let (on_hold, muted) = (self.aside.is_on_hold(), self.aside.is_muted());
+        CallStatus { standing, live, successor, standby, on_hold, muted, switches }
     }
 
     /// Entries of the record so far: as long as it stays the same, so does [`Self::status`].
@@ -263,13 +275,40 @@ impl Call {
 
     fn on_caller_audio(&mut self, now: MonoTime, frame: AudioFrame) {
         self.books.totals.frames_in += 1;
+        self.on_carrier_alive(now);
+        if self.aside.is_shut() && !self.phase.is_leaving() {
+            return self.withhold(now, &frame);
+        }
         if speech::is_voiced(frame.format.encoding, &frame.data) {
             self.caller.last_voiced = Some(now);
         }
         match self.phase.ear(frame) {
             phase::Ear::Live(id, frame) => self.hear(id, frame),
-            phase::Ear::Held(lost) => self.lose(now, lost.unwrap_or_default()),
+            phase::Ear::Held(lost) => self.lose(now, Loss::Held, lost.unwrap_or_default()),
         }
+    }
+
+    /// A carrier sends frames without a pause, speech or not.
+    fn on_carrier_alive(&mut self, now: MonoTime) {
+        let last = self.caller.last_frame.replace(now);
+        if let Some(last) = last.filter(|_| std::mem::take(&mut self.caller.is_cut_off)) {
+            let over = Some(now.since(last));
+            self.report(now, CallEvent::Silence { of: Party::Caller, over });
+        }
+        if self.timers.due(Timer::CarrierSilence).is_none() {
+            self.timers.set(Timer::CarrierSilence, now + self.config.limits.silence);
+        }
+    }
+
+    fn on_carrier_silent(&mut self, now: MonoTime) {
+        let Some(last) = self.caller.last_frame else { return };
+        let due = last + self.config.limits.silence;
+        // Moved only when it rings: setting it with each frame would cost more.
+        if due > now {
+            return self.timers.set(Timer::CarrierSilence, due);
+        }
+        self.caller.is_cut_off = true;
+        self.report(now, CallEvent::Silence { of: Party::Caller, over: None });
     }
 
     fn on_control(&mut self, now: MonoTime, control: Control) {
@@ -290,6 +329,9 @@ impl Call {
                 self.report(now, CallEvent::Summarised { text: text.clone() });
                 self.transcript.summarise(text);
             }
+            Control::Hold { music } => self.hold(now, music),
+            Control::Resume => self.resume(now, false),
+            Control::Mute(muted) => self.mute(now, muted),
             Control::Shutdown => self.end(now, EndReason::Shutdown),
         }
     }
@@ -300,6 +342,9 @@ impl Call {
             Timer::CutOver => self.cut_over(now),
             Timer::Standby => self.on_standby_due(now),
             Timer::Stall => self.on_stall(now),
+            Timer::Silence => self.on_provider_silent(now),
+            Timer::CarrierSilence => self.on_carrier_silent(now),
+            Timer::Hold => self.resume(now, true),
             Timer::Cover => self.on_quiet(),
             Timer::Tool => self.on_tool_timeout(now),
             Timer::Retry => {
@@ -314,6 +359,7 @@ impl Call {
 
     /// Sends what is due, and notes what has been heard.
     fn play(&mut self, now: MonoTime) {
+        self.keep_music();
         while let Some(release) = self.playout.release(now) {
             match release {
                 Release::Frame(data) => {
@@ -341,12 +387,12 @@ impl Call {
         self.tell(id, ProviderCommand::Hear(frame));
     }
 
-    fn lose(&mut self, now: MonoTime, lost: Lost) {
+    fn lose(&mut self, now: MonoTime, what: Loss, lost: Lost) {
         if lost.frames == 0 {
             return;
         }
         self.books.totals.frames_lost += lost.frames;
-        self.report(now, CallEvent::AudioLost { what: Loss::Held, duration: lost.duration });
+        self.report(now, CallEvent::AudioLost { what, duration: lost.duration });
     }
 
     fn note(&mut self, text: Pii<String>) {
@@ -360,8 +406,8 @@ impl Call {
     fn ask(&mut self, now: MonoTime, cue: Option<String>) {
         self.caller.owed = true;
         self.caller.cue.clone_from(&cue);
-        if let Some(live) = self.phase.live() {
-            self.timers.set(Timer::Stall, now + self.config.limits.stall);
+        if let Some(live) = self.phase.live().filter(|_| !self.aside.is_on_hold()) {
+            self.expect(now);
             self.tell(live, ProviderCommand::Speak { cue });
         }
     }

@@ -75,6 +75,12 @@ pub enum Timer {
     CutOver,
     /// It is the voice's turn and nothing comes.
     Stall,
+    /// The same, much earlier: it is only told.
+    Silence,
+    /// Nothing comes from the carrier.
+    CarrierSilence,
+    /// The caller has been on hold for too long.
+    Hold,
     /// The caller waits and hears nothing.
     Cover,
     /// The next frame is due at the carrier, or the last one has just been heard.

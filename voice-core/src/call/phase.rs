@@ -29,7 +29,7 @@ use crate::carrier::CarrierCommand;
 use crate::conversation::Turn;
 use crate::failure::Failure;
 use crate::id::{AttachmentId, ProviderId};
-use crate::record::{CallEvent, EndReason, Why};
+use crate::record::{CallEvent, EndReason, Loss, Why};
 use crate::time::MonoTime;
 
 use super::config::WhenNobody;
@@ -150,6 +150,10 @@ impl Phase {
         matches!(self, Self::Ended(_))
     }
 
+    pub(super) fn is_leaving(&self) -> bool {
+        matches!(self, Self::Leaving(_))
+    }
+
     pub(super) fn end_reason(&self) -> Option<&EndReason> {
         match self {
             Self::Ended(reason) => Some(reason),
@@ -234,10 +238,11 @@ impl Call {
 
     /// Hangs up if that was asked for, or nothing else is left, and the caller has heard everything.
     pub(super) fn leave_when_said(&mut self, now: MonoTime) {
-        if !self.playout.is_silent() {
+        let on_hold = self.aside.is_on_hold();
+        if !self.playout.is_silent() && !on_hold {
             return;
         }
-        let said = !self.caller.owed && self.tools.is_idle();
+        let said = on_hold || (!self.caller.owed && self.tools.is_idle());
         if matches!(self.phase, Phase::Leaving(_)) || (said && self.timers.due(Timer::Goodbye).is_some()) {
             self.leave(now);
         }
@@ -268,10 +273,11 @@ impl Call {
         for id in self.tools.abandon() {
             self.outbox.push_back(Output::AbandonTool(id));
         }
+        self.give_up_withheld(now);
         let mut candidate = None;
         match before {
             Phase::Attaching(Attaching { quest, held, .. }) => {
-                self.lose(now, held.into_lost());
+                self.lose(now, Loss::Held, held.into_lost());
                 if let Quest::Candidate(next) = quest {
                     candidate = Some(next);
                 }
@@ -281,7 +287,7 @@ impl Call {
                 self.detach(now, live);
                 candidate = successor.map(|successor| successor.candidate);
             }
-            Phase::Leaving(Leaving { lost }) => self.lose(now, lost),
+            Phase::Leaving(Leaving { lost }) => self.lose(now, Loss::Held, lost),
             Phase::Ended(_) => {}
         }
         if let Some(Candidate { id, provider: Some(_), .. }) = candidate {

@@ -122,7 +122,7 @@ impl Playout {
             return true;
         }
         let duration = self.format.duration_of(frame.len());
-        let full = FRAME * self.queue.len() as u32 >= limits::PLAYOUT_MAX;
+        let full = self.queued() >= limits::PLAYOUT_MAX;
         let ledger = self.ledger(reply);
         ledger.received += duration;
         // A reply with a hole in it is worse than one that ends: from the first loss on, all is lost.
@@ -146,6 +146,15 @@ impl Playout {
         if !self.is_history(reply) {
             self.ledger(reply).end = Some(end);
         }
+    }
+
+    /// Nobody hears this reply, of which so much has come. Nothing of it is played, now or later.
+    pub(crate) fn refuse(&mut self, reply: ReplyId, came: Duration) -> Finished {
+        self.cut_until = self.cut_until.max(Some(reply));
+        let at = self.replies.iter().position(|ledger| ledger.reply == reply);
+        let mut ledger = at.and_then(|at| self.replies.remove(at)).unwrap_or_else(|| ReplyLedger::new(reply));
+        ledger.received += came;
+        ledger.finish(true)
     }
 
     /// Every reply that is still open ends like this: its provider is gone. True if there was one.
@@ -266,9 +275,14 @@ impl Playout {
         self.format
     }
 
+    /// How much waits to be sent.
+    pub(crate) fn queued(&self) -> Duration {
+        FRAME * self.queue.len() as u32
+    }
+
     /// When the caller has heard all there is, by our estimate.
     pub(crate) fn ends(&self, now: MonoTime) -> MonoTime {
-        self.buffered_until.max(now) + FRAME * self.queue.len() as u32 + self.lag
+        self.buffered_until.max(now) + self.queued() + self.lag
     }
 
     /// The caller hears nothing: nothing is queued, nothing on its way.

@@ -15,6 +15,10 @@ pub struct CallStatus {
     pub successor: Option<Attached>,
     /// Who stands by.
     pub standby: Option<Attached>,
+    /// The caller is on hold.
+    pub on_hold: bool,
+    /// Nobody hears the caller, by order.
+    pub muted: bool,
     /// The last switches ([`crate::limits::SWITCHES_KEPT`]), oldest first.
     pub switches: Vec<Switch>,
 }

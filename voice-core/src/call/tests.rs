@@ -3,6 +3,7 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks at what it is about")]
 
+mod aside;
 mod covers;
 mod searching;
 mod silence;
@@ -119,6 +120,17 @@ impl Rig {
         self
     }
 
+    /// Lets time pass on a line on which nobody says anything.
+    fn listen(&mut self, duration: Duration) -> &mut Self {
+        let until = self.now + duration;
+        while self.now < until {
+            self.now += FRAME;
+            self.frame(0xff);
+        }
+        self.said.retain(|word| !word.starts_with("hear ") || !word.ends_with(" 255"));
+        self
+    }
+
     fn drain(&mut self) {
         loop {
             let word = match self.call.poll() {
@@ -156,9 +168,15 @@ impl Rig {
         }
     }
 
-    /// What the call wanted since the last look, without the playing of frames.
+    /// What the call wanted since the last look, without the playing of frames and silences that are told.
     fn wanted(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.said).into_iter().filter(|word| word != "play").collect()
+        let told = |word: &String| word != "play" && !word.starts_with("· silence");
+        std::mem::take(&mut self.said).into_iter().filter(told).collect()
+    }
+
+    /// Only the silences since the last look.
+    fn silences(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.said).into_iter().filter(|word| word.starts_with("· silence")).collect()
     }
 }
 
@@ -186,6 +204,8 @@ fn short(event: &CallEvent) -> String {
         CallEvent::Switched(Switch { from, to, why, gap, lost, turns, .. }) => {
             format!("switched {from} {to} {why:?} {}-{} {turns}", gap.as_millis(), lost.as_millis())
         }
+        CallEvent::Silence { of, over } => format!("silence {of:?} {:?}", over.map(|over| over.as_millis())),
+        CallEvent::Resumed { after, timed_out } => format!("resumed {} {timed_out}", after.as_millis()),
         CallEvent::Covered { kind } => format!("covered {kind:?}"),
         CallEvent::Retrying { round, .. } => format!("retrying {round}"),
         CallEvent::SwitchRefused { why } => format!("refused {why:?}"),

@@ -3,6 +3,7 @@
 //!
 //! [`run`] plays one call to its end. The same seed gives the same call for ever.
 
+mod aside;
 mod checks;
 mod line;
 mod search;
@@ -51,6 +52,8 @@ pub fn run(seed: u64) -> Result<Stats, Violation> {
 #[derive(Debug)]
 enum What {
     CallerFrame,
+    /// The carrier's stream is half open for so long.
+    CarrierPauses(Duration),
     Carrier(CarrierEvent),
     AtCarrier(line::Arrival),
     Assigned(AttachmentId, Option<ProviderId>),
@@ -66,6 +69,7 @@ struct World {
     schedule: BTreeMap<(MonoTime, u64), What>,
     scheduled: u64,
     frames: u64,
+    carrier_back: MonoTime,
     line: CarrierModel,
     voices: BTreeMap<AttachmentId, Voice>,
     /// How many of the providers this call may use.
@@ -99,6 +103,7 @@ impl World {
             schedule: BTreeMap::new(),
             scheduled: 0,
             frames: 0,
+            carrier_back: now,
             voices: BTreeMap::new(),
             providers: PROVIDERS.len(),
             outage: None,
@@ -145,9 +150,17 @@ impl World {
 
     fn happens(&mut self, what: What) -> Result<Option<Input>, String> {
         Ok(Some(match what {
+            What::CarrierPauses(duration) => {
+                self.carrier_back = self.now + duration;
+                return Ok(None);
+            }
             What::CallerFrame => {
                 self.after(FRAME, What::CallerFrame);
+                if self.now < self.carrier_back {
+                    return Ok(None);
+                }
                 self.frames += 1;
+                self.checks.caller_says(self.frames);
                 Input::Carrier(CarrierEvent::Audio(caller_frame(self.frames)))
             }
             What::Carrier(event) => Input::Carrier(event),
@@ -301,7 +314,7 @@ impl World {
         for number in 0..self.rng.range(0..10) {
             let at = self.rng.millis(0..40_000);
             let name = ProviderId::from_static(self.rng.pick::<&'static str>(&PROVIDERS));
-            let what = match self.rng.range(0..19) {
+            let what = match self.rng.range(0..24) {
                 0..=3 => What::Control(Control::Switch(None)),
                 4 => What::Control(Control::Switch(Some(name))),
                 5 => What::Control(Control::Say { cue: "go on".into() }),
@@ -310,6 +323,10 @@ impl World {
                 14 | 15 => What::Control(Control::SwitchBack),
                 16 | 17 => What::Control(Control::FailOver { force: self.rng.percent(60) }),
                 18 => What::Control(Control::LeaveProvider(name)),
+                19 | 20 => What::Control(Control::Hold { music: self.rng.percent(70) }),
+                21 => What::Control(Control::Resume),
+                22 => What::Control(Control::Mute(self.rng.percent(60))),
+                23 => What::CarrierPauses(self.rng.millis(300..6_000)),
                 7 if self.rng.percent(30) => What::Control(Control::HangUpAfterReply),
                 8 if self.rng.percent(10) => What::Control(Control::HangUp),
                 9 => What::Carrier(CarrierEvent::Lost(FRAME * 3)),
@@ -343,6 +360,8 @@ fn settings(rng: &mut Rng) -> CallConfig {
         rollover: rng.millis(1_000..10_000),
         call: rng.millis(20_000..60_000),
         goodbye: rng.millis(1_000..6_000),
+        silence: rng.millis(300..2_000),
+        hold: rng.millis(1_000..15_000),
     };
     let patience = Patience {
         gap: rng.millis(100..600),

@@ -7,7 +7,7 @@ use crate::failure::{Failure, Verdict};
 use crate::id::{AttachmentId, ProviderId};
 use crate::limits;
 use crate::provider::ProviderEvent;
-use crate::record::{CallEvent, CoverKind, SwitchRefusal, Why};
+use crate::record::{CallEvent, CoverKind, Loss, SwitchRefusal, Why};
 use crate::time::MonoTime;
 
 use super::super::backoff::{self, ROUNDS_MAX};
@@ -92,8 +92,9 @@ impl Call {
     fn give_up(&mut self, now: MonoTime) {
         let leaving = Phase::Leaving(Leaving { lost: Default::default() });
         if let Phase::Attaching(attaching) = std::mem::replace(&mut self.phase, leaving) {
-            self.lose(now, attaching.held.into_lost());
+            self.lose(now, Loss::Held, attaching.held.into_lost());
         }
+        self.resume(now, false);
         self.timers.clear(Timer::Attach);
         self.timers.clear(Timer::Retry);
         self.cover(CoverKind::Unavailable);

@@ -135,10 +135,8 @@ impl Call {
 
     /// A ready successor takes over in the first pause.
     pub(in crate::call) fn cut_over_if_quiet(&mut self, now: MonoTime) {
-        let quiet = self.playout.is_silent()
-            && self.caller.speaking.is_none()
-            && !self.caller.owed
-            && self.tools.is_idle();
+        let pause = self.playout.is_silent() && self.caller.speaking.is_none() && !self.caller.owed;
+        let quiet = (pause || self.aside.is_on_hold()) && self.tools.is_idle();
         if quiet {
             self.cut_over(now);
         }
@@ -163,6 +161,8 @@ impl Call {
         self.judge_stay(stay);
         self.timers.clear(Timer::CutOver);
         self.timers.clear(Timer::Stall);
+        self.timers.clear(Timer::Silence);
+        self.caller.unanswered_since = None;
         self.caller.owed |= self.playout.break_off(ReplyEnd::Cancelled);
         self.caller.owed |= self.caller.speaking.take().is_some();
         self.note_pending_words();

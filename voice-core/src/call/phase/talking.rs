@@ -119,10 +119,11 @@ impl Call {
         let Phase::Talking(talking) = &mut self.phase else { return };
         let (live, provider) = (talking.live, talking.provider.clone());
         let successor = talking.successor.take();
-        for timer in [Timer::Stall, Timer::SessionLimit, Timer::CutOver, Timer::Standby] {
+        for timer in [Timer::Stall, Timer::Silence, Timer::SessionLimit, Timer::CutOver, Timer::Standby] {
             self.timers.clear(timer);
         }
         self.detach(now, live);
+        self.caller.unanswered_since = None;
         self.caller.owed |= self.playout.break_off(ReplyEnd::Failed);
         self.caller.owed |= self.caller.speaking.take().is_some();
         self.note_pending_words();

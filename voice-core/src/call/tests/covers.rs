@@ -3,7 +3,7 @@
 use super::*;
 
 /// Short clips, of which the first tells the rig to keep them.
-fn prompts() -> Prompts {
+pub(super) fn prompts() -> Prompts {
     let clip = |byte: u8, frames: usize| Bytes::from(vec![byte; 160 * frames]);
     let mut prompts = Prompts::none();
     (prompts.moment, prompts.still) = (clip(0x33, 20), clip(0x34, 30));

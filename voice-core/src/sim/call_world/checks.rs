@@ -15,6 +15,7 @@ use crate::provider::{ProviderCommand, ProviderEvent};
 use crate::record::{CallEvent, EndReason, Entry, Loss, Totals};
 use crate::time::MonoTime;
 
+use super::aside::Aside;
 use super::line::CarrierModel;
 use super::search::Search;
 use super::silence::Silence;
@@ -69,6 +70,7 @@ pub(super) struct Checks {
     search: Search,
     silence: Silence,
     switching: Switching,
+    aside: Aside,
 }
 
 /// What an attachment is due.
@@ -101,6 +103,7 @@ impl Checks {
     pub(super) fn new(config: Arc<CallConfig>) -> Self {
         Self {
             silence: Silence::default(),
+            aside: Aside::default(),
             switching: Switching::default(),
             config,
             stats: Stats::default(),
@@ -125,6 +128,10 @@ impl Checks {
 
     pub(super) fn assigned(&mut self, id: AttachmentId) {
         self.attached.entry(id).or_default();
+    }
+
+    pub(super) fn caller_says(&mut self, frame: u64) {
+        self.aside.caller_says(frame);
     }
 
     /// Something is about to be given to the call.
@@ -227,6 +234,7 @@ impl Checks {
                     format!("plays {reply} after it was cut")
                 })?;
                 require(!self.mouth.closed.contains(&reply), || format!("plays {reply} after its end"))?;
+                self.aside.plays(cover, reply)?;
                 self.mouth.dry_at = self.mouth.dry_at.max(now) + FRAME;
                 let ahead = self.mouth.dry_at.since(now);
                 require(ahead <= self.config.limits.lead, || format!("is {ahead:?} ahead of the ear"))
@@ -259,6 +267,10 @@ impl Checks {
         require(self.live == Some(id) || standby, || format!("talks to {id} while {:?} is live", self.live))?;
         match command {
             ProviderCommand::Hear(frame) => {
+                if self.aside.hears(now, frame)? {
+                    self.count("silent frames");
+                    return Ok(());
+                }
                 let mut number = [0; 8];
                 number.copy_from_slice(&frame.data[..8]);
                 let number = u64::from_le_bytes(number);
@@ -314,7 +326,8 @@ impl Checks {
         let searched = self.search.entry(now, &entry.event, &self.config.limits)?;
         let covered = self.silence.entry(now, &entry.event, &self.config)?;
         let switched = self.switching.entry(&entry.event)?;
-        searched.into_iter().chain(covered).chain(switched).for_each(|what| self.count(what));
+        let aside = self.aside.entry(now, &entry.event, &self.config)?;
+        searched.into_iter().chain(covered).chain(switched).chain(aside).for_each(|what| self.count(what));
         let first = matches!(entry.event, CallEvent::Started { .. });
         require(first == (self.entries == 1), || "the first entry is not Started".to_owned())?;
         match &entry.event {
@@ -327,11 +340,10 @@ impl Checks {
                 self.switching.live(*attachment);
                 self.count("attachments");
             }
-            CallEvent::AudioLost { what: Loss::Held, duration } => {
+            CallEvent::AudioLost { what: what @ (Loss::Held | Loss::Withheld), duration } => {
                 self.ear.lost += *duration;
-                self.count("held frames lost");
+                self.count(if *what == Loss::Held { "held frames lost" } else { "frames withheld" });
             }
-            CallEvent::AudioLost { what: Loss::Playout, .. } => self.count("playout overflows"),
             CallEvent::BargeIn { .. } => self.count("barge-ins"),
             CallEvent::ReplyHeard { reply, heard, unheard, cut, .. } => {
                 let given = self.mouth.given.get(reply).copied().unwrap_or_default();
@@ -351,6 +363,10 @@ impl Checks {
             | CallEvent::Switched(_)
             | CallEvent::Noted { .. }
             | CallEvent::Summarised { .. }
+            | CallEvent::Held { .. }
+            | CallEvent::Resumed { .. }
+            | CallEvent::Muted { .. }
+            | CallEvent::Silence { .. }
             | CallEvent::Covered { .. }
             | CallEvent::Assigned { .. }
             | CallEvent::Ready { .. }
@@ -362,7 +378,7 @@ impl Checks {
             | CallEvent::ToolCalled(_)
             | CallEvent::ToolAnswered { .. }
             | CallEvent::Digit { .. }
-            | CallEvent::AudioLost { what: Loss::Carrier, .. }
+            | CallEvent::AudioLost { what: Loss::Carrier | Loss::Playout, .. }
             | CallEvent::CarrierOddity { .. }
             | CallEvent::Used { .. } => {}
         }

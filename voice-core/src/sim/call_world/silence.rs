@@ -17,6 +17,9 @@ const SLACK: Duration = Duration::from_millis(3_200);
 pub(super) struct Silence {
     gap_since: Option<MonoTime>,
     told_why: bool,
+    /// Whoever is on hold hears what was ordered.
+    on_hold: bool,
+    resumed: MonoTime,
 }
 
 impl Silence {
@@ -35,6 +38,10 @@ impl Silence {
             self.gap_since = Some(now);
         } else if let CallEvent::Live { .. } = event {
             self.gap_since = None;
+        } else if let CallEvent::Held { .. } = event {
+            self.on_hold = true;
+        } else if let CallEvent::Resumed { .. } = event {
+            (self.on_hold, self.resumed) = (false, now);
         } else if let CallEvent::Covered { kind } = event {
             self.told_why |= *kind == CoverKind::Unavailable;
             require(*kind != CoverKind::Music, || "music is no cover".to_owned())?;
@@ -52,10 +59,12 @@ impl Silence {
 
     /// The call waits, and the carrier has something to play until then.
     pub(super) fn check(&self, now: MonoTime, dry_at: MonoTime, config: &CallConfig) -> Result<(), String> {
-        let Some(gap) = self.gap_since.filter(|_| config.prompts.can_cover()) else { return Ok(()) };
+        let Some(gap) = self.gap_since.filter(|_| config.prompts.can_cover() && !self.on_hold) else {
+            return Ok(());
+        };
         let patience = &config.patience;
         let longest = patience.gap.max(patience.idle).max(patience.opening).max(patience.again);
-        let quiet = now.since(gap.max(dry_at));
+        let quiet = now.since(gap.max(dry_at).max(self.resumed));
         require(quiet <= longest + SLACK, || format!("leaves the caller in silence for {quiet:?}"))
     }
 }
