@@ -80,6 +80,7 @@
 #![forbid(unsafe_code)]
 
 pub mod audio;
+pub mod breaker;
 pub mod bridge;
 pub mod call;
 pub mod carrier;
