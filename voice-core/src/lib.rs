@@ -94,6 +94,7 @@ pub mod limits;
 pub mod manual;
 pub mod provider;
 pub mod record;
+pub mod roster;
 pub mod sensitive;
 #[cfg(feature = "sim")]
 pub mod sim;

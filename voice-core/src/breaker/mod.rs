@@ -64,7 +64,7 @@ pub use backoff::Backoff;
 pub use shared::{Pass, SharedBreaker};
 pub use snapshot::{BreakerSnapshot, BreakerTimes, BreakerTotals, State, Sums, TripReason};
 
-use backoff::Jitter;
+pub(crate) use backoff::Jitter;
 use window::{Note, Window};
 
 /// The shortest and the longest time that a throttling service can keep us away.
@@ -224,20 +224,10 @@ impl Breaker {
     /// open; one at a time where somebody must act first (they may have, at the service itself).
     pub fn insist(&mut self, now: MonoTime) -> Result<Permit, Refusal> {
         self.wake(now);
-        let room = match self.gate {
-            Gate::Closed | Gate::ForcedClosed => return Ok(self.grant(Slot::None)),
-            Gate::HalfOpen { .. } if self.running.0 < self.config.probes => {
-                return Ok(self.grant(Slot::Probe));
-            }
-            Gate::HalfOpen { .. } | Gate::Open { until: Some(_), .. } => self.config.insists,
-            Gate::Open { why: TripReason::Forced, .. } => 0,
-            Gate::Open { until: None, .. } => 1,
-        };
-        if self.running.1 < room {
+        if self.would_admit(now).is_err() && self.running.1 < self.room() {
             return Ok(self.grant(Slot::Insisted));
         }
-        self.totals.rejected += 1;
-        Err(self.refusal(now))
+        self.admit(now)
     }
 
     /// What came of it. A permit of an earlier period proves nothing.
@@ -291,6 +281,11 @@ impl Breaker {
         self.move_to(now, Gate::ForcedClosed);
     }
 
+    /// Whether an operator forced it open.
+    pub const fn is_forced_open(&self) -> bool {
+        matches!(self.gate, Gate::Open { why: TripReason::Forced, .. })
+    }
+
     /// Where it stands. An open one whose time is over stays open until somebody asks to be admitted.
     pub const fn state(&self) -> State {
         match self.gate {
@@ -313,6 +308,11 @@ impl Breaker {
         }
     }
 
+    /// Whether [`Self::insist`] would be granted.
+    pub fn would_insist(&self, now: MonoTime) -> bool {
+        self.would_admit(now).is_ok() || self.running.1 < self.room()
+    }
+
     /// Everything that can be told about it.
     pub fn snapshot(&self, now: MonoTime) -> BreakerSnapshot {
         let recent = self.window.sums(now);
@@ -330,6 +330,16 @@ impl Breaker {
             recent,
             totals: self.totals,
             times: self.times,
+        }
+    }
+
+    /// Permits under way at once for those who insist.
+    const fn room(&self) -> u32 {
+        match self.gate {
+            Gate::Closed | Gate::ForcedClosed => 0,
+            Gate::HalfOpen { .. } | Gate::Open { until: Some(_), .. } => self.config.insists,
+            Gate::Open { until: None, why: TripReason::Forced } => 0,
+            Gate::Open { until: None, .. } => 1,
         }
     }
 
