@@ -254,7 +254,7 @@ impl World {
         if let Reason::LastResort(obstacle) = reason {
             self.count(obstacle.name());
         }
-        if let Some(provider) = chosen.as_ref().and_then(|id| weather::index(id))
+        if let Some(provider) = chosen.as_ref().and_then(weather::index)
             && let Some(caller) = self.calls.get_mut(&number)
         {
             let voice = Voice { provider, replies: 0, utterances: 0, paused: self.now };
