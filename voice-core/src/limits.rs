@@ -70,3 +70,13 @@ pub const CARRIER_AUDIO_MAX: Duration = Duration::from_secs(1);
 /// Attachments one call may try before it gives up. Candidates are tried once each; this bounds a
 /// call whose providers flap all day.
 pub const ATTACHMENTS_MAX: u32 = 200;
+
+/// Stays of providers in calls that a roster follows at once: ten times the calls that one machine can
+/// carry. Beyond it the oldest is given up as unproven.
+pub const STAYS_MAX: usize = 100_000;
+
+/// Choices that a roster remembers; the oldest are forgotten first.
+pub const DECISIONS_MAX: usize = 1_000;
+
+/// Callers or agents of whom a roster remembers who they were with; at 100 bytes each, a megabyte.
+pub const STICKY_MAX: usize = 10_000;
