@@ -28,6 +28,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod carrier_error;
 pub mod limits;
 pub mod opening;
 #[cfg(feature = "sim")]
