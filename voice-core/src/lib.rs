@@ -80,6 +80,7 @@
 #![forbid(unsafe_code)]
 
 pub mod audio;
+pub mod breaker;
 pub mod bridge;
 pub mod call;
 pub mod capabilities;
@@ -94,6 +95,7 @@ pub mod limits;
 pub mod manual;
 pub mod provider;
 pub mod record;
+pub mod roster;
 pub mod sensitive;
 #[cfg(feature = "sim")]
 pub mod sim;

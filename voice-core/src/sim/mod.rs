@@ -2,6 +2,7 @@
 //!
 //! * [`call_world`]: one call in a seeded world;
 //! * [`contract`]: what every provider must pass;
+//! * [`fleet_world`]: many calls, one roster, providers with weather;
 //! * [`harness`]: one session and its fakes, in virtual time;
 //! * [`peer`]: the shape of a fake peer, the same in virtual time and on sockets;
 //! * [`rng`]: seeded randomness;
@@ -10,6 +11,7 @@
 
 pub mod call_world;
 pub mod contract;
+pub mod fleet_world;
 pub mod harness;
 pub mod peer;
 pub mod rng;

@@ -5,6 +5,7 @@
 
 pub mod deepgram;
 pub mod gemini;
+mod http;
 pub mod llm;
 pub mod openai;
 
