@@ -31,6 +31,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod carrier_error;
 pub mod limits;
 mod marks;
 pub mod opening;

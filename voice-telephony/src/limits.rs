@@ -36,6 +36,10 @@ pub const TICKETS_MAX: usize = 16_384;
 /// Shared keys beside the account's tokens.
 pub const SHARED_KEYS_MAX: usize = 8;
 
+/// The longest wait that a carrier's `Retry-After` can impose. A peer's word must not close a carrier
+/// for a day; after ten minutes it is asked again, and may say so again.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
+
 /// How far the signed time of a webhook may be from ours, either way; the carrier's own libraries use
 /// the same. A retry is signed afresh, so lateness alone never costs an event.
 pub const WEBHOOK_AGE_MAX: Duration = Duration::from_secs(300);

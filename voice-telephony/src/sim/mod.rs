@@ -15,7 +15,7 @@ mod wav;
 pub mod world;
 
 pub use report::{BargeIn, CallReport, Heard, Traffic};
-pub use rudeness::{Rudeness, UnknownRudeness};
+pub use rudeness::Rudeness;
 pub use script::{Script, Step, Utterance};
 pub use telnyx::{ApiAnswer, FakeTelnyxCall, TelnyxCallPlan, TelnyxRudeness, UnknownTelnyxRudeness};
 pub use twilio::{FakeTwilioCall, TwilioCallPlan};
