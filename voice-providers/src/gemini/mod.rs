@@ -40,6 +40,7 @@ use std::sync::Arc;
 
 use voice_core::audio::AudioFormat;
 use voice_core::provider::{CallerSpeech, Capabilities, Provider, ProviderSession, Setup};
+use voice_core::wire::Endpoint;
 
 /// Gemini Live as configured. One value serves every call.
 #[derive(Clone, Debug)]
@@ -71,5 +72,10 @@ impl Provider for Gemini {
 
     fn open(&self, setup: Setup) -> Box<dyn ProviderSession> {
         Box::new(session::GeminiSession::new(self.settings.clone(), setup))
+    }
+
+    /// The description of the model, which is free. Vertex has no such thing for a plain key.
+    fn probe(&self) -> Option<Endpoint> {
+        self.settings.probe()
     }
 }

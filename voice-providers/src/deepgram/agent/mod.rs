@@ -39,6 +39,7 @@ use std::time::Duration;
 
 use voice_core::audio::AudioFormat;
 use voice_core::provider::{CallerSpeech, Capabilities, Provider, ProviderSession, Setup};
+use voice_core::wire::Endpoint;
 
 pub use settings::{AgentSettings, AgentSettingsBuilder, SettingsError};
 pub use stages::{AwsCredentials, Effort, Flux, Header, Listen, Nova, Speak, StageEndpoint, Think};
@@ -73,6 +74,11 @@ impl Provider for Agent {
 
     fn open(&self, setup: Setup) -> Box<dyn ProviderSession> {
         Box::new(session::Session::new(Arc::clone(&self.settings), setup))
+    }
+
+    /// The list of projects, which is free.
+    fn probe(&self) -> Option<Endpoint> {
+        super::probe(&self.settings.url, self.settings.credential.header())
     }
 }
 
