@@ -85,6 +85,13 @@ impl Harness {
         harness
     }
 
+    /// The session is of a service that does not tell when the caller speaks.
+    #[must_use]
+    pub fn caller_is_detected(mut self) -> Self {
+        self.contract.caller_is_detected();
+        self
+    }
+
     /// Lets so much time pass.
     pub fn run_for(&mut self, duration: Duration) {
         let end = self.now + duration;

@@ -9,6 +9,7 @@ use voice_core::provider::{ProviderCommand, ProviderEvent};
 /// What a session has said so far, as far as later outputs depend on it.
 pub(super) struct Contract {
     attachment: AttachmentId,
+    is_caller_told: bool,
     is_ready: bool,
     is_over: bool,
     is_closed: bool,
@@ -22,6 +23,7 @@ impl Contract {
     pub(super) fn new(attachment: AttachmentId) -> Self {
         Self {
             attachment,
+            is_caller_told: true,
             is_ready: false,
             is_over: false,
             is_closed: false,
@@ -29,6 +31,10 @@ impl Contract {
             tools: BTreeSet::new(),
             utterances: BTreeSet::new(),
         }
+    }
+
+    pub(super) fn caller_is_detected(&mut self) {
+        self.is_caller_told = false;
     }
 
     pub(super) fn commanded(&mut self, command: &ProviderCommand) {
@@ -53,6 +59,10 @@ impl Contract {
                 self.ready(event);
                 assert_eq!(id.attachment(), self.attachment, "ids carry the attachment");
                 assert!(self.utterances.insert(*id), "a turn begins once: {id}");
+            }
+            // Words may be all that a service tells of a turn, where the bridge hears the caller by itself.
+            ProviderEvent::CallerSaid { utterance, .. } if !self.is_caller_told => {
+                self.utterances.insert(*utterance);
             }
             ProviderEvent::CallerPaused(id) | ProviderEvent::CallerSaid { utterance: id, .. } => {
                 assert!(self.utterances.contains(id), "only a turn that has begun ends: {id}");
