@@ -28,9 +28,14 @@
 
 #![forbid(unsafe_code)]
 
+pub mod ask;
 pub mod carrier_error;
 pub mod limits;
+pub mod number;
 pub mod opening;
+pub mod outbound;
+#[cfg(feature = "rest")]
+pub mod rest;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod status;

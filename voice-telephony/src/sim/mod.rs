@@ -15,5 +15,7 @@ pub mod world;
 pub use report::{BargeIn, CallReport, Heard, Traffic};
 pub use rudeness::{Rudeness, UnknownRudeness};
 pub use script::{Script, Step, Utterance};
-pub use twilio::{FakeTwilioCall, TwilioCallPlan};
+pub use twilio::{
+    ApiEffect, ApiRudeness, FakeTwilioApi, FakeTwilioCall, TwilioApiPlan, TwilioCallPlan, UnknownApiRudeness,
+};
 pub use wav::{WavError, read_wav};
