@@ -7,14 +7,11 @@ use tracing::info;
 use voice_core::call::{CallConfig, Greeting};
 use voice_core::conversation::ToolDefinition;
 use voice_core::driver::{Clock, Fleet, InOrder, NoTools, RunTool, World};
-use voice_core::id::ProviderId;
-use voice_core::provider::Provider;
 use voice_core::record::Reader;
 use voice_providers::dial::Dialer;
-use voice_providers::openai::{OpenAi, OpenAiSettings};
 use voice_telephony::twilio::Tokens;
 
-use crate::config::{AgentConfig, Config, OpenAiConfig, TwilioConfig};
+use crate::config::{AgentConfig, Config, TwilioConfig};
 use crate::server::{Parts, TwilioParts};
 use crate::store::{Journal, Store};
 use crate::telemetry::{LogReader, Metrics, MetricsReader};
@@ -64,7 +61,7 @@ impl Assembly {
         Ok(Parts {
             world: World {
                 dial: Arc::new(self.dial.clone()),
-                fleet: fleet(config)?,
+                fleet: fleet(config),
                 tools: self.tools.1.clone(),
                 readers: self.readers.clone().into(),
                 clock: self.clock,
@@ -84,22 +81,9 @@ impl Assembly {
     }
 }
 
-fn fleet(config: &Config) -> anyhow::Result<Arc<dyn Fleet>> {
-    let mut providers = Vec::new();
-    if let Some(openai) = &config.openai {
-        providers.push((ProviderId::from_static("openai"), self::openai(openai)?));
-    }
-    Ok(Arc::new(InOrder::new(providers)))
-}
-
-fn openai(config: &OpenAiConfig) -> anyhow::Result<Arc<dyn Provider>> {
-    let settings = OpenAiSettings::new(config.api_key.clone())
-        .url(&config.realtime_url)
-        .model(&config.model)
-        .voice(&config.voice)
-        .build()
-        .context("the settings of OpenAI do not go together")?;
-    Ok(Arc::new(OpenAi::new(settings)))
+fn fleet(config: &Config) -> Arc<dyn Fleet> {
+    let providers = config.providers.iter().map(|one| (one.id.clone(), one.provider.clone()));
+    Arc::new(InOrder::new(providers.collect()))
 }
 
 fn agent(config: &AgentConfig, tools: Vec<ToolDefinition>) -> anyhow::Result<CallConfig> {

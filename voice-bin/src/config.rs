@@ -2,7 +2,8 @@
 
 mod check;
 mod layers;
-mod settings;
+mod providers;
+pub(crate) mod settings;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,6 +12,8 @@ use std::time::Duration;
 
 use voice_core::sensitive::Secret;
 
+pub use crate::providers::Configured;
+pub(crate) use check::{Check, parse};
 pub use layers::{Environment, NotText, Origin, Strings};
 pub use settings::Setting;
 
@@ -32,8 +35,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Which log lines are written, in the syntax of `RUST_LOG`.
     pub log_level: String,
-    /// The AI service; without it the server runs in demo mode.
-    pub openai: Option<OpenAiConfig>,
+    /// The AI services, best first; without any the server runs in demo mode.
+    pub providers: Vec<Configured>,
     /// The carrier.
     pub twilio: TwilioConfig,
     /// What the voice is and does.
@@ -44,19 +47,8 @@ pub struct Config {
     settings: Vec<Effective>,
     /// What is allowed but probably not meant.
     notices: Vec<Notice>,
-}
-
-/// How to reach OpenAI.
-#[derive(Clone, Debug)]
-pub struct OpenAiConfig {
-    /// The key.
-    pub api_key: Secret<String>,
-    /// WebSocket address without the model.
-    pub realtime_url: String,
-    /// Model name.
-    pub model: String,
-    /// Voice name.
-    pub voice: String,
+    /// What it was made of, so that a demonstration can lay its fakes over it.
+    layers: layers::Layers,
 }
 
 /// How to know Twilio.
@@ -155,6 +147,18 @@ impl Config {
             None => {}
         }
         layers.read_environment(environment);
+        check::check(layers)
+    }
+
+    /// The same with these settings instead; `None` unsets one.
+    pub(crate) fn with(
+        &self,
+        instead: impl IntoIterator<Item = (&'static Setting, Option<String>)>,
+    ) -> Result<Self, ConfigErrors> {
+        let mut layers = self.layers.clone();
+        for (setting, text) in instead {
+            layers.replace(setting, text);
+        }
         check::check(layers)
     }
 

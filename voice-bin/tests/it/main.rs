@@ -6,4 +6,5 @@ mod command_line;
 mod demo;
 mod refusals;
 mod routes;
+mod voice_sim;
 mod world;

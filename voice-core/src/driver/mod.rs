@@ -14,7 +14,7 @@ mod lines;
 mod run;
 pub mod tools;
 
-pub use crate::fleet::{Assignment, Fleet, InOrder};
+pub use crate::fleet::{Assignment, Fleet, InOrder, SharedRoster, StayId};
 pub use clock::Clock;
 pub use line::{Dial, Line};
 pub use run::{CallHandle, CallTask, World, place};

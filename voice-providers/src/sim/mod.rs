@@ -6,5 +6,6 @@
 pub mod deepgram;
 pub mod gemini;
 pub mod harness;
+mod http;
 pub mod llm;
 pub mod openai;
