@@ -4,7 +4,6 @@ mod api;
 mod document;
 mod http;
 mod plan;
-mod playout;
 mod stream;
 
 use std::collections::{BTreeMap, VecDeque};
