@@ -18,5 +18,7 @@ pub use report::{BargeIn, CallReport, Heard, Traffic};
 pub use rudeness::Rudeness;
 pub use script::{Script, Step, Utterance};
 pub use telnyx::{ApiAnswer, FakeTelnyxCall, TelnyxCallPlan, TelnyxRudeness};
-pub use twilio::{FakeTwilioCall, TwilioCallPlan};
+pub use twilio::{
+    ApiEffect, ApiRudeness, FakeTwilioApi, FakeTwilioCall, TwilioApiPlan, TwilioCallPlan, UnknownApiRudeness,
+};
 pub use wav::{WavError, read_wav};
