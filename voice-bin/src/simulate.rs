@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::LogFormat;
 use crate::output;
@@ -73,7 +73,7 @@ struct TwilioCall {
 
 /// Runs the command line of this process to its end.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = arguments();
     let _somebody_was_first = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let _logs_are_not_the_point = start_log(LogFormat::Text, "info");
     let outcome = match tokio::runtime::Runtime::new() {
@@ -84,6 +84,15 @@ pub fn main() -> ExitCode {
         output::tell(format_args!("voice-sim: {error:#}"));
         ExitCode::FAILURE
     })
+}
+
+/// Reads them; `--help` of a service also lists its ways to be rude.
+fn arguments() -> Arguments {
+    let mut command = Arguments::command();
+    for (name, service) in Service::NAMES {
+        command = command.mut_subcommand(name, |command| command.after_help(service.rude_help()));
+    }
+    Arguments::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
 }
 
 async fn run(command: Command) -> anyhow::Result<ExitCode> {

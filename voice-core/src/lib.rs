@@ -83,6 +83,7 @@ pub mod audio;
 pub mod breaker;
 pub mod bridge;
 pub mod call;
+pub mod capabilities;
 pub mod carrier;
 pub mod conversation;
 #[cfg(feature = "driver")]

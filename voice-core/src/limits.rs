@@ -39,6 +39,16 @@ pub const TURN_TEXT_BYTES_MAX: usize = 16 << 10;
 /// Turns kept in a transcript; at five seconds each, more than an hour. The oldest are dropped first.
 pub const TURNS_MAX: usize = 1_000;
 
+/// Bytes of text given to a provider that takes a call over, if not configured otherwise: some 8,000
+/// tokens, twenty minutes of talk. Older turns are replaced by a summary, or counted.
+pub const CONTEXT_BYTES: usize = 32 << 10;
+
+/// The least that makes sense: a few sentences. A smaller setting is refused.
+pub const CONTEXT_BYTES_MIN: usize = 1 << 10;
+
+/// Switches kept for those who ask how a call stands; the record has all.
+pub const SWITCHES_KEPT: usize = 16;
+
 /// Tools that may run at once in a call; a call beyond it is answered with an error.
 pub const TOOLS_RUNNING_MAX: usize = 16;
 

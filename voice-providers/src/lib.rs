@@ -11,7 +11,7 @@
 //!
 //! let settings = OpenAiSettings::new(Secret::new("sk-example".to_owned())).voice("cedar").build()?;
 //! let openai = OpenAi::new(settings);
-//! assert!(openai.capabilities().tools);
+//! assert!(openai.capabilities().tools.is_some());
 //! # Ok::<(), voice_providers::openai::SettingsError>(())
 //! ```
 

@@ -65,6 +65,19 @@ pub(super) async fn serve(service: Service, options: Serve) -> anyhow::Result<Ex
 }
 
 impl Service {
+    /// All of them, by the names of their commands.
+    pub(super) const NAMES: [(&'static str, Self); 4] = [
+        ("openai", Self::OpenAi),
+        ("gemini", Self::Gemini),
+        ("deepgram", Self::Deepgram),
+        ("llm", Self::Llm(Like::Openai)),
+    ];
+
+    /// What there is for `--rude`.
+    pub(super) fn rude_help(self) -> String {
+        format!("Ways to be rude: {}", self.rude_names().join(", "))
+    }
+
     fn make(self, rude: &[String], manners: Manners) -> anyhow::Result<MakeService> {
         let known = self.rude_names();
         Ok(match self {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::audio::AudioFormat;
+use crate::capabilities::{Capabilities, Rate};
 use crate::id::{AttachmentId, CallId, ProviderId};
-use crate::provider::Capabilities;
 
 /// One stay of one provider in one call.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -97,7 +97,7 @@ pub struct Skills {
     pub images: bool,
     /// Audio it takes without conversion.
     pub formats: Vec<AudioFormat>,
-    /// What a minute costs, in millionths of the currency, where known.
+    /// What a minute costs, in millionths of a dollar, where known.
     pub cost_per_minute: Option<u64>,
     /// Longest session, where known.
     pub session_max: Option<Duration>,
@@ -115,8 +115,14 @@ impl<T> Candidate<T> {
     pub fn with_capabilities(mut self, capabilities: &Capabilities) -> Self {
         let both = |format: &&AudioFormat| capabilities.speaks.contains(format);
         self.skills.formats = capabilities.hears.iter().filter(both).copied().collect();
-        self.skills.tools = capabilities.tools;
-        self.skills.session_max = capabilities.session_max;
+        self.skills.tools = capabilities.tools.is_some();
+        self.skills.images = capabilities.images;
+        self.skills.languages = capabilities.languages.clone().unwrap_or_default();
+        self.skills.session_max = capabilities.lifetime.session_max;
+        self.skills.cost_per_minute = match capabilities.price.as_ref().map(|price| price.rate) {
+            Some(Rate::PerMinute(price)) => Some(price.0),
+            Some(Rate::PerToken(_)) | None => None,
+        };
         self
     }
 }

@@ -4,10 +4,14 @@
 //! * [`fleet_world`]: many calls, one roster, providers with weather;
 //! * [`peer`]: the shape of a fake peer, the same in virtual time and on sockets;
 //! * [`rng`]: seeded randomness;
+//! * [`rudeness`](mod@rudeness): lists of ways to misbehave, each with its name and description;
 //! * [`speech`]: recorded speech, and ears that recognise it.
 
 pub mod call_world;
 pub mod fleet_world;
 pub mod peer;
 pub mod rng;
+pub mod rudeness;
 pub mod speech;
+
+pub use rudeness::{UnknownRudeness, rudeness};

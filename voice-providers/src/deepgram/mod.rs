@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod pipeline;
+mod quirks;
 
 use voice_core::sensitive::Secret;
 use voice_core::wire::Endpoint;

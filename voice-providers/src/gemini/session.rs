@@ -19,8 +19,8 @@ use super::ear::Ear;
 use super::failure;
 use super::history::{self, Recent};
 use super::link::Link;
-use super::model::{History, Prompt};
 use super::mouth::{CallerWords, Events, Mouth};
+use super::quirks::{History, Prompt};
 use super::settings::GeminiSettings;
 use super::setup::{self, Task};
 use super::wire::{self, ClientContent, Content, RealtimeInput, ToGemini};
@@ -216,7 +216,7 @@ impl GeminiSession {
             }
             Timer::CallerWords => self.flush_caller(),
             Timer::Nudge => self.nudge(now),
-            Timer::MicQuiet if self.is_listening() && !self.settings.is_vertex() => {
+            Timer::MicQuiet if self.is_listening() && self.settings.door().audio_stream_end => {
                 self.send(ToGemini::RealtimeInput(RealtimeInput::AudioStreamEnd(true)).message());
             }
             Timer::Leave => self.leave(now),

@@ -7,7 +7,7 @@ use voice_core::wire::Endpoint;
 
 use crate::probe::web_origin;
 
-use super::model::{Family, Quirks, Thinks};
+use super::quirks::{DoorQuirks, Family, Quirks, Thinks};
 
 /// The model where none is named.
 pub const DEFAULT_MODEL: &str = "gemini-3.8-live";
@@ -225,8 +225,12 @@ impl GeminiSettings {
         self.family.quirks()
     }
 
-    pub(super) fn is_vertex(&self) -> bool {
-        matches!(self.place.platform, Platform::Vertex { .. })
+    /// What the door takes.
+    pub(super) fn door(&self) -> DoorQuirks {
+        match &self.place.platform {
+            Platform::GeminiApi => DoorQuirks::GEMINI_API,
+            Platform::Vertex { .. } => DoorQuirks::VERTEX,
+        }
     }
 
     /// Whether the model says nothing, and hears nothing, while a tool runs.
@@ -289,7 +293,7 @@ impl GeminiSettings {
     }
 
     fn is_ephemeral(&self) -> bool {
-        !self.is_vertex() && self.place.key.expose().starts_with("auth_tokens/")
+        self.door().ephemeral_tokens && self.place.key.expose().starts_with("auth_tokens/")
     }
 
     fn host(&self) -> String {
@@ -323,7 +327,7 @@ impl GeminiSettings {
 }
 
 /// One connection lives about so long (protocol notes, Gemini Live §10).
-const CONNECTION_MAX: Duration = Duration::from_secs(10 * 60);
+pub(super) const CONNECTION_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// A session of audio that is not compressed lives so long.
 const UNCOMPRESSED_MAX: Duration = Duration::from_secs(15 * 60);

@@ -13,7 +13,7 @@ mod wav;
 pub mod world;
 
 pub use report::{BargeIn, CallReport, Heard, Traffic};
-pub use rudeness::{Rudeness, UnknownRudeness};
+pub use rudeness::Rudeness;
 pub use script::{Script, Step, Utterance};
 pub use twilio::{FakeTwilioCall, TwilioCallPlan};
 pub use wav::{WavError, read_wav};

@@ -160,9 +160,6 @@ impl FakeGemini {
         }
         self.plan.now.push_back(ServiceOutput::Accept { subprotocol: None });
         self.stage = Stage::Setup;
-        if self.is(Rudeness::CloseKey) {
-            self.close((1008, "API key not valid. Please pass a valid API key.".to_owned()));
-        }
     }
 
     fn respond(&mut self, status: u16, body: &Value) {
@@ -213,6 +210,7 @@ impl FakeGemini {
         self.session.profile = self.config.profile.unwrap_or_else(|| Profile::of(&model));
         self.memory.see(|seen| seen.setups.push(setup.clone()));
         for (rudeness, code, reason) in [
+            (Rudeness::CloseKey, 1008, "API key not valid. Please pass a valid API key."),
             (Rudeness::BadSetup, 1007, "Request contains an invalid argument."),
             (Rudeness::NoModel, 1008, "models/x is not found for API version v1beta"),
             (Rudeness::NoQuota, 1011, "You exceeded your current quota, please check your plan."),
