@@ -49,6 +49,9 @@ settings! {
     LOG_FORMAT = Setting::new("LOG_FORMAT", "log", "format", Some("text"));
     LOG_LEVEL = Setting::new("LOG_LEVEL", "log", "level", Some("info"));
     VOICE_PROVIDERS = Setting::new("VOICE_PROVIDERS", "providers", "order", None);
+    VOICE_STRATEGY = Setting::new("VOICE_STRATEGY", "providers", "strategy", Some("priority"));
+    VOICE_STICKY = Setting::new("VOICE_STICKY", "providers", "sticky", Some("no"));
+    VOICE_PROBE_SECONDS = Setting::new("VOICE_PROBE_SECONDS", "providers", "probe_seconds", Some("30"));
     OPENAI_API_KEY = Setting::secret("OPENAI_API_KEY", "openai", "api_key");
     OPENAI_REALTIME_URL =
         Setting::new("OPENAI_REALTIME_URL", "openai", "realtime_url", Some("wss://api.openai.com/v1/realtime"));
