@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
-use voice_core::call::{CallConfig, Greeting};
+use voice_core::call::{CallConfig, CallLimits, Greeting, Prompts};
 use voice_core::conversation::ToolDefinition;
 use voice_core::driver::{Clock, NoTools, Prober, RunTool, SharedRoster, World, watch_load};
 use voice_core::record::Reader;
@@ -13,7 +13,7 @@ use voice_core::roster::{Candidate, Load, RosterConfig};
 use voice_providers::dial::Dialer;
 use voice_telephony::twilio::Tokens;
 
-use crate::config::{AgentConfig, Config, TwilioConfig};
+use crate::config::{Config, TwilioConfig};
 use crate::random;
 use crate::server::{Parts, TwilioParts};
 use crate::store::{Journal, Store};
@@ -77,7 +77,7 @@ impl Assembly {
                 readers: readers.into(),
                 clock: self.clock,
             },
-            agent: Arc::new(agent(&config.agent, self.tools.0.clone())?),
+            agent: Arc::new(agent(config, self.tools.0.clone())?),
             twilio: twilio(&config.twilio),
             public_url: config.public_url.clone(),
             limits: config.limits,
@@ -119,16 +119,25 @@ fn roster(config: &Config) -> Arc<SharedRoster> {
     Arc::new(SharedRoster::new(settings, candidates.collect()))
 }
 
-fn agent(config: &AgentConfig, tools: Vec<ToolDefinition>) -> anyhow::Result<CallConfig> {
-    let greeting = match &config.greeting {
+fn agent(config: &Config, tools: Vec<ToolDefinition>) -> anyhow::Result<CallConfig> {
+    let Config { agent, calls, .. } = config;
+    let greeting = match &agent.greeting {
         Some(cue) => Greeting::Voice(Some(cue.clone())),
         None => Greeting::Caller,
     };
-    let mut agent = CallConfig::builder(config.instructions.as_str()).greeting(greeting).tools(tools);
-    if let Some(language) = &config.language {
-        agent = agent.language(language);
+    let limits = CallLimits { gap: calls.gap, call: calls.longest, ..CallLimits::default() };
+    let mut call = CallConfig::builder(agent.instructions.as_str())
+        .greeting(greeting)
+        .tools(tools)
+        .standby(calls.standby)
+        .limits(limits);
+    if !calls.covers {
+        call = call.prompts(Prompts::none());
     }
-    Ok(agent.build()?)
+    if let Some(language) = &agent.language {
+        call = call.language(language);
+    }
+    Ok(call.build()?)
 }
 
 fn twilio(config: &TwilioConfig) -> TwilioParts {

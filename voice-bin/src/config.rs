@@ -1,5 +1,6 @@
 //! The server's configuration: `voice.toml`, then the environment, which wins; checked whole, once.
 
+mod calls;
 mod check;
 mod layers;
 mod providers;
@@ -14,6 +15,7 @@ use voice_core::roster::{Sticky, Strategy};
 use voice_core::sensitive::Secret;
 
 pub use crate::providers::Configured;
+pub use calls::CallsConfig;
 pub(crate) use check::{Check, parse};
 pub use layers::{Environment, NotText, Origin, Strings};
 pub use settings::Setting;
@@ -44,6 +46,8 @@ pub struct Config {
     pub twilio: TwilioConfig,
     /// What the voice is and does.
     pub agent: AgentConfig,
+    /// How calls get over gaps.
+    pub calls: CallsConfig,
     /// How much at once, and how long to wait for the end.
     pub limits: LimitsConfig,
     /// All settings as they came out, for people.

@@ -40,8 +40,9 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
     let choice = check.choice();
     let twilio = check.twilio();
     let agent = check.agent();
+    let calls = check.calls();
     let limits = check.limits();
-    let all = (host, port, database_url, log_format, log_level, agent, limits, choice);
+    let all = (host, port, database_url, log_format, log_level, agent, calls, limits, choice);
     let (
         Some(host),
         Some(port),
@@ -49,6 +50,7 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
         Some(log_format),
         Some(log_level),
         Some(agent),
+        Some(calls),
         Some(limits),
         Some(choice),
     ) = all
@@ -70,6 +72,7 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
         choice,
         twilio,
         agent,
+        calls,
         limits,
         settings,
         notices: check.notices,
@@ -80,7 +83,7 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
 }
 
 /// What is wrong with a value, and what to do about it.
-pub(crate) struct Wrong(String, &'static str);
+pub(crate) struct Wrong(pub(super) String, pub(super) &'static str);
 
 /// A configuration while it is checked.
 pub(crate) struct Check {
@@ -449,7 +452,7 @@ fn drain(text: &str) -> Result<Duration, Wrong> {
     in_range(text, 0, DRAIN_SECONDS_MAX, "use whole seconds from 0 to 3600").map(Duration::from_secs)
 }
 
-fn in_range(text: &str, least: u64, most: u64, fix: &'static str) -> Result<u64, Wrong> {
+pub(super) fn in_range(text: &str, least: u64, most: u64, fix: &'static str) -> Result<u64, Wrong> {
     let number = text.parse().ok().filter(|number| (least..=most).contains(number));
     number.ok_or_else(|| Wrong(format!("{text:?} is out of range"), fix))
 }

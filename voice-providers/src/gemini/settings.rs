@@ -5,9 +5,8 @@ use std::time::Duration;
 use voice_core::sensitive::Secret;
 use voice_core::wire::Endpoint;
 
-use crate::probe::web_origin;
-
 use super::quirks::{DoorQuirks, Family, Quirks, Thinks};
+use crate::probe::web_origin;
 
 /// The model where none is named.
 pub const DEFAULT_MODEL: &str = "gemini-3.8-live";
