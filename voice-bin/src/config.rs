@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use voice_core::roster::{Sticky, Strategy};
 use voice_core::sensitive::Secret;
 
 pub use crate::providers::Configured;
@@ -39,6 +40,8 @@ pub struct Config {
     pub log_level: String,
     /// The AI services, best first; without any the server runs in demo mode.
     pub providers: Vec<Configured>,
+    /// How one of them is chosen for a call.
+    pub choice: ChoiceConfig,
     /// The carrier.
     pub twilio: TwilioConfig,
     /// What the voice is and does.
@@ -73,6 +76,17 @@ pub struct AgentConfig {
     pub greeting: Option<String>,
     /// Language the caller speaks, BCP 47.
     pub language: Option<String>,
+}
+
+/// How a provider is chosen for a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChoiceConfig {
+    /// Among those who can.
+    pub strategy: Strategy,
+    /// Whether callers return to who they talked with last.
+    pub sticky: Sticky,
+    /// How often each is looked at without a call; `None`: never.
+    pub probe_every: Option<Duration>,
 }
 
 /// How much at once, and how long to wait for the end.

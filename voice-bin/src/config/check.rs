@@ -4,12 +4,14 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use url::{Host, Url};
+use voice_core::roster::{Sticky, Strategy};
 use voice_core::sensitive::Secret;
 
 use super::layers::{Layers, Origin, Raw};
 use super::settings::{self, Setting};
 use super::{
-    AgentConfig, Config, ConfigErrors, Effective, LimitsConfig, LogFormat, Notice, PublicUrl, TwilioConfig,
+    AgentConfig, ChoiceConfig, Config, ConfigErrors, Effective, LimitsConfig, LogFormat, Notice, PublicUrl,
+    TwilioConfig,
 };
 
 /// Longest time a shutdown may wait; orchestrators kill long before.
@@ -35,11 +37,12 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
     let log_format = check.parse(&settings::LOG_FORMAT, log_format);
     let log_level = check.parse(&settings::LOG_LEVEL, log_level);
     let providers = check.providers();
+    let choice = check.choice();
     let twilio = check.twilio();
     let agent = check.agent();
     let calls = check.calls();
     let limits = check.limits();
-    let all = (host, port, database_url, log_format, log_level, agent, calls, limits);
+    let all = (host, port, database_url, log_format, log_level, agent, calls, limits, choice);
     let (
         Some(host),
         Some(port),
@@ -49,6 +52,7 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
         Some(agent),
         Some(calls),
         Some(limits),
+        Some(choice),
     ) = all
     else {
         return Err(check.errors());
@@ -65,6 +69,7 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
         log_format,
         log_level,
         providers,
+        choice,
         twilio,
         agent,
         calls,
@@ -160,6 +165,13 @@ impl Check {
         let calls_max = self.parse(&settings::MAX_CALLS, calls_max);
         let drain = self.parse(&settings::DRAIN_SECONDS, drain);
         Some(LimitsConfig { calls_max: calls_max?, drain: drain? })
+    }
+
+    fn choice(&mut self) -> Option<ChoiceConfig> {
+        let strategy = self.parse(&settings::VOICE_STRATEGY, strategy);
+        let sticky = self.parse(&settings::VOICE_STICKY, sticky);
+        let probe_every = self.parse(&settings::VOICE_PROBE_SECONDS, probe_every);
+        Some(ChoiceConfig { strategy: strategy?, sticky: sticky?, probe_every: probe_every? })
     }
 
     fn shown(&self) -> Vec<Effective> {
@@ -365,6 +377,28 @@ fn log_format(text: &str) -> Result<LogFormat, Wrong> {
         "json" => Ok(LogFormat::Json),
         other => Err(Wrong(format!("{other:?} is no format"), "use text or json")),
     }
+}
+
+fn strategy(text: &str) -> Result<Strategy, Wrong> {
+    Strategy::named(text).ok_or_else(|| {
+        let fix =
+            "use priority, round_robin, weighted, least_latency, least_loaded, cheapest or most_reliable";
+        Wrong(format!("{text:?} is no strategy"), fix)
+    })
+}
+
+fn sticky(text: &str) -> Result<Sticky, Wrong> {
+    match text {
+        "no" => Ok(Sticky::No),
+        "caller" => Ok(Sticky::Caller),
+        "agent" => Ok(Sticky::Agent),
+        other => Err(Wrong(format!("{other:?} is not known"), "use no, caller or agent")),
+    }
+}
+
+fn probe_every(text: &str) -> Result<Option<Duration>, Wrong> {
+    let secs = in_range(text, 0, 3_600, "use whole seconds up to 3600; 0 never looks")?;
+    Ok((secs > 0).then(|| Duration::from_secs(secs)))
 }
 
 fn log_level(text: &str) -> Result<String, Wrong> {
