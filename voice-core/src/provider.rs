@@ -34,6 +34,12 @@ pub trait Provider: Send + Sync {
 
     /// Starts one conversation. Nothing is dialled before the first `poll`.
     fn open(&self, setup: Setup) -> Box<dyn ProviderSession>;
+
+    /// A request that tells whether the service is there and takes our key, without costing anything:
+    /// the name of a model, a list of projects. A success status means yes. `None` if there is none.
+    fn probe(&self) -> Option<Endpoint> {
+        None
+    }
 }
 
 /// One conversation with the service: a translator between its wires and our events.

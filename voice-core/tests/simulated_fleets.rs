@@ -28,7 +28,7 @@ fn every_fleet_keeps_the_rules() {
     for (what, count) in &stats.0 {
         println!("{count:>10} {what}");
     }
-    if worlds >= 50 {
+    if worlds >= 200 {
         everything_happened(&stats, worlds);
     }
 }

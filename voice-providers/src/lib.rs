@@ -24,5 +24,6 @@ pub mod dial;
 pub mod gemini;
 pub mod llm;
 pub mod openai;
+mod probe;
 #[cfg(feature = "sim")]
 pub mod sim;

@@ -278,5 +278,13 @@ mod tests {
         breaker.settle(at(2), old, Sample::Success);
         let totals = breaker.snapshot(at(3)).totals;
         assert_eq!((totals.late, totals.successful), (1, 0));
+        // Noted by another thread while this one is at it.
+        let breaker = SharedBreaker::new(BreakerConfig::default(), 1);
+        breaker.with(at(1), |plain| {
+            assert!(breaker.note_success(at(1), 0));
+            plain.reset(at(1));
+        });
+        let totals = breaker.snapshot(at(3)).totals;
+        assert_eq!((totals.late, totals.successful), (1, 0));
     }
 }

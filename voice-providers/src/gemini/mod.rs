@@ -43,6 +43,7 @@ use voice_core::capabilities::{
     CallerSpeech, Capabilities, HistoryForm, HistoryForms, Lifetime, Price, Rate, TokenRates, ToolUse,
 };
 use voice_core::provider::{Provider, ProviderSession, Setup};
+use voice_core::wire::Endpoint;
 
 use quirks::Quirks;
 use settings::CONNECTION_MAX;
@@ -88,6 +89,11 @@ impl Provider for Gemini {
 
     fn open(&self, setup: Setup) -> Box<dyn ProviderSession> {
         Box::new(session::GeminiSession::new(self.settings.clone(), setup))
+    }
+
+    /// The description of the model, which is free. Vertex has no such thing for a plain key.
+    fn probe(&self) -> Option<Endpoint> {
+        self.settings.probe()
     }
 }
 

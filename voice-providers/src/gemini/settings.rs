@@ -6,6 +6,7 @@ use voice_core::sensitive::Secret;
 use voice_core::wire::Endpoint;
 
 use super::quirks::{DoorQuirks, Family, Quirks, Thinks};
+use crate::probe::web_origin;
 
 /// The model where none is named.
 pub const DEFAULT_MODEL: &str = "gemini-3.8-live";
@@ -260,6 +261,19 @@ impl GeminiSettings {
                 format!("projects/{project}/locations/{location}/publishers/google/models/{}", self.model)
             }
         }
+    }
+
+    /// A request that only looks at the model; `None` where our key gives no leave to that.
+    pub(super) fn probe(&self) -> Option<Endpoint> {
+        if self.platform_is_vertex() || self.is_ephemeral() {
+            return None;
+        }
+        let url = format!("{}/v1beta/{}", web_origin(&self.endpoint().url)?, self.model_path());
+        Some(Endpoint::get(url).header("x-goog-api-key", self.place.key.expose()))
+    }
+
+    fn platform_is_vertex(&self) -> bool {
+        matches!(self.place.platform, Platform::Vertex { .. })
     }
 
     pub(super) fn endpoint(&self) -> Endpoint {

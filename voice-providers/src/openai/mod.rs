@@ -25,6 +25,10 @@ use std::time::Duration;
 use voice_core::audio::AudioFormat;
 use voice_core::capabilities::{Capabilities, CutReport, HistoryForm, HistoryForms, Lifetime, ToolUse};
 use voice_core::provider::{Provider, ProviderSession, Setup};
+use voice_core::wire::Endpoint;
+
+use crate::probe::web_address;
+use settings::Address;
 
 pub use settings::{
     Eagerness, Effort, NoiseReduction, OpenAiSettings, OpenAiSettingsBuilder, SettingsError, Transcription,
@@ -63,6 +67,21 @@ impl Provider for OpenAi {
 
     fn open(&self, setup: Setup) -> Box<dyn ProviderSession> {
         Box::new(session::Session::new(Arc::clone(&self.settings), setup))
+    }
+
+    /// The description of the model, which is free. Needs a key that may read models.
+    fn probe(&self) -> Option<Endpoint> {
+        let Address { url, key, organization, project } = &self.settings.endpoint;
+        let base = web_address(url)?.strip_suffix("/realtime")?.to_owned();
+        let mut probe = Endpoint::get(format!("{base}/models/{}", self.settings.model))
+            .header("authorization", format!("Bearer {}", key.expose()));
+        if let Some(organization) = organization {
+            probe = probe.header("openai-organization", organization.as_str());
+        }
+        if let Some(project) = project {
+            probe = probe.header("openai-project", project.as_str());
+        }
+        Some(probe)
     }
 }
 

@@ -2,6 +2,10 @@
 
 mod commands;
 mod control;
+mod exchange;
 mod signatures;
 mod streams;
+#[path = "../voice/mod.rs"]
+mod voice;
 mod webhooks;
+mod whole_calls;

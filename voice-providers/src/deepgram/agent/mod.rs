@@ -42,6 +42,7 @@ use voice_core::capabilities::{
     Capabilities, HistoryForm, HistoryForms, Lifetime, MicroUsd, Price, Rate, ToolUse,
 };
 use voice_core::provider::{Provider, ProviderSession, Setup};
+use voice_core::wire::Endpoint;
 
 pub use settings::{AgentSettings, AgentSettingsBuilder, SettingsError};
 pub use stages::{AwsCredentials, Effort, Flux, Header, Listen, Nova, Speak, StageEndpoint, Think};
@@ -83,6 +84,11 @@ impl Provider for Agent {
 
     fn open(&self, setup: Setup) -> Box<dyn ProviderSession> {
         Box::new(session::Session::new(Arc::clone(&self.settings), setup))
+    }
+
+    /// The list of projects, which is free.
+    fn probe(&self) -> Option<Endpoint> {
+        super::probe(&self.settings.url, self.settings.credential.header())
     }
 }
 

@@ -43,6 +43,7 @@ use std::sync::Arc;
 use voice_core::audio::AudioFormat;
 use voice_core::capabilities::{Capabilities, CutReport, HistoryForm, HistoryForms, Lifetime, ToolUse};
 use voice_core::provider::{Provider, ProviderSession, Setup};
+use voice_core::wire::Endpoint;
 
 pub use settings::{EarsModel, PipelineBuilder, PipelineError, PipelineSettings};
 
@@ -84,5 +85,11 @@ impl Provider for Pipeline {
 
     fn open(&self, setup: Setup) -> Box<dyn ProviderSession> {
         Box::new(session::Session::new(&self.settings, setup))
+    }
+
+    /// Deepgram's list of projects, which is free. The chat model has no request that all of its kind
+    /// understand, and a second one beside it.
+    fn probe(&self) -> Option<Endpoint> {
+        super::probe(&self.settings.url, self.settings.authorization())
     }
 }

@@ -11,7 +11,7 @@ use voice_core::audio::{AudioFormat, Encoding};
 #[derive(Debug)]
 pub struct PipelineSettings {
     credential: Credential,
-    url: String,
+    pub(super) url: String,
     pub(super) ears: Ears,
     pub(super) voice: Voice,
     /// The first is asked first; the others when it fails.
@@ -301,7 +301,7 @@ fn within(name: &'static str, range: &'static str, inside: bool) -> Result<(), P
 
 /// An address with parameters, each written so that it survives.
 struct Query {
-    url: String,
+    pub(super) url: String,
     separator: char,
 }
 
