@@ -71,7 +71,7 @@ impl FakeEcho {
             for piece in audio.chunks(1_600) {
                 let piece = Bytes::copy_from_slice(piece);
                 self.due.push_back((at, ServiceOutput::Send(WireMessage::Binary(piece))));
-                at = at + Duration::from_millis(60);
+                at += Duration::from_millis(60);
             }
         }
         self.due.push_back((at, message(format!("done {}", self.replies))));
