@@ -120,6 +120,8 @@ pub enum Oddity {
     BadDigit,
     /// A mark that we never sent.
     BadMark,
+    /// The carrier says that it could make nothing of a message of ours.
+    Complaint,
 }
 
 impl Oddity {
@@ -134,6 +136,7 @@ impl Oddity {
             Self::OutOfPlace => "out_of_place",
             Self::BadDigit => "bad_digit",
             Self::BadMark => "bad_mark",
+            Self::Complaint => "complaint",
         }
     }
 }

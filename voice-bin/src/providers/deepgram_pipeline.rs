@@ -37,7 +37,8 @@ fn configure(check: &mut Check) -> Option<Arc<dyn Provider>> {
     let deepgram = deepgram?;
     let ears =
         if deepgram.has_flux() { EarsModel::flux(&deepgram.ears) } else { EarsModel::listen(&deepgram.ears) };
-    let mut settings = PipelineSettings::builder(deepgram.key, first?).ears(ears).voice(deepgram.voice);
+    let mut settings =
+        PipelineSettings::builder(deepgram.credential(), first?).ears(ears).voice(deepgram.voice);
     if let Some(url) = deepgram.url {
         settings = settings.url(url);
     }

@@ -13,7 +13,7 @@ use crate::bridge::{Bridge, BridgeInput, BridgeOutput, CARRIER_LINE};
 use crate::call::{CallConfig, CallStart, Control, Outcome};
 use crate::carrier::CarrierSession;
 use crate::conversation::{ToolCall, ToolResult};
-use crate::fleet::{Assignment, Fleet};
+use crate::fleet::{Assignment, Fleet, Needs, StayId};
 use crate::id::{AttachmentId, CallId, ProviderId, ToolCallId};
 use crate::record::{EndReason, Entry, Reader};
 use crate::time::MonoTime;
@@ -52,6 +52,7 @@ pub struct CallTask {
     line: Box<dyn Line>,
     world: World,
     controls: mpsc::Receiver<Control>,
+    needs: Needs,
 }
 
 /// A way to reach a running call. Cheap to clone; the call goes on when all are dropped.
@@ -73,8 +74,9 @@ pub fn place(
 ) -> (CallHandle, CallTask) {
     let (sender, controls) = mpsc::channel(CONTROLS_MAX);
     let clock = world.clock;
+    let needs = Needs::of(&config, &start);
     let bridge = Bridge::new(clock.now(), clock.unix(MonoTime::ZERO), config, start, session);
-    (CallHandle { id, controls: sender }, CallTask { id, bridge, line, world, controls })
+    (CallHandle { id, controls: sender }, CallTask { id, bridge, line, world, controls, needs })
 }
 
 impl CallHandle {
@@ -97,7 +99,7 @@ impl CallTask {
 
     /// Runs the call to its end.
     pub async fn run(self) -> EndReason {
-        let Self { id, mut bridge, line, world, controls } = self;
+        let Self { id, mut bridge, line, world, controls, needs } = self;
         let mut io = Io {
             call: id,
             lines: Lines::new(),
@@ -107,6 +109,7 @@ impl CallTask {
             controls,
             pending: Vec::new(),
             world,
+            needs,
         };
         io.lines.adopt(CARRIER_LINE, line);
         let clock = io.world.clock;
@@ -146,11 +149,12 @@ struct Io {
     lines: Lines,
     tools: JoinSet<(ToolCallId, ToolResult)>,
     running: Vec<RunningTool>,
-    assigned: Vec<(AttachmentId, ProviderId)>,
+    assigned: Vec<AttachmentId>,
     controls: mpsc::Receiver<Control>,
     /// What came up while outputs were carried out, to be handled before anything else.
     pending: Vec<Event>,
     world: World,
+    needs: Needs,
 }
 
 /// A tool under way, and how to stop it.
@@ -170,8 +174,9 @@ enum Event {
 /// A bug that ends a call must not keep a breaker waiting for its outcome.
 impl Drop for Io {
     fn drop(&mut self) {
-        for (_, provider) in std::mem::take(&mut self.assigned) {
-            self.world.fleet.settle(self.call, &provider, &Outcome::Unproven);
+        for attachment in std::mem::take(&mut self.assigned) {
+            let stay = StayId { call: self.call, attachment };
+            self.world.fleet.settle(self.world.clock.now(), stay, &Outcome::Unproven);
         }
     }
 }
@@ -187,7 +192,8 @@ impl Io {
                 }
                 BridgeOutput::HangUp(line) => self.lines.hang_up(line),
                 BridgeOutput::Assign { id, wish, tried, last_resort } => {
-                    self.pending.push(Event::Assign(id, Assignment { wish, tried, last_resort }));
+                    let needs = self.needs.clone();
+                    self.pending.push(Event::Assign(id, Assignment { wish, tried, last_resort, needs }));
                 }
                 BridgeOutput::Settle(id, outcome) => self.settle(id, &outcome),
                 BridgeOutput::RunTool(tool) => self.run_tool(tool),
@@ -232,15 +238,17 @@ impl Io {
         id: AttachmentId,
         wanted: &Assignment,
     ) -> Option<(ProviderId, Arc<dyn crate::provider::Provider>)> {
-        let (provider, value) = self.world.fleet.assign(self.call, wanted)?;
-        self.assigned.push((id, provider.clone()));
-        Some((provider, value))
+        let stay = StayId { call: self.call, attachment: id };
+        let assigned = self.world.fleet.assign(self.world.clock.now(), stay, wanted)?;
+        self.assigned.push(id);
+        Some(assigned)
     }
 
     fn settle(&mut self, id: AttachmentId, outcome: &Outcome) {
-        if let Some(at) = self.assigned.iter().position(|(assigned, _)| *assigned == id) {
-            let (_, provider) = self.assigned.swap_remove(at);
-            self.world.fleet.settle(self.call, &provider, outcome);
+        if let Some(at) = self.assigned.iter().position(|assigned| *assigned == id) {
+            self.assigned.swap_remove(at);
+            let stay = StayId { call: self.call, attachment: id };
+            self.world.fleet.settle(self.world.clock.now(), stay, outcome);
         }
     }
 

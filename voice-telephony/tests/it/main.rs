@@ -4,5 +4,7 @@ mod documents;
 mod exchange;
 mod signatures;
 mod streams;
+#[path = "../voice/mod.rs"]
+mod voice;
 mod webhooks;
 mod whole_calls;

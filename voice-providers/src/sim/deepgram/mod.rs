@@ -8,4 +8,4 @@ pub mod speak;
 mod speech_socket;
 
 pub use host::{DeepgramRudeness, FakeDeepgram, UnknownDeepgramRudeness};
-pub use speech_socket::{SpeechRudeness, UnknownSpeechRudeness};
+pub use speech_socket::SpeechRudeness;

@@ -314,6 +314,10 @@ impl FakeGemini {
         }
         if let Some(text) = input["text"].as_str() {
             self.memory.see(|seen| seen.texts.push(text.to_owned()));
+            // Input like the rest of what the caller is saying: one turn, one answer.
+            if self.ears.listener.is_speaking() {
+                return Ok(());
+            }
             self.barge_in(now);
             let answer = script::to_text(text, self.session.greeted);
             self.answer(now, answer);

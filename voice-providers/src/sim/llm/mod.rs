@@ -12,7 +12,7 @@ use voice_core::sim::rng::Rng;
 use voice_core::time::MonoTime;
 use voice_core::wire::WireMessage;
 
-pub use rudeness::{LlmProfile, LlmRudeness, UnknownLlmRudeness};
+pub use rudeness::{LlmProfile, LlmRudeness};
 
 use crate::sim::http;
 use answer::Answer;

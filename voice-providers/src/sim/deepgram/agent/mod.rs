@@ -17,7 +17,7 @@ use voice_core::time::MonoTime;
 use voice_core::wire::WireMessage;
 
 use super::host::shown_key;
-pub use rudeness::{NoSuchRudeness, Rudeness};
+pub use rudeness::Rudeness;
 use schema::{Applied, Refusal, only, text};
 
 /// One connection to a fake Voice Agent.

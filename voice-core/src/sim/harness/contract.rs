@@ -2,34 +2,37 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use voice_core::failure::Verdict;
-use voice_core::id::{AttachmentId, LineId, ReplyId, ToolCallId, UtteranceId};
-use voice_core::provider::{ProviderCommand, ProviderEvent};
+use crate::failure::Verdict;
+use crate::id::{AttachmentId, LineId, ReplyId, ToolCallId, UtteranceId};
+use crate::provider::{ProviderCommand, ProviderEvent};
 
 /// What a session has said so far, as far as later outputs depend on it.
 pub(super) struct Contract {
     attachment: AttachmentId,
-    is_caller_told: bool,
     is_ready: bool,
     is_over: bool,
     is_closed: bool,
+    /// The service tells when the caller speaks.
+    is_caller_told: bool,
     /// Replies, and whether each is done.
     replies: BTreeMap<ReplyId, bool>,
     tools: BTreeSet<ToolCallId>,
     utterances: BTreeSet<UtteranceId>,
+    lines: BTreeSet<LineId>,
 }
 
 impl Contract {
     pub(super) fn new(attachment: AttachmentId) -> Self {
         Self {
             attachment,
-            is_caller_told: true,
             is_ready: false,
             is_over: false,
             is_closed: false,
+            is_caller_told: true,
             replies: BTreeMap::new(),
             tools: BTreeSet::new(),
             utterances: BTreeSet::new(),
+            lines: BTreeSet::new(),
         }
     }
 
@@ -37,13 +40,18 @@ impl Contract {
         self.is_caller_told = false;
     }
 
+    pub(super) fn dialled(&mut self, line: LineId) {
+        assert!(self.lines.insert(line), "a line is dialled once ({line})");
+        assert!(!self.is_over && !self.is_closed, "nothing is dialled after the end ({line})");
+    }
+
     pub(super) fn commanded(&mut self, command: &ProviderCommand) {
         self.is_closed |= *command == ProviderCommand::Close;
     }
 
-    pub(super) fn sent(&self, line: LineId, is_held: bool) {
-        assert!(is_held, "nothing is sent on a line that is gone ({line})");
-        assert!(!self.is_over && !self.is_closed, "nothing is sent after the end");
+    pub(super) fn sent(&self, line: LineId, is_up: bool) {
+        assert!(is_up, "nothing is sent on a line that is not up ({line})");
+        assert!(!self.is_over, "nothing is sent after the end");
     }
 
     pub(super) fn reported(&mut self, event: &ProviderEvent) {
@@ -82,7 +90,6 @@ impl Contract {
                 assert!(self.tools.remove(id), "only a call that was made is cancelled: {id}");
             }
             ProviderEvent::Used(_) | ProviderEvent::Unknown { .. } => {}
-            _ => {}
         }
     }
 
