@@ -80,7 +80,10 @@ impl Service {
         match self {
             Self::OpenAi => plain(openai::Rudeness::HELP),
             Self::Gemini => plain(gemini::Rudeness::HELP),
-            Self::Deepgram => rude_help(DeepgramRudeness::help()),
+            Self::Deepgram => {
+                let help = rude_help(DeepgramRudeness::help());
+                format!("{help}Of several, the Agent takes the first that it knows; the others take all.\n")
+            }
             Self::Llm(_) => plain(LlmRudeness::HELP),
         }
     }

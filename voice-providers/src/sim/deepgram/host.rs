@@ -34,7 +34,8 @@ pub struct FakeDeepgram {
 
 impl FakeDeepgram {
     /// A connection that nobody has made yet. `key` is the one that is let in; `None` lets everybody in who
-    /// shows one. Those rudenesses that mean nothing to the service that is asked for do nothing.
+    /// shows one. Those rudenesses that mean nothing to the service that is asked for do nothing; of several, the
+    /// Voice Agent takes the first that it knows.
     pub fn new(seed: u64, key: Option<String>, rude: &[DeepgramRudeness]) -> Self {
         Self { seed, key, rude: rude.to_vec(), inside: None, answers: Vec::new().into_iter() }
     }
