@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use voice_core::driver::Clock;
 use voice_core::sim::peer::FakeService;
 use voice_providers::sim::deepgram::{DeepgramRudeness, FakeDeepgram};
@@ -77,14 +77,11 @@ pub(crate) fn llm(profile: LlmProfile, rude: &[LlmRudeness], manners: Manners) -
 ///
 /// # Errors
 /// Names the ones there are where one is unknown.
-pub(crate) fn rudeness<R: FromStr>(names: &[String], known: &[&str]) -> anyhow::Result<Vec<R>> {
-    let parse = |name: &String| {
-        let Ok(rude) = name.parse() else {
-            bail!("there is no {name:?}; there are {}", known.join(", "));
-        };
-        Ok(rude)
-    };
-    names.iter().map(parse).collect::<anyhow::Result<_>>().context("--rude")
+pub(crate) fn rudeness<R>(names: &[String]) -> anyhow::Result<Vec<R>>
+where
+    R: FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    names.iter().map(|name| name.parse()).collect::<Result<_, _>>().context("--rude")
 }
 
 fn each_with_its_seed<F: FakeService + 'static>(

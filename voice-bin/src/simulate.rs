@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use voice_telephony::sim::Rudeness;
 
 use crate::config::LogFormat;
 use crate::output;
@@ -54,10 +55,11 @@ struct TwilioCall {
     /// Calls at the same time.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     calls: u32,
-    /// Say this recording instead of the built-in conversation (WAV, one channel).
+    /// Say this recording instead of the built-in conversation: WAV with one channel, 16-bit PCM at 8, 16,
+    /// 24 or 48 kHz, or mu-law at 8 kHz.
     #[arg(long, value_name = "FILE.wav")]
     speech: Option<PathBuf>,
-    /// Misbehave in this way; may be given several times.
+    /// Misbehave in this way (listed below); may be given several times.
     #[arg(long, value_name = "NAME")]
     rude: Vec<String>,
     /// All chance follows from this number.
@@ -86,12 +88,14 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// Reads them; `--help` of a service also lists its ways to be rude.
+/// Reads them; `--help` of a fake also lists its ways to be rude.
 fn arguments() -> Arguments {
     let mut command = Arguments::command();
     for (name, service) in Service::NAMES {
         command = command.mut_subcommand(name, |command| command.after_help(service.rude_help()));
     }
+    let twilio = services::rude_help(Rudeness::HELP.iter().copied());
+    command = command.mut_subcommand("twilio-call", |command| command.after_help(twilio));
     Arguments::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
 }
 

@@ -3,18 +3,16 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use tokio::task::JoinSet;
 use voice_core::driver::{Clock, Dial};
 use voice_core::sensitive::Secret;
 use voice_providers::dial::Dialer;
-use voice_telephony::sim::{
-    CallReport, FakeTwilioCall, Rudeness, Script, TwilioCallPlan, Utterance, read_wav,
-};
+use voice_telephony::sim::{CallReport, FakeTwilioCall, Script, TwilioCallPlan, Utterance, read_wav};
 
 use super::TwilioCall;
-use crate::output;
 use crate::output::figures::Figures;
+use crate::{fakes, output};
 
 pub(super) async fn place(options: TwilioCall) -> anyhow::Result<ExitCode> {
     let plan = plan(&options)?;
@@ -53,21 +51,10 @@ async fn run(plan: TwilioCallPlan, dial: Arc<dyn Dial>, clock: Clock) -> CallRep
 
 fn plan(options: &TwilioCall) -> anyhow::Result<TwilioCallPlan> {
     let plan = TwilioCallPlan::new(&options.webhook, Secret::new(options.auth_token.clone()));
-    let plan = plan.with_rudeness(rudeness(&options.rude)?);
+    let plan = plan.with_rudeness(fakes::rudeness(&options.rude)?);
     let Some(path) = &options.speech else { return Ok(plan) };
     let shown = path.display();
     let file = std::fs::read(path).with_context(|| format!("--speech: cannot read {shown}"))?;
     let mulaw = read_wav(&file).with_context(|| format!("--speech: {shown}"))?;
     Ok(plan.with_script(Script::speech(Utterance::new(shown.to_string(), mulaw))))
-}
-
-fn rudeness(names: &[String]) -> anyhow::Result<Vec<Rudeness>> {
-    let mut rude = Vec::new();
-    for name in names {
-        let Some(found) = Rudeness::ALL.iter().find(|rudeness| rudeness.name() == name) else {
-            bail!("--rude: there is no {name:?}; there are {}", Rudeness::NAMES.join(", "));
-        };
-        rude.push(*found);
-    }
-    Ok(rude)
 }

@@ -1,5 +1,6 @@
 //! Fakes of services behind a listener.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -75,26 +76,25 @@ impl Service {
 
     /// What there is for `--rude`.
     pub(super) fn rude_help(self) -> String {
-        format!("Ways to be rude: {}", self.rude_names().join(", "))
+        let plain = |table: &[(&'static str, &'static str)]| rude_help(table.iter().copied());
+        match self {
+            Self::OpenAi => plain(openai::Rudeness::HELP),
+            Self::Gemini => plain(gemini::Rudeness::HELP),
+            Self::Deepgram => {
+                let help = rude_help(DeepgramRudeness::help());
+                format!("{help}Of several, the Agent takes the first that it knows; the others take all.\n")
+            }
+            Self::Llm(_) => plain(LlmRudeness::HELP),
+        }
     }
 
     fn make(self, rude: &[String], manners: Manners) -> anyhow::Result<MakeService> {
-        let known = self.rude_names();
         Ok(match self {
-            Self::OpenAi => fakes::openai(&fakes::rudeness(rude, &known)?, manners),
-            Self::Gemini => fakes::gemini(&fakes::rudeness(rude, &known)?, manners),
-            Self::Deepgram => fakes::deepgram(&fakes::rudeness(rude, &known)?, manners),
-            Self::Llm(like) => fakes::llm(like.profile(), &fakes::rudeness(rude, &known)?, manners),
+            Self::OpenAi => fakes::openai(&fakes::rudeness(rude)?, manners),
+            Self::Gemini => fakes::gemini(&fakes::rudeness(rude)?, manners),
+            Self::Deepgram => fakes::deepgram(&fakes::rudeness(rude)?, manners),
+            Self::Llm(like) => fakes::llm(like.profile(), &fakes::rudeness(rude)?, manners),
         })
-    }
-
-    fn rude_names(self) -> Vec<&'static str> {
-        match self {
-            Self::OpenAi => openai::Rudeness::NAMES.to_vec(),
-            Self::Gemini => gemini::Rudeness::NAMES.to_vec(),
-            Self::Deepgram => DeepgramRudeness::names(),
-            Self::Llm(_) => LlmRudeness::NAMES.to_vec(),
-        }
     }
 
     fn announcement(self, at: SocketAddr) -> String {
@@ -105,6 +105,15 @@ impl Service {
             Self::Llm(_) => format!("A language model (simulated) on http://{at}/v1"),
         }
     }
+}
+
+/// The ways to be rude, one a line.
+pub(super) fn rude_help(table: impl IntoIterator<Item = (&'static str, impl Display)>) -> String {
+    let mut help = "Ways to be rude:\n".to_owned();
+    for (name, means) in table {
+        help.push_str(&format!("  {name:27} {means}\n"));
+    }
+    help
 }
 
 impl Like {

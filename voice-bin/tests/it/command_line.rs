@@ -56,6 +56,23 @@ fn an_unknown_rudeness_is_answered_with_those_there_are() {
     assert!(!output.status.success() && text.contains("used-ticket"), "{text}");
 }
 
+#[test]
+fn a_webhook_that_is_not_answered_is_told_with_the_reason() {
+    let call = |arguments: &[&str]| {
+        let fixed = ["twilio-call", "--webhook", "http://127.0.0.1:9/voice", "--auth-token", "t"];
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_voice-sim")).args(fixed).args(arguments).output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let reason = "the webhook was not answered: nobody listens there";
+    let (people, machines) = (call(&[]), call(&["--json"]));
+    assert!(people.contains(reason), "{people}");
+    let figures: serde_json::Value = serde_json::from_str(&machines).unwrap();
+    let failures = figures["failures"].as_object().unwrap();
+    assert!(failures.keys().any(|told| told.starts_with(reason)), "{machines}");
+}
+
 /// In an empty directory, with nothing in the environment but these.
 fn server(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     let directory = tempfile::tempdir().unwrap();

@@ -39,6 +39,8 @@ pub(crate) fn talk(
     }
     harness.command(ProviderCommand::Note("The caller pressed 5.".to_owned().into()));
     listen(&mut harness, format, Duration::from_secs(2));
+    harness.command(ProviderCommand::Close);
+    harness.run_for(Duration::from_secs(1));
 }
 
 /// The caller listens; tools are answered on the way, and replies are interrupted at its end.

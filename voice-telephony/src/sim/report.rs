@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use voice_core::wire::{LineEnd, Unreachable};
+
 /// The result of one fake call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallReport {
@@ -84,4 +86,48 @@ pub struct Traffic {
     pub invalid_messages: u64,
     /// The most audio that ever waited to be played.
     pub queue_max: Duration,
+}
+
+/// Why a request failed, in words for people.
+pub(super) fn reason(end: &LineEnd) -> String {
+    let unreachable = match end {
+        LineEnd::Unreachable(why) => why,
+        LineEnd::Refused { status, body, .. } => {
+            let text = String::from_utf8_lossy(body);
+            let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("(no body)");
+            let shown = line.chars().filter(|c| !c.is_control()).take(TEXT_CHARS_MAX);
+            return format!("HTTP {status}: {}", shown.collect::<String>());
+        }
+        LineEnd::Closed { code, reason } => return format!("closed with {code} {reason}"),
+        LineEnd::Ended => return "the answer ended".to_owned(),
+        LineEnd::Cut => return "the connection was cut".to_owned(),
+        LineEnd::Broken => return "the answer broke the protocol".to_owned(),
+        LineEnd::Clogged => return "the other side does not read".to_owned(),
+        _ => return "the connection ended".to_owned(),
+    };
+    let why = match unreachable {
+        Unreachable::Address => "the address cannot be understood or found",
+        Unreachable::Tcp => "nobody listens there, or the network is down",
+        Unreachable::Tls => "no trustworthy TLS connection",
+        Unreachable::Timeout => "no connection in time",
+        Unreachable::Handshake => "the other side does not speak WebSocket",
+        _ => "it cannot be reached",
+    };
+    why.to_owned()
+}
+
+/// Of what the other side wrote, so much is shown.
+const TEXT_CHARS_MAX: usize = 160;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_request_is_told_with_status_and_first_line() {
+        let body = "\n no signature\u{7}\nmore".into();
+        let refused = LineEnd::Refused { status: 403, retry_after: None, body };
+        assert_eq!(reason(&refused), "HTTP 403: no signature");
+        assert!(reason(&LineEnd::Unreachable(Unreachable::Tcp)).contains("nobody listens"));
+    }
 }

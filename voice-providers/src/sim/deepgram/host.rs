@@ -34,7 +34,8 @@ pub struct FakeDeepgram {
 
 impl FakeDeepgram {
     /// A connection that nobody has made yet. `key` is the one that is let in; `None` lets everybody in who
-    /// shows one. Those rudenesses that mean nothing to the service that is asked for do nothing.
+    /// shows one. Those rudenesses that mean nothing to the service that is asked for do nothing; of several, the
+    /// Voice Agent takes the first that it knows.
     pub fn new(seed: u64, key: Option<String>, rude: &[DeepgramRudeness]) -> Self {
         Self { seed, key, rude: rude.to_vec(), inside: None, answers: Vec::new().into_iter() }
     }
@@ -92,10 +93,18 @@ pub struct DeepgramRudeness {
 }
 
 impl DeepgramRudeness {
-    /// The names that [`FromStr`] understands, each once.
-    pub fn names() -> Vec<&'static str> {
-        let speech = SpeechRudeness::NAMES.iter().filter(|name| !agent::Rudeness::NAMES.contains(name));
-        agent::Rudeness::NAMES.iter().chain(speech).copied().collect()
+    /// Their names, each once, and what each means; `Agent:` where the others do not know it.
+    pub fn help() -> Vec<(&'static str, String)> {
+        let means = |table: &[(&'static str, &'static str)], name: &str| {
+            table.iter().find(|row| row.0 == name).map(|row| row.1)
+        };
+        let (agent, speech) = (agent::Rudeness::HELP, SpeechRudeness::HELP);
+        let of_agent = agent.iter().map(|(name, help)| match means(speech, name) {
+            Some(of_all) => (*name, of_all.to_owned()),
+            None => (*name, format!("Agent: {help}")),
+        });
+        let of_speech = speech.iter().filter(|(name, _)| means(agent, name).is_none());
+        of_agent.chain(of_speech.map(|(name, help)| (*name, (*help).to_owned()))).collect()
     }
 }
 
@@ -105,7 +114,7 @@ impl FromStr for DeepgramRudeness {
     fn from_str(name: &str) -> Result<Self, UnknownDeepgramRudeness> {
         let (agent, speech) = (name.parse().ok(), name.parse().ok());
         match (agent, speech) {
-            (None, None) => Err(UnknownDeepgramRudeness),
+            (None, None) => Err(UnknownDeepgramRudeness(name.to_owned())),
             (agent, speech) => Ok(Self { agent, speech }),
         }
     }
@@ -113,8 +122,12 @@ impl FromStr for DeepgramRudeness {
 
 /// A name that no rudeness of any of Deepgram's services has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no such rudeness; there are: {}", DeepgramRudeness::names().join(", "))]
-pub struct UnknownDeepgramRudeness;
+#[error("no such rudeness {0:?}; there are: {names}", names = names())]
+pub struct UnknownDeepgramRudeness(String);
+
+fn names() -> String {
+    DeepgramRudeness::help().iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+}
 
 /// The key that a request shows, by header or (browsers) by subprotocol.
 pub(super) fn shown_key(request: &Request) -> Option<&str> {
@@ -172,7 +185,7 @@ mod tests {
         assert_eq!(knock("dg-1", "/v1/agent/converse", true, &["refuse-402"]), 402);
         assert_eq!(knock("dg-1", listen, true, &["refuse-402"]), 402);
         assert_eq!(knock("dg-1", listen, true, &["no-welcome"]), 101);
-        assert_eq!("polite".parse::<DeepgramRudeness>(), Err(UnknownDeepgramRudeness));
-        assert!(DeepgramRudeness::names().iter().all(|name| name.parse::<DeepgramRudeness>().is_ok()));
+        assert!("polite".parse::<DeepgramRudeness>().expect_err("none").to_string().contains("net-0000"));
+        assert!(DeepgramRudeness::help().iter().all(|(name, _)| name.parse::<DeepgramRudeness>().is_ok()));
     }
 }

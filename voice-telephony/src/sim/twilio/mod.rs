@@ -21,7 +21,7 @@ use self::http::Signer;
 pub use self::plan::TwilioCallPlan;
 use self::stream::{Flow, MediaStream, Names};
 use super::caller::Caller;
-use super::report::{CallReport, Traffic};
+use super::report::{CallReport, Traffic, reason};
 use super::rudeness::Rudeness;
 
 /// One call, from the webhook to the last status callback.
@@ -353,7 +353,7 @@ impl FakeTwilioCall {
         match std::mem::replace(&mut self.stage, Stage::Done) {
             Stage::Fetching { body, .. } => self.fetched(now, &body, end),
             Stage::Dialling { stream, action, .. } => {
-                self.fail(&format!("the media socket was refused ({})", status_of(end).unwrap_or(0)));
+                self.fail(&format!("the media socket did not come up: {}", reason(end)));
                 self.stream_callback(stream.status_callback.as_deref(), "stream-error");
                 self.after_stream(now, action);
             }
@@ -371,7 +371,7 @@ impl FakeTwilioCall {
         let status = status_of(end);
         self.report.webhook_status = self.report.webhook_status.or(status);
         if *end != LineEnd::Ended {
-            self.fail(&format!("the webhook was not answered ({})", status.unwrap_or(0)));
+            self.fail(&format!("the webhook was not answered: {}", reason(end)));
             return self.conclude(now, "failed");
         }
         match document::read(&String::from_utf8_lossy(body)) {
