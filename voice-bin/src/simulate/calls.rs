@@ -1,9 +1,10 @@
 //! Many simulated callers at once, and what they say about it afterwards.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use tokio::task::JoinSet;
 use voice_core::driver::{Clock, Dial};
 use voice_core::sensitive::Secret;
@@ -13,6 +14,7 @@ use voice_telephony::sim::{
 };
 
 use super::TwilioCall;
+use crate::fakes::rudeness;
 use crate::output;
 use crate::output::figures::Figures;
 
@@ -20,7 +22,6 @@ pub(super) async fn place(options: TwilioCall) -> anyhow::Result<ExitCode> {
     let plan = plan(&options)?;
     let (clock, dial): (_, Arc<dyn Dial>) = (Clock::start(), Arc::new(Dialer::new()?));
     let mut callers = JoinSet::new();
-    let mut reports: Vec<CallReport> = Vec::new();
     for number in 0..u64::from(options.calls) {
         let plan = plan.clone().with_seed(options.seed.wrapping_add(number));
         let dial = dial.clone();
@@ -31,14 +32,21 @@ pub(super) async fn place(options: TwilioCall) -> anyhow::Result<ExitCode> {
             run(plan, dial, clock).await
         });
     }
+    tell(callers, options.json).await
+}
+
+/// Waits for all callers, and shows what they say.
+pub(super) async fn tell(mut callers: JoinSet<CallReport>, as_json: bool) -> anyhow::Result<ExitCode> {
+    let calls = callers.len();
+    let mut reports: Vec<CallReport> = Vec::new();
     while let Some(report) = callers.join_next().await {
         reports.push(report.context("a caller broke")?);
         let failed = reports.iter().filter(|report| !report.completed).count();
-        output::progress(format_args!("{} of {} calls over, {failed} failed", reports.len(), options.calls));
+        output::progress(format_args!("{} of {calls} calls over, {failed} failed", reports.len()));
     }
     output::progress("");
     let figures = Figures::of(&reports);
-    if options.json {
+    if as_json {
         output::say_json(&figures);
     } else {
         output::say(&figures);
@@ -53,21 +61,18 @@ async fn run(plan: TwilioCallPlan, dial: Arc<dyn Dial>, clock: Clock) -> CallRep
 
 fn plan(options: &TwilioCall) -> anyhow::Result<TwilioCallPlan> {
     let plan = TwilioCallPlan::new(&options.webhook, Secret::new(options.auth_token.clone()));
-    let plan = plan.with_rudeness(rudeness(&options.rude)?);
-    let Some(path) = &options.speech else { return Ok(plan) };
+    let plan = plan.with_rudeness(rudeness(&options.rude, Rudeness::NAMES)?);
+    Ok(match script(options.speech.as_deref())? {
+        Some(script) => plan.with_script(script),
+        None => plan,
+    })
+}
+
+/// The script that says a recording, where there is one.
+pub(super) fn script(speech: Option<&Path>) -> anyhow::Result<Option<Script>> {
+    let Some(path) = speech else { return Ok(None) };
     let shown = path.display();
     let file = std::fs::read(path).with_context(|| format!("--speech: cannot read {shown}"))?;
     let mulaw = read_wav(&file).with_context(|| format!("--speech: {shown}"))?;
-    Ok(plan.with_script(Script::speech(Utterance::new(shown.to_string(), mulaw))))
-}
-
-fn rudeness(names: &[String]) -> anyhow::Result<Vec<Rudeness>> {
-    let mut rude = Vec::new();
-    for name in names {
-        let Some(found) = Rudeness::ALL.iter().find(|rudeness| rudeness.name() == name) else {
-            bail!("--rude: there is no {name:?}; there are {}", Rudeness::NAMES.join(", "));
-        };
-        rude.push(*found);
-    }
-    Ok(rude)
+    Ok(Some(Script::speech(Utterance::new(shown.to_string(), mulaw))))
 }
