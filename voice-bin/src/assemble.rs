@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use tracing::info;
-use voice_core::call::{CallConfig, Greeting};
+use voice_core::call::{CallConfig, CallLimits, Greeting, Prompts};
 use voice_core::conversation::ToolDefinition;
 use voice_core::driver::{Clock, Fleet, InOrder, NoTools, RunTool, World};
 use voice_core::record::Reader;
 use voice_providers::dial::Dialer;
 use voice_telephony::twilio::Tokens;
 
-use crate::config::{AgentConfig, Config, TwilioConfig};
+use crate::config::{Config, TwilioConfig};
 use crate::server::{Parts, TwilioParts};
 use crate::store::{Journal, Store};
 use crate::telemetry::{LogReader, Metrics, MetricsReader};
@@ -66,7 +66,7 @@ impl Assembly {
                 readers: self.readers.clone().into(),
                 clock: self.clock,
             },
-            agent: Arc::new(agent(&config.agent, self.tools.0.clone())?),
+            agent: Arc::new(agent(config, self.tools.0.clone())?),
             twilio: twilio(&config.twilio),
             public_url: config.public_url.clone(),
             limits: config.limits,
@@ -86,16 +86,25 @@ fn fleet(config: &Config) -> Arc<dyn Fleet> {
     Arc::new(InOrder::new(providers.collect()))
 }
 
-fn agent(config: &AgentConfig, tools: Vec<ToolDefinition>) -> anyhow::Result<CallConfig> {
-    let greeting = match &config.greeting {
+fn agent(config: &Config, tools: Vec<ToolDefinition>) -> anyhow::Result<CallConfig> {
+    let Config { agent, calls, .. } = config;
+    let greeting = match &agent.greeting {
         Some(cue) => Greeting::Voice(Some(cue.clone())),
         None => Greeting::Caller,
     };
-    let mut agent = CallConfig::builder(config.instructions.as_str()).greeting(greeting).tools(tools);
-    if let Some(language) = &config.language {
-        agent = agent.language(language);
+    let limits = CallLimits { gap: calls.gap, call: calls.longest, ..CallLimits::default() };
+    let mut call = CallConfig::builder(agent.instructions.as_str())
+        .greeting(greeting)
+        .tools(tools)
+        .standby(calls.standby)
+        .limits(limits);
+    if !calls.covers {
+        call = call.prompts(Prompts::none());
     }
-    Ok(agent.build()?)
+    if let Some(language) = &agent.language {
+        call = call.language(language);
+    }
+    Ok(call.build()?)
 }
 
 fn twilio(config: &TwilioConfig) -> TwilioParts {

@@ -1,5 +1,6 @@
 //! The server's configuration: `voice.toml`, then the environment, which wins; checked whole, once.
 
+mod calls;
 mod check;
 mod layers;
 mod providers;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use voice_core::sensitive::Secret;
 
 pub use crate::providers::Configured;
+pub use calls::CallsConfig;
 pub(crate) use check::{Check, parse};
 pub use layers::{Environment, NotText, Origin, Strings};
 pub use settings::Setting;
@@ -41,6 +43,8 @@ pub struct Config {
     pub twilio: TwilioConfig,
     /// What the voice is and does.
     pub agent: AgentConfig,
+    /// How calls get over gaps.
+    pub calls: CallsConfig,
     /// How much at once, and how long to wait for the end.
     pub limits: LimitsConfig,
     /// All settings as they came out, for people.

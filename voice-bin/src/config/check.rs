@@ -37,8 +37,9 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
     let providers = check.providers();
     let twilio = check.twilio();
     let agent = check.agent();
+    let calls = check.calls();
     let limits = check.limits();
-    let all = (host, port, database_url, log_format, log_level, agent, limits);
+    let all = (host, port, database_url, log_format, log_level, agent, calls, limits);
     let (
         Some(host),
         Some(port),
@@ -46,6 +47,7 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
         Some(log_format),
         Some(log_level),
         Some(agent),
+        Some(calls),
         Some(limits),
     ) = all
     else {
@@ -65,6 +67,7 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
         providers,
         twilio,
         agent,
+        calls,
         limits,
         settings,
         notices: check.notices,
@@ -75,7 +78,7 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
 }
 
 /// What is wrong with a value, and what to do about it.
-pub(crate) struct Wrong(String, &'static str);
+pub(crate) struct Wrong(pub(super) String, pub(super) &'static str);
 
 /// A configuration while it is checked.
 pub(crate) struct Check {
@@ -415,7 +418,7 @@ fn drain(text: &str) -> Result<Duration, Wrong> {
     in_range(text, 0, DRAIN_SECONDS_MAX, "use whole seconds from 0 to 3600").map(Duration::from_secs)
 }
 
-fn in_range(text: &str, least: u64, most: u64, fix: &'static str) -> Result<u64, Wrong> {
+pub(super) fn in_range(text: &str, least: u64, most: u64, fix: &'static str) -> Result<u64, Wrong> {
     let number = text.parse().ok().filter(|number| (least..=most).contains(number));
     number.ok_or_else(|| Wrong(format!("{text:?} is out of range"), fix))
 }
