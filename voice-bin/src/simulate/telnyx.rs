@@ -240,3 +240,60 @@ impl FakeService for Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use voice_core::driver::Line;
+    use voice_core::wire::{Endpoint, LineEnd};
+
+    /// Asks the API over a real socket; the status and the body.
+    async fn ask(dial: &Dialer, url: String, body: &'static str) -> (u16, String) {
+        let request = Endpoint::post(url, body.as_bytes()).header("authorization", "Bearer KEY");
+        let mut line: Box<dyn Line> = match dial.dial(request).await {
+            Ok(line) => line,
+            Err(LineEnd::Refused { status, body, .. }) => {
+                return (status, String::from_utf8_lossy(&body).into_owned());
+            }
+            Err(other) => panic!("not an answer: {other:?}"),
+        };
+        let mut text = String::new();
+        while let Ok(piece) = poll_fn(|cx| line.poll(cx)).await {
+            text.push_str(&String::from_utf8_lossy(piece.as_bytes()));
+        }
+        (200, text)
+    }
+
+    #[tokio::test]
+    async fn the_api_finds_the_call_that_it_is_asked_about() {
+        let _somebody_was_first = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let (clock, exchange) = (Clock::start(), Exchange::default());
+        let plan = TelnyxCallPlan::new("http://127.0.0.1:1/", KEY_SEED, Secret::new("KEY".to_owned()));
+        let call = exchange.connect(FakeTelnyxCall::new(clock.now(), plan.waits_for_dial()), clock);
+        let make: MakeService = {
+            let exchange = exchange.clone();
+            Arc::new(move || Box::new(Connection { exchange: exchange.clone(), answer: Answering::Nothing }))
+        };
+        // Ends with the test.
+        let api = tokio::spawn(serve(listener, clock, make, std::future::pending()));
+        let dial = Dialer::new().expect("a dialler");
+        let base = format!("http://{address}/v2");
+        let numbers = r#"{"command_id":"1","connection_id":"2","from":"+15005550006","to":"+15005550009"}"#;
+        let (status, body) = ask(&dial, format!("{base}/calls"), numbers).await;
+        let name = call.lock().call_control_id().replace(':', "%3A");
+        assert!(status == 200 && body.contains("is_alive"), "{status} {body}");
+        let (status, body) = ask(&dial, format!("{base}/calls"), numbers).await;
+        assert_eq!(status, 404, "nobody is left to be dialled: {body}");
+        let hangup = format!("{base}/calls/{name}/actions/hangup");
+        let (status, body) = ask(&dial, hangup, r#"{"command_id":"2"}"#).await;
+        assert!(status == 200 && body.contains("ok"), "{status} {body}");
+        let other = format!("{base}/calls/v3%3Aother/actions/hangup");
+        let (status, body) = ask(&dial, other, r#"{"command_id":"3"}"#).await;
+        assert!(status == 404 && body.contains("10005"), "{status} {body}");
+        assert_eq!(call.lock().commands(), ["hangup"]);
+        api.abort();
+    }
+}
