@@ -6,6 +6,7 @@ import os
 import pathlib
 import struct
 import sys
+import typing
 
 import pydantic
 
@@ -60,7 +61,9 @@ class Sim:
         self.command = [os.environ["VOICE_SIM"], service, "--listen", "127.0.0.1:0", *arguments]
 
     async def __aenter__(self):
-        self.process = await asyncio.create_subprocess_exec(*self.command, stdout=asyncio.subprocess.PIPE)
+        self.process = await asyncio.create_subprocess_exec(
+            *self.command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+        )
         first = (await asyncio.wait_for(self.process.stdout.readline(), PATIENCE)).decode()
         if "://" not in first:
             raise Failed(f"{self.command} did not start")
@@ -188,6 +191,25 @@ def complaints(model):
     except pydantic.ValidationError as error:
         return [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
     return list(unknown_fields(again))
+
+
+def literals(annotation):
+    """All strings that a type allows by name."""
+    for argument in typing.get_args(annotation):
+        if isinstance(argument, str):
+            yield argument
+        else:
+            yield from literals(argument)
+
+
+def by_type(*members):
+    """Which model a message is, by its `type`."""
+    found = {}
+    for member in members:
+        if isinstance(member, type) and issubclass(member, pydantic.BaseModel) and "type" in member.model_fields:
+            for kind in literals(member.model_fields["type"].annotation):
+                found.setdefault(kind, member)
+    return found
 
 
 class Strict:

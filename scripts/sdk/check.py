@@ -7,8 +7,10 @@ import chat
 import deepgram_voice as deepgram
 import gemini_live
 import openai_realtime
+import wire
 
 CHECKS = {
+    "wire": [wire.compare],
     "openai": [openai_realtime.talk],
     "gemini": [gemini_live.talk],
     "deepgram": [

@@ -16,7 +16,7 @@ from deepgram.listen.v2 import socket_client as flux
 from deepgram.speak.v1 import socket_client as speak
 from deepgram.speak.v1.types.speak_v1text import SpeakV1Text
 
-from bench import KEY, TEXTS, TOOL, Caller, Heard, Results, Sim, Strict
+from bench import KEY, TEXTS, TOOL, Caller, Heard, Results, Sim, Strict, by_type
 
 SETTINGS = {
     "type": "Settings",
@@ -48,8 +48,7 @@ class Tap:
 
     def __init__(self, socket, union, strict):
         self.socket, self.strict = socket, strict
-        members = [member for member in typing.get_args(union) if member is not bytes]
-        self.models = {typing.get_args(m.model_fields["type"].annotation)[0]: m for m in members if "type" in m.model_fields}
+        self.models = by_type(*typing.get_args(union))
 
     def __getattr__(self, name):
         return getattr(self.socket, name)

@@ -179,8 +179,9 @@ impl FakeListen {
 
     fn finish(&mut self) {
         self.finalize();
+        let heard = self.ears.as_ref().map_or(Duration::ZERO, |ears| ears.listener.position()).as_secs_f64();
         let metadata = json!({"type": "Metadata", "transaction_key": "deprecated", "request_id": "fake-1",
-            "duration": 0.0, "channels": 1});
+            "sha256": "0".repeat(64), "created": "2026-11-21T10:00:00.000Z", "duration": heard, "channels": 1});
         self.agenda.say(Duration::from_millis(300), &metadata);
         let close = ServiceOutput::Close { code: 1000, reason: String::new() };
         self.agenda.after(Duration::from_millis(301), close);
@@ -280,5 +281,6 @@ fn results(from: Duration, to: Duration, text: &str, is_final: bool) -> Value {
     json!({"type": "Results", "channel_index": [0, 1], "start": from.as_secs_f64(),
         "duration": to.saturating_sub(from).as_secs_f64(), "is_final": is_final,
         "channel": {"alternatives": [{"transcript": text, "confidence": 0.97, "words": []}]},
-        "metadata": {"request_id": "fake-1", "model_info": {"name": "general-nova-3"}}})
+        "metadata": {"request_id": "fake-1", "model_uuid": "fake",
+            "model_info": {"name": "general-nova-3", "version": "2026-01-01.0", "arch": "nova-3"}}})
 }

@@ -189,7 +189,10 @@ impl Answer {
                 last["x_groq"] = json!({"id": "req", "usage": counted});
             }
         } else if usage {
-            chunks.push(json!({"id": "fake", "choices": [], "usage": counted}));
+            let mut last = chunk(Value::Null, Value::Null);
+            last["choices"] = json!([]);
+            last["usage"] = counted;
+            chunks.push(last);
         }
         chunks.iter().map(Value::to_string).collect()
     }
