@@ -42,6 +42,22 @@
 //! The caller should hear the end of the sentence. The transcript says that the turn was broken off, and
 //! whoever takes over is asked to go on.
 //!
+//! # Why does a standby not hear the caller?
+//!
+//! Because it would answer. Every service decides by itself when a turn is over, and none can be told to
+//! listen in silence; two voices in one ear are worse than a gap. It is told in words what was said, which
+//! costs little and is what it would have made of the sound.
+//!
+//! # Why does a reply wait for the end of a prompt?
+//!
+//! A prompt is a second long, and half a word of it followed by another voice sounds like a fault. Whoever
+//! answers so late has lost more time than that.
+//!
+//! # Why does a provider hear silence when the caller is muted?
+//!
+//! It judges turns by what it hears. Were it given nothing, half a sentence would stay open until the
+//! caller is heard again, and the two halves would become one.
+//!
 //! # Why does a `Failure` say whose fault it is?
 //!
 //! A breaker that counts our own bad key as their outage hides the one and invents the other. Blame is

@@ -63,7 +63,7 @@ fn everything_happened(stats: &Stats, calls: u64) {
         ("problems", 500),
         ("catch-ups", 100),
         ("switches refused", 50),
-        ("tool answers", 200),
+        ("tool answers", 150),
         ("held frames lost", 20),
         ("caller_hung_up", 300),
         ("no_provider", 10),

@@ -54,11 +54,6 @@ fn call() -> Vec<CallEvent> {
             turns: 12,
             bytes: 2_048,
         }),
-        CallEvent::Held { music: true },
-        CallEvent::Resumed { after: Duration::from_secs(40), timed_out: false },
-        CallEvent::Muted { on: true },
-        CallEvent::Silence { of: Party::Caller, over: None },
-        CallEvent::Silence { of: Party::Provider, over: Some(Duration::from_secs(2)) },
         CallEvent::ProviderOddity { attachment, kind: "response.new".to_owned(), count: 10 },
         CallEvent::Used {
             attachment,
@@ -105,6 +100,11 @@ fn conversation() -> Vec<CallEvent> {
     let id = ToolCallId::new(attachment, 1);
     let (heard, unheard) = (Duration::from_millis(1_240), Duration::from_secs(3));
     vec![
+        CallEvent::Held { music: true },
+        CallEvent::Resumed { after: Duration::from_secs(40), timed_out: false },
+        CallEvent::Muted { on: true },
+        CallEvent::Silence { of: Party::Caller, over: None },
+        CallEvent::Silence { of: Party::Provider, over: Some(Duration::from_secs(2)) },
         CallEvent::Noted { text: PRIVATE[2].into() },
         CallEvent::Summarised { text: PRIVATE[3].into() },
         CallEvent::CallerSpoke { utterance },

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::task::{Context, Waker};
 
+use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -53,6 +54,29 @@ async fn a_vanished_peer_is_cut() {
     let (mut line, server) = web_socket_pair().await;
     drop(server);
     assert_eq!(next(&mut line).await, Err(LineEnd::Cut));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_half_open_connection_is_found_out() {
+    let (near, far) = tokio::io::duplex(64 << 10);
+    let mut line = Box::new(WebSocketLine::client(near, Bytes::new(), 1_000).await);
+    // The peer's machine takes what we send, and that is all it does.
+    let asked = Instant::now();
+    let end = poll_fn(|cx| line.poll(cx)).await;
+    assert_eq!((end, asked.elapsed().as_secs()), (Err(LineEnd::Cut), 40));
+    drop(far);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_peer_that_answers_pings_stays() {
+    let (near, far) = tokio::io::duplex(64 << 10);
+    let mut line = Box::new(WebSocketLine::client(near, Bytes::new(), 1_000).await);
+    let mut peer = Box::new(WebSocketLine::server(far, Bytes::new(), 1_000).await);
+    let both = poll_fn(|cx| match (line.poll(cx), peer.poll(cx)) {
+        (std::task::Poll::Pending, std::task::Poll::Pending) => std::task::Poll::<()>::Pending,
+        (near, far) => panic!("{near:?} {far:?}"),
+    });
+    assert!(timeout(Duration::from_secs(600), both).await.is_err());
 }
 
 #[tokio::test]

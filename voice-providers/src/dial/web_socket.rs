@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::{Sink, SinkExt, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::runtime::Handle;
+use tokio::time::{Interval, MissedTickBehavior};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
@@ -22,6 +23,13 @@ const READ_BUFFER_BYTES: usize = 8 << 10;
 /// How long a goodbye may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How often a line that we opened is looked at: if nothing has come since the last time, a ping goes out.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// So many looks without a byte from the peer, pongs included, and the connection is only half there.
+/// Services were seen to take half a minute for a pong while they had nothing to say, so it is not less.
+const LOOKS_MAX: u32 = 8;
+
 /// The longest reason that fits into a close frame.
 const REASON_BYTES_MAX: usize = 123;
 
@@ -32,13 +40,46 @@ pub fn accept_key(key: &[u8]) -> String {
 
 /// A WebSocket over any byte stream whose handshake is done.
 ///
-/// Pings are answered and neither pings nor pongs are delivered. What was offered is written at once
+/// Pings are answered and neither pings nor pongs are delivered. On a line that we opened a ping goes out
+/// whenever nothing has come for five seconds, and after forty the connection counts as cut: a half-open
+/// one would otherwise look like a service that thinks. What was offered is written at once
 /// where the peer takes it, else on a later `poll`; `poll` must be called after `offer`, as a run loop
 /// does anyway. Dropping the line cuts the connection without a word.
 pub struct WebSocketLine<S> {
     /// `None` once the peer broke the protocol and a detached goodbye has the stream.
     stream: Option<WebSocketStream<S>>,
     unflushed: bool,
+    /// Where we opened the line. Who opened one to us sends audio all the time, or is missed elsewhere.
+    pulse: Option<Pulse>,
+}
+
+/// Whether the peer is still there.
+struct Pulse {
+    looks: Interval,
+    /// Looks since anything came.
+    quiet: u32,
+}
+
+impl Pulse {
+    fn new() -> Self {
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { looks, quiet: 0 }
+    }
+
+    /// True if it is time for a ping; an error if the peer is gone.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Result<bool, LineEnd> {
+        let mut ping = false;
+        while self.looks.poll_tick(cx).is_ready() {
+            // The first look comes at once, and after it nobody can have been quiet.
+            ping = self.quiet > 0;
+            self.quiet += 1;
+            if self.quiet > LOOKS_MAX {
+                return Err(LineEnd::Cut);
+            }
+        }
+        Ok(ping)
+    }
 }
 
 impl<S> WebSocketLine<S>
@@ -70,7 +111,8 @@ where
             .max_message_size(Some(message_bytes_max))
             .max_frame_size(Some(message_bytes_max));
         let stream = WebSocketStream::from_partially_read(stream, received.into(), role, Some(config)).await;
-        Self { stream: Some(stream), unflushed: false }
+        let pulse = (role == Role::Client).then(Pulse::new);
+        Self { stream: Some(stream), unflushed: false, pulse }
     }
 
     /// The peer cannot be understood: tell it which rule it broke, without keeping the call waiting.
@@ -91,6 +133,12 @@ where
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<WireMessage, LineEnd>> {
         let Some(stream) = &mut self.stream else { return Poll::Ready(Err(LineEnd::Cut)) };
         let mut stream = Pin::new(stream);
+        match self.pulse.as_mut().map_or(Ok(false), |pulse| pulse.poll(cx)) {
+            // A ping that finds no room is one among many that wait: the peer is slow, not gone.
+            Ok(true) => self.unflushed |= stream.as_mut().start_send(Message::Ping(Bytes::new())).is_ok(),
+            Ok(false) => {}
+            Err(end) => return Poll::Ready(Err(end)),
+        }
         if self.unflushed && stream.as_mut().poll_flush(cx).is_ready() {
             // Were it a failure, reading would tell.
             self.unflushed = false;
@@ -101,6 +149,9 @@ where
                 Some(Err(error)) => return Poll::Ready(Err(self.broken(&error))),
                 Some(Ok(message)) => message,
             };
+            if let Some(pulse) = &mut self.pulse {
+                pulse.quiet = 0;
+            }
             match message {
                 Message::Text(text) => {
                     let text = Text::from_utf8(text.into()).map_err(|_| LineEnd::Broken);

@@ -106,6 +106,18 @@ fn a_slow_thinker_is_covered_and_a_reply_waits_for_the_end_of_the_prompt() {
 }
 
 #[test]
+fn the_next_silence_begins_anew() {
+    let mut rig = talking();
+    asked(&mut rig);
+    rig.pass(ms(3_000)).speech(reply(A1, 1), 1);
+    rig.provider(A1, ProviderEvent::ReplyDone { reply: reply(A1, 1), end: ReplyEnd::Completed });
+    rig.pass(ms(2_000));
+    asked(&mut rig);
+    rig.pass(ms(3_000));
+    assert_eq!(rig.wanted(), ["· covered Moment"]);
+}
+
+#[test]
 fn a_prompt_can_be_interrupted_and_no_provider_hears_of_it() {
     let mut rig = talking();
     asked(&mut rig);

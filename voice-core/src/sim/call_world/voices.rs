@@ -137,7 +137,7 @@ impl Voice {
                 says.push((at, ProviderEvent::CallerPaused(utterance)));
             }
             if !rng.percent(10) {
-                let rest = " and so on".repeat(rng.range(0..20) as usize);
+                let rest = " and so on".repeat(rng.range(0..60) as usize);
                 let text = format!("words {} of {}{rest}", self.utterances, self.id).into();
                 says.push((at + rng.millis(0..3_000), ProviderEvent::CallerSaid { utterance, text }));
             }
