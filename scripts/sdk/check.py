@@ -7,6 +7,7 @@ import chat
 import deepgram_voice as deepgram
 import gemini_live
 import openai_realtime
+import twilio_rest
 
 CHECKS = {
     "openai": [openai_realtime.talk],
@@ -19,6 +20,7 @@ CHECKS = {
         deepgram.let_it_speak,
     ],
     "llm": [chat.talk],
+    "twilio": [twilio_rest.talk],
 }
 
 wanted = sys.argv[1:] or list(CHECKS)

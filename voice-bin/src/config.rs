@@ -11,6 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use voice_core::sensitive::Secret;
+use voice_telephony::number::E164;
 
 pub use crate::providers::Configured;
 pub(crate) use check::{Check, parse};
@@ -39,6 +40,8 @@ pub struct Config {
     pub providers: Vec<Configured>,
     /// The carrier.
     pub twilio: TwilioConfig,
+    /// Asked of everybody who uses the API; without it only this machine may.
+    pub api_token: Option<Secret<String>>,
     /// What the voice is and does.
     pub agent: AgentConfig,
     /// How much at once, and how long to wait for the end.
@@ -58,6 +61,10 @@ pub struct TwilioConfig {
     pub account_sid: Option<String>,
     /// Verifies signatures; without it every webhook is refused.
     pub auth_token: Option<Secret<String>>,
+    /// What people see when we call them; without it no calls are placed.
+    pub from_number: Option<E164>,
+    /// Where its REST API is.
+    pub api_url: Option<String>,
 }
 
 /// What the voice is and does.

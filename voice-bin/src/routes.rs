@@ -1,8 +1,11 @@
 //! Which request goes where.
 
+mod authorise;
 mod correlation;
 mod health;
 mod media;
+mod outbound;
+pub(crate) mod problem;
 mod twilio;
 
 use std::sync::Arc;
@@ -19,11 +22,19 @@ pub(crate) const TWILIO_WEBHOOK: &str = "/api/v1/telephony/webhooks/twilio";
 /// Twilio's media sockets.
 pub(crate) const TWILIO_MEDIA: &str = "/api/v1/telephony/media/twilio";
 
+/// Calls that we place.
+pub(crate) const OUTBOUND: &str = "/api/v1/telephony/outbound";
+
+/// One of them.
+const OUTBOUND_CALL: &str = "/api/v1/telephony/outbound/{call}";
+
 /// All routes of the server.
 pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route(TWILIO_WEBHOOK, post(twilio::webhook))
         .route(TWILIO_MEDIA, get(media::socket))
+        .route(OUTBOUND, post(outbound::place))
+        .route(OUTBOUND_CALL, get(outbound::show).delete(outbound::end))
         .route("/health", get(health::health))
         .route("/live", get(health::live))
         .route("/ready", get(health::ready))

@@ -2,6 +2,7 @@
 
 mod calls;
 mod services;
+mod twilio_api;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,6 +41,9 @@ enum Command {
     },
     /// Be Twilio: place calls to a webhook and follow the TwiML it answers. Fails if a call fails.
     TwilioCall(TwilioCall),
+    /// Be Twilio's REST API on this address, with people who answer the calls that are placed (use
+    /// TWILIO_API_URL=http://ADDR).
+    TwilioApi(twilio_api::Options),
 }
 
 /// How to call.
@@ -102,6 +106,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Deepgram(options) => services::serve(Service::Deepgram, options).await,
         Command::Llm { serve, like } => services::serve(Service::Llm(like), serve).await,
         Command::TwilioCall(options) => calls::place(options).await,
+        Command::TwilioApi(options) => twilio_api::serve(options).await,
     }
 }
 
