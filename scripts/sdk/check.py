@@ -8,6 +8,7 @@ import deepgram_voice as deepgram
 import gemini_live
 import openai_realtime
 import wire
+import twilio_rest
 
 CHECKS = {
     "wire": [wire.compare],
@@ -21,6 +22,7 @@ CHECKS = {
         deepgram.let_it_speak,
     ],
     "llm": [chat.talk],
+    "twilio": [twilio_rest.talk],
 }
 
 wanted = sys.argv[1:] or list(CHECKS)

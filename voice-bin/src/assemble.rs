@@ -11,11 +11,13 @@ use voice_core::driver::{Clock, NoTools, Prober, RunTool, SharedRoster, World, w
 use voice_core::record::Reader;
 use voice_core::roster::{Candidate, Load, RosterConfig};
 use voice_providers::dial::Dialer;
+use voice_telephony::rest::{HttpSend, Rest};
 use voice_telephony::twilio::Tokens;
+use voice_telephony::twilio::rest::{Credentials, TwilioApi};
 
 use crate::config::{Config, TwilioConfig};
 use crate::random;
-use crate::server::{Parts, TwilioParts};
+use crate::server::{OutboundParts, Parts, TwilioLine, TwilioParts};
 use crate::store::{Journal, Store};
 use crate::telemetry::{LogReader, Metrics, MetricsReader};
 
@@ -79,6 +81,7 @@ impl Assembly {
             },
             agent: Arc::new(agent(config, self.tools.0.clone())?),
             twilio: twilio(&config.twilio),
+            outbound: outbound(config)?,
             public_url: config.public_url.clone(),
             limits: config.limits,
             store: Some(self.store.clone()),
@@ -138,6 +141,21 @@ fn agent(config: &Config, tools: Vec<ToolDefinition>) -> anyhow::Result<CallConf
         call = call.language(language);
     }
     Ok(call.build()?)
+}
+
+fn outbound(config: &Config) -> anyhow::Result<OutboundParts> {
+    let api_token = config.api_token.clone();
+    let TwilioConfig { account_sid, auth_token, from_number, api_url } = &config.twilio;
+    let (Some(account), Some(token), Some(from)) = (account_sid, auth_token, from_number) else {
+        return Ok(OutboundParts { api_token, ..OutboundParts::default() });
+    };
+    let account = account.parse().context("TWILIO_ACCOUNT_SID")?;
+    let mut api = TwilioApi::new(account, Credentials::AuthToken(token.clone()));
+    if let Some(url) = api_url {
+        api = api.with_url(url).context("TWILIO_API_URL")?;
+    }
+    let http: Arc<dyn HttpSend> = Arc::new(Rest::new()?);
+    Ok(OutboundParts { http: Some(http), twilio: Some(TwilioLine { api, from: from.clone() }), api_token })
 }
 
 fn twilio(config: &TwilioConfig) -> TwilioParts {

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use voice_core::roster::{Sticky, Strategy};
 use voice_core::sensitive::Secret;
+use voice_telephony::number::E164;
 
 pub use crate::providers::Configured;
 pub use calls::CallsConfig;
@@ -44,6 +45,8 @@ pub struct Config {
     pub choice: ChoiceConfig,
     /// The carrier.
     pub twilio: TwilioConfig,
+    /// Asked of everybody who uses the API; without it only this machine may.
+    pub api_token: Option<Secret<String>>,
     /// What the voice is and does.
     pub agent: AgentConfig,
     /// How calls get over gaps.
@@ -65,6 +68,10 @@ pub struct TwilioConfig {
     pub account_sid: Option<String>,
     /// Verifies signatures; without it every webhook is refused.
     pub auth_token: Option<Secret<String>>,
+    /// What people see when we call them; without it no calls are placed.
+    pub from_number: Option<E164>,
+    /// Where its REST API is.
+    pub api_url: Option<String>,
 }
 
 /// What the voice is and does.

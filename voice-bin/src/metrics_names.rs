@@ -36,6 +36,10 @@ pub(crate) const WEBHOOK_REQUESTS: &str = "voice_webhook_requests_total";
 pub(crate) const WEBHOOK_REJECTIONS: &str = "voice_webhook_rejections_total";
 /// Media sockets that were refused, by `carrier` and `reason`.
 pub(crate) const MEDIA_REFUSALS: &str = "voice_media_refusals_total";
+/// What carriers made of calls that we asked them to place, by `carrier` and `outcome`: `accepted`, or why not.
+pub(crate) const OUTBOUND_ATTEMPTS: &str = "voice_outbound_attempts_total";
+/// Calls of ours that are over, by `end`.
+pub(crate) const OUTBOUND_ENDED: &str = "voice_outbound_ended_total";
 /// Entries waiting to be written to the journal.
 pub(crate) const JOURNAL_QUEUED: &str = "voice_journal_queued_entries";
 /// Entries written to the journal.
@@ -97,6 +101,8 @@ pub(crate) fn describe() {
     describe_gauge!(HEALTH_SUCCESS, Unit::Percent, "Checks of the last quarter of an hour that passed");
     describe_gauge!(PROVIDER_CALLS, Unit::Count, "Calls that a provider is in");
     describe_gauge!(PROVIDER_CONFIDENCE, Unit::Percent, "How much confidence a provider deserves");
+    describe_counter!(OUTBOUND_ATTEMPTS, Unit::Count, "Calls that carriers were asked to place");
+    describe_counter!(OUTBOUND_ENDED, Unit::Count, "Calls of ours that are over");
     describe_gauge!(JOURNAL_QUEUED, Unit::Count, "Entries waiting to be written to the journal");
     describe_counter!(JOURNAL_WRITTEN, Unit::Count, "Entries written to the journal");
     describe_counter!(JOURNAL_LOST, Unit::Count, "Entries the journal lost");

@@ -1,8 +1,11 @@
 //! Which request goes where.
 
+mod authorise;
 mod correlation;
 mod health;
 mod media;
+mod outbound;
+pub(crate) mod problem;
 mod providers;
 mod twilio;
 
@@ -20,6 +23,12 @@ pub(crate) const TWILIO_WEBHOOK: &str = "/api/v1/telephony/webhooks/twilio";
 /// Twilio's media sockets.
 pub(crate) const TWILIO_MEDIA: &str = "/api/v1/telephony/media/twilio";
 
+/// Calls that we place.
+pub(crate) const OUTBOUND: &str = "/api/v1/telephony/outbound";
+
+/// One of them.
+const OUTBOUND_CALL: &str = "/api/v1/telephony/outbound/{call}";
+
 /// All routes of the server.
 pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
@@ -27,6 +36,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route(TWILIO_MEDIA, get(media::socket))
         .route("/api/v1/providers/health", get(providers::all))
         .route("/api/v1/providers/{id}/health", get(providers::one))
+        .route(OUTBOUND, post(outbound::place))
+        .route(OUTBOUND_CALL, get(outbound::show).delete(outbound::end))
         .route("/health", get(health::health))
         .route("/live", get(health::live))
         .route("/ready", get(health::ready))

@@ -1,13 +1,17 @@
 //! The server: given a listener, its parts, and a word when to stop.
 
 mod calls;
+mod client_address;
+mod outbound;
 
 use std::future::Future;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::Extension;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -28,6 +32,9 @@ use crate::store::Store;
 use crate::telemetry::Metrics;
 
 pub(crate) use calls::{Calls, Slot};
+pub(crate) use client_address::ClientAddress;
+pub(crate) use outbound::{NotPlaced, Outbound, Page};
+pub use outbound::{OutboundParts, TwilioLine};
 
 /// Where Twilio's voice and status webhooks are taken.
 pub const TWILIO_WEBHOOK: &str = routes::TWILIO_WEBHOOK;
@@ -52,6 +59,8 @@ pub struct Parts {
     pub agent: Arc<CallConfig>,
     /// How to know Twilio.
     pub twilio: TwilioParts,
+    /// How to place calls.
+    pub outbound: OutboundParts,
     /// How the world reaches this server; without it only this very machine can.
     pub public_url: Option<PublicUrl>,
     /// How much at once, and how long to wait for the end.
@@ -75,6 +84,7 @@ pub struct TwilioParts {
 pub(crate) struct App {
     pub(crate) parts: Parts,
     pub(crate) calls: Calls,
+    pub(crate) outbound: Outbound,
     draining: AtomicBool,
     /// Taken when a call is set up and when its media arrives, for microseconds, never over an await.
     tickets: Mutex<Tickets<Grant>>,
@@ -99,6 +109,7 @@ pub async fn run(listener: TcpListener, parts: Parts, shutdown: impl Future<Outp
     let drain = parts.limits.drain;
     let app = Arc::new(App {
         calls: Calls::new(parts.limits.calls_max),
+        outbound: Outbound::new(&parts.outbound, &base(&parts, address), parts.world.clock),
         parts,
         draining: AtomicBool::new(false),
         tickets: Mutex::new(Tickets::default()),
@@ -112,6 +123,7 @@ pub async fn run(listener: TcpListener, parts: Parts, shutdown: impl Future<Outp
     http.accept(&listener, &app, shutdown).await;
     drop(listener);
     app.draining.store(true, Ordering::Relaxed);
+    app.outbound.drain();
     info!(calls = app.calls.running(), limit = ?drain, "shutting down: no new calls; waiting for those that run");
     let done = async {
         http.finish().await;
@@ -124,9 +136,20 @@ pub async fn run(listener: TcpListener, parts: Parts, shutdown: impl Future<Outp
             warn!(calls = app.calls.running(), "calls did not end in time and are cut");
         }
     }
+    app.outbound.finish().await;
     upkeep.abort();
     info!("stopped");
     Ok(())
+}
+
+/// The address that carriers are given: the public one, or for demonstrations that of this machine.
+fn base(parts: &Parts, mut address: SocketAddr) -> PublicUrl {
+    if address.ip().is_unspecified() {
+        let here: IpAddr =
+            if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+        address.set_ip(here);
+    }
+    parts.public_url.clone().unwrap_or_else(|| PublicUrl::new(format!("http://{address}")))
 }
 
 /// The HTTP connections of a server. Those that become media sockets leave it.
@@ -145,9 +168,10 @@ impl Http {
                 () = &mut shutdown => return,
             };
             match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     // One task per connection, so that a slow peer keeps nobody else waiting.
-                    self.requests.spawn(serve(stream, router.clone(), self.stop.clone()));
+                    let router = router.clone().layer(Extension(ClientAddress(peer.ip())));
+                    self.requests.spawn(serve(stream, router, self.stop.clone()));
                 }
                 Err(error) => {
                     warn!(%error, "a connection could not be accepted");

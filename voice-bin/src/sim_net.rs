@@ -4,9 +4,11 @@
 
 mod caller;
 mod service;
+mod twilio_api;
 
 pub use caller::run_caller;
 pub use service::{MakeService, serve};
+pub use twilio_api::serve_twilio_api;
 
 #[cfg(test)]
 mod tests;

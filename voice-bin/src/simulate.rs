@@ -3,6 +3,7 @@
 mod calls;
 mod services;
 mod telnyx;
+mod twilio_api;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,6 +48,9 @@ enum Command {
     TelnyxCall(telnyx::TelnyxCall),
     /// Be Telnyx for calls of the server's own: wait to be dialled, then answer and speak.
     TelnyxApi(telnyx::TelnyxCall),
+    /// Be Twilio's REST API on this address, with people who answer the calls that are placed (use
+    /// TWILIO_API_URL=http://ADDR).
+    TwilioApi(twilio_api::Options),
 }
 
 /// How to call.
@@ -114,6 +118,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::TwilioCall(options) => calls::place(options).await,
         Command::TelnyxCall(options) => telnyx::place(options).await,
         Command::TelnyxApi(options) => telnyx::wait(options).await,
+        Command::TwilioApi(options) => twilio_api::serve(options).await,
     }
 }
 

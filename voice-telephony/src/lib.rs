@@ -24,6 +24,11 @@
 //! A webhook is either [`webhook::Verified`] or refused; a media socket has a one-time ticket or is
 //! closed. There is no switch that turns this off.
 //!
+//! # How a call is placed
+//!
+//! [`outbound::OutboundCall`] decides, and a carrier's [`outbound::PlaceCalls`] says it in requests. Send
+//! them yourself, or with the feature `rest` let `rest::Desk` do it.
+//!
 //! # Adding a carrier
 //!
 //! A folder beside [`twilio`] and [`telnyx`], and its line below. What carriers share stands in [`webhook`],

@@ -6,6 +6,7 @@ use std::time::Duration;
 use url::{Host, Url};
 use voice_core::roster::{Sticky, Strategy};
 use voice_core::sensitive::Secret;
+use voice_telephony::number::{E164, NumberError};
 
 use super::layers::{Layers, Origin, Raw};
 use super::settings::{self, Setting};
@@ -39,6 +40,7 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
     let providers = check.providers();
     let choice = check.choice();
     let twilio = check.twilio();
+    let api_token = check.parse(&settings::API_TOKEN, api_token);
     let agent = check.agent();
     let calls = check.calls();
     let limits = check.limits();
@@ -71,6 +73,7 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
         providers,
         choice,
         twilio,
+        api_token,
         agent,
         calls,
         limits,
@@ -150,6 +153,8 @@ impl Check {
         TwilioConfig {
             account_sid: self.parse(&settings::TWILIO_ACCOUNT_SID, account_sid),
             auth_token: self.parse(&settings::TWILIO_AUTH_TOKEN, twilio_token),
+            from_number: self.parse(&settings::TWILIO_FROM_NUMBER, number),
+            api_url: self.parse(&settings::TWILIO_API_URL, api_url),
         }
     }
 
@@ -227,6 +232,13 @@ fn relations(config: &mut Config) {
             &settings::TWILIO_AUTH_TOKEN,
             "not set, so every webhook is refused; take it from the Twilio console",
         );
+    }
+    let (account, from) = (&config.twilio.account_sid, &config.twilio.from_number);
+    if from.is_some() && account.is_none() {
+        note(&settings::TWILIO_ACCOUNT_SID, "not set, so no calls can be placed from TWILIO_FROM_NUMBER");
+    }
+    if from.is_some() && config.public_url.is_some() && config.api_token.is_none() {
+        note(&settings::API_TOKEN, "not set, so only this machine itself can order calls");
     }
     match &config.public_url {
         None => note(
@@ -320,7 +332,7 @@ pub(crate) mod parse {
         Ok(Secret::new(text.to_owned()))
     }
 
-    fn address(text: &str, schemes: &[&str], fix: &'static str) -> Result<Url, Wrong> {
+    pub(crate) fn address(text: &str, schemes: &[&str], fix: &'static str) -> Result<Url, Wrong> {
         let wrong = |problem: &str| Wrong(format!("{} {problem}", without_password(text)), fix);
         let url = Url::parse(text).map_err(|_| wrong("is not an address"))?;
         if !schemes.contains(&url.scheme()) || url.host().is_none() {
@@ -423,6 +435,34 @@ fn account_sid(text: &str) -> Result<String, Wrong> {
 
 fn twilio_token(text: &str) -> Result<Secret<String>, Wrong> {
     parse::secret(text, "copy the auth token from the Twilio console, or unset this")
+}
+
+fn number(text: &str) -> Result<E164, Wrong> {
+    text.parse().map_err(|error: NumberError| {
+        Wrong(error.to_string(), "copy one of your numbers from the carrier's console")
+    })
+}
+
+fn api_url(text: &str) -> Result<String, Wrong> {
+    const FIX: &str =
+        "leave it out, or write an address without a path, like https://api.dublin.ie1.twilio.com";
+    let url = parse::address(text, &["http", "https"], FIX)?;
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
+        return Err(Wrong("it has more than scheme, host and port".to_owned(), FIX));
+    }
+    if url.scheme() == "http" && !is_local(text) {
+        return Err(Wrong("http:// would send the auth token unencrypted".to_owned(), "use https://"));
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+fn api_token(text: &str) -> Result<Secret<String>, Wrong> {
+    const FIX: &str = "make one with: openssl rand -hex 32";
+    let token = parse::secret(text, FIX)?;
+    if text.len() < 16 {
+        return Err(Wrong("it is shorter than 16 characters".to_owned(), FIX));
+    }
+    Ok(token)
 }
 
 fn text(text: &str) -> Result<String, Wrong> {

@@ -43,6 +43,7 @@ settings! {
     HOST = Setting::new("HOST", "server", "host", Some("127.0.0.1"));
     PORT = Setting::new("PORT", "server", "port", Some("8080"));
     PUBLIC_URL = Setting::new("PUBLIC_URL", "server", "public_url", None);
+    API_TOKEN = Setting::secret("API_TOKEN", "server", "api_token");
     MAX_CALLS = Setting::new("MAX_CALLS", "server", "max_calls", Some("500"));
     DRAIN_SECONDS = Setting::new("DRAIN_SECONDS", "server", "drain_seconds", Some("30"));
     DATABASE_URL = Setting::new("DATABASE_URL", "storage", "database_url", Some("sqlite:voice.db"));
@@ -84,6 +85,8 @@ settings! {
     LLM_FALLBACK_MODEL = Setting::new("LLM_FALLBACK_MODEL", "llm", "fallback_model", None);
     TWILIO_ACCOUNT_SID = Setting::new("TWILIO_ACCOUNT_SID", "twilio", "account_sid", None);
     TWILIO_AUTH_TOKEN = Setting::secret("TWILIO_AUTH_TOKEN", "twilio", "auth_token");
+    TWILIO_FROM_NUMBER = Setting::new("TWILIO_FROM_NUMBER", "twilio", "from_number", None);
+    TWILIO_API_URL = Setting::new("TWILIO_API_URL", "twilio", "api_url", Some("https://api.twilio.com"));
     AGENT_INSTRUCTIONS = Setting::new(
         "AGENT_INSTRUCTIONS",
         "agent",

@@ -17,8 +17,10 @@ use uuid::Uuid;
 use voice_core::failure::Failure;
 use voice_core::id::{CallId, CorrelationId};
 use voice_telephony::limits::WEBHOOK_BYTES_MAX;
+use voice_telephony::outbound::{AttemptKey, Told};
+use voice_telephony::twilio::outbound::told;
 use voice_telephony::twilio::{
-    CARRIER, ConnectStream, RejectReason, StreamUrl, TwilioVoice, TwilioWebhook, Twiml, TwimlError,
+    CARRIER, ConnectStream, RejectReason, StreamUrl, TwilioVoice, TwilioWebhook, Twiml, TwimlError, Verb,
 };
 use voice_telephony::webhook::{RawRequest, Rejection, Verified, verify};
 
@@ -50,9 +52,13 @@ pub(super) async fn webhook(
         Ok(webhook) => webhook,
         Err(rejection) => return refuse(&correlation, rejection),
     };
+    let news = told(head.uri.query().unwrap_or_default(), &webhook);
     match webhook.into_voice() {
-        Ok(voice) => answer_call(&app, &base, correlation, &voice),
+        Ok(voice) => answer_voice(&app, &base, correlation, &voice, news),
         Err(other) => {
+            if let Some((key, told)) = news {
+                app.outbound.tell(key, told);
+            }
             take_note(&correlation, &other);
             StatusCode::NO_CONTENT.into_response()
         }
@@ -105,11 +111,32 @@ fn refuse(correlation: &CorrelationId, rejection: Rejection) -> Response {
     (status, rejection.name()).into_response()
 }
 
+/// Somebody calls, or somebody whom we called has answered.
+fn answer_voice(
+    app: &App,
+    base: &PublicUrl,
+    correlation: CorrelationId,
+    voice: &Verified<TwilioVoice>,
+    news: Option<(AttemptKey, Told)>,
+) -> Response {
+    let Some((key, told)) = news else {
+        let call = CallId::from_u128(Uuid::now_v7().as_u128());
+        return answer_call(app, base, correlation, voice, call);
+    };
+    if !app.outbound.tell(key, told) || !app.calls.has_room() {
+        counter!(names::WEBHOOK_REQUESTS, "carrier" => CARRIER, "kind" => "stray").increment(1);
+        info!(%correlation, call = %key.call, "an answered call is hung up: nobody waits for it");
+        return document(Twiml::of(&[Verb::Hangup]));
+    }
+    answer_call(app, base, correlation, voice, key.call)
+}
+
 fn answer_call(
     app: &App,
     base: &PublicUrl,
     correlation: CorrelationId,
     voice: &Verified<TwilioVoice>,
+    call: CallId,
 ) -> Response {
     let account = &app.parts.twilio.account_sid;
     if account.as_ref().is_some_and(|ours| ours != voice.account_sid.as_str()) {
@@ -122,7 +149,6 @@ fn answer_call(
         warn!(%correlation, calls = app.calls.running(), "call answered with busy: no room for one more");
         return document(Twiml::reject(RejectReason::Busy));
     }
-    let call = CallId::from_u128(Uuid::now_v7().as_u128());
     let Some(random) = random() else {
         error!(%correlation, "the system has no randomness, so no call can be taken");
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
@@ -134,7 +160,7 @@ fn answer_call(
     match stream.and_then(|stream| with_callback(stream, base)) {
         Ok(stream) => {
             counter!(names::WEBHOOK_REQUESTS, "carrier" => CARRIER, "kind" => "voice").increment(1);
-            info!(%correlation, %call, carrier_call = voice.call_sid.as_str(), "call comes in");
+            info!(%correlation, %call, carrier_call = voice.call_sid.as_str(), "call is connected");
             document(Twiml::connect(&stream))
         }
         Err(error) => {
@@ -159,6 +185,10 @@ fn take_note(correlation: &CorrelationId, webhook: &Verified<TwilioWebhook>) {
             let error = stream.error.as_deref().map(Failure::clean_code);
             debug!(%correlation, carrier_call = stream.call_sid.as_str(), event = ?stream.event, error, "stream status");
             "stream"
+        }
+        TwilioWebhook::Machine(verdict) => {
+            debug!(%correlation, carrier_call = verdict.call_sid.as_str(), by = verdict.answered_by.name(), "who answered");
+            "machine"
         }
         TwilioWebhook::Other(call) => {
             debug!(%correlation, carrier_call = call.as_str(), "another kind of webhook");

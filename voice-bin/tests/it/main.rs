@@ -4,6 +4,7 @@
 
 mod command_line;
 mod demo;
+mod outbound;
 mod refusals;
 mod routes;
 mod voice_sim;

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use voice_bin::config::LimitsConfig;
-use voice_bin::server::{Parts, TWILIO_WEBHOOK, TwilioParts, run};
+use voice_bin::server::{OutboundParts, Parts, TWILIO_WEBHOOK, TwilioParts, run};
 use voice_bin::sim_net::run_caller;
 use voice_bin::telemetry::Metrics;
 use voice_core::audio::AudioFormat;
@@ -56,6 +56,14 @@ impl Record {
     /// Until a provider hears a caller.
     pub(crate) async fn wait_for_live(&self) {
         self.live.notified().await;
+    }
+
+    /// The calls that reported anything, each once, in order.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        let mut calls: Vec<String> =
+            self.events.lock().unwrap().iter().map(|(call, _)| call.to_string()).collect();
+        calls.dedup();
+        calls
     }
 
     /// The reasons for which calls ended, in order.
@@ -133,6 +141,7 @@ impl Server {
             },
             agent: Arc::new(CallConfig::builder("You are a test.").build().unwrap()),
             twilio: TwilioParts { tokens: Tokens::new(Secret::new(TOKEN.to_owned())), account_sid: None },
+            outbound: OutboundParts::default(),
             public_url: None,
             limits: LimitsConfig { calls_max: 10, drain: Duration::from_secs(5) },
             store: None,

@@ -38,7 +38,7 @@ use crate::number::E164;
 use crate::status::{CallStatus, FailReason, Report};
 
 pub use call::OutboundCall;
-pub use gate::{Breaker, Entry, Gate, InARow, Outcome, Permit};
+pub use gate::{Entry, Gate};
 pub use pacer::Pacer;
 
 /// A call that somebody wants to be placed.

@@ -26,7 +26,32 @@ pub type Observe = Arc<dyn Fn(CallId, &Progress) + Send + Sync>;
 
 /// Places calls at carriers, and keeps those that are under way.
 ///
-/// [`Self::place`] answers a future, to be spawned; webhooks are brought in by [`Self::tell`].
+/// [`Self::place`] answers a future, to be spawned; webhooks are brought in by [`Self::tell`], which says
+/// whether a call that was answered is to be given the voice. From there on it is a call like any other:
+/// answer the webhook with a media stream, and say when its audio is over ([`Self::media_over`]).
+///
+/// ```no_run
+/// use std::num::NonZeroU32;
+/// use std::sync::Arc;
+/// use voice_core::breaker::{Breaker, BreakerConfig};
+/// use voice_core::driver::Clock;
+/// use voice_core::id::CarrierId;
+/// use voice_telephony::outbound::{Gate, Order};
+/// use voice_telephony::rest::{Desk, Rest};
+/// use voice_telephony::twilio::outbound::TwilioOutbound;
+/// use voice_telephony::twilio::rest::TwilioApi;
+///
+/// async fn call(api: TwilioApi, order: Order) -> Result<(), Box<dyn std::error::Error>> {
+///     let twilio = Arc::new(TwilioOutbound::new(api, "https://voice.example/hooks/twilio"));
+///     let gate = Gate::new(Breaker::new(BreakerConfig::default(), 1), NonZeroU32::MIN);
+///     let observe = Arc::new(|call, progress: &_| println!("{call}: {progress:?}"));
+///     let desk = Desk::new(Arc::new(Rest::new()?), Clock::start(), observe);
+///     let desk = Arc::new(desk.with_carrier(CarrierId::from_static("twilio"), twilio, gate));
+///     let end = desk.place(order)?.run().await;
+///     println!("{}", end.name());
+///     Ok(())
+/// }
+/// ```
 pub struct Desk {
     http: Arc<dyn HttpSend>,
     clock: Clock,

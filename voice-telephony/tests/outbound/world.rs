@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
+use voice_core::breaker::{Breaker, BreakerConfig};
 use voice_core::id::{CallId, CarrierId};
 use voice_core::sensitive::Secret;
 use voice_core::sim::peer::{CallerOutput, FakeCaller};
@@ -15,8 +16,8 @@ use voice_core::wire::{Endpoint, EndpointKind};
 use voice_telephony::ask::Ask;
 use voice_telephony::carrier_error::{CarrierError, Reach};
 use voice_telephony::outbound::{
-    Act, AttemptKey, End, Entry, Gate, InARow, Input, Order, OutboundCall, Output, PlaceCalls, Placement,
-    Progress, Route, Seen, Told,
+    Act, AttemptKey, End, Entry, Gate, Input, Order, OutboundCall, Output, PlaceCalls, Placement, Progress,
+    Route, Seen, Told,
 };
 use voice_telephony::sim::{ApiEffect, ApiRudeness, FakeTwilioApi, FakeTwilioCall, TwilioApiPlan};
 use voice_telephony::twilio::outbound::{TwilioOutbound, told};
@@ -110,7 +111,7 @@ impl World {
                     id: CarrierId::from_static(name),
                     api,
                     port: TwilioOutbound::new(port, WEBHOOK),
-                    gate: Gate::new(Box::new(InARow::default()), rate),
+                    gate: Gate::new(Breaker::new(BreakerConfig::default(), 1), rate),
                 }
             })
             .collect();

@@ -1,0 +1,270 @@
+//! The API for calls that we place: order one, ask how it goes, end it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use http::header::LOCATION;
+use http::{HeaderMap, Request, StatusCode};
+use serde::{Deserialize, Serialize};
+use tracing::info;
+use uuid::Uuid;
+use voice_core::id::{CallId, CorrelationId};
+use voice_telephony::number::{E164, NumberError};
+use voice_telephony::outbound::{AnsweredBy, Order, Route, Voicemail};
+
+use super::OUTBOUND;
+use super::authorise::authorise;
+use super::problem::Problem;
+use crate::server::{App, ClientAddress, NotPlaced, Page};
+
+/// An order has a few hundred bytes; its metadata may be some thousand.
+const BODY_BYTES_MAX: usize = 64 << 10;
+
+/// Whoever orders a call sends that at once.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long it rings unless it is said; four to six rings.
+const RING: Duration = Duration::from_secs(30);
+
+/// The longest call of ours; carriers have the same.
+const LONGEST: Duration = Duration::from_secs(4 * 3_600);
+
+/// What a message may say: a minute of speech.
+const MESSAGE_CHARACTERS_MAX: usize = 1_000;
+
+/// Metadata: so many names, of names so long, of values so long.
+const METADATA_MAX: (usize, usize, usize) = (50, 64, 500);
+
+/// A call to be placed, as it is ordered.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wish {
+    to_number: String,
+    from_number: Option<String>,
+    telephony_provider: Option<String>,
+    agent: Option<String>,
+    #[serde(default)]
+    metadata: BTreeMap<String, String>,
+    ring_seconds: Option<u64>,
+    voicemail: Option<OnVoicemail>,
+    voicemail_message: Option<String>,
+}
+
+/// What to do when a machine answers.
+#[derive(Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+enum OnVoicemail {
+    GoOn,
+    HangUp,
+    LeaveMessage,
+}
+
+/// How a call goes.
+#[derive(Serialize)]
+struct Shown<'a> {
+    call_id: String,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answered_by: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    telephony_provider: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    carrier_call_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ShownError<'a>>,
+    correlation_id: &'a str,
+    metadata: &'a BTreeMap<String, String>,
+}
+
+/// Why the last carrier refused it.
+#[derive(Serialize)]
+struct ShownError<'a> {
+    cause: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+}
+
+/// The numbers, for whoever ordered the call and knows them.
+#[derive(Serialize)]
+struct Accepted<'a> {
+    call_id: String,
+    status: &'static str,
+    to_number: &'a str,
+    from_number: &'a str,
+    telephony_provider: &'a str,
+    correlation_id: &'a str,
+    metadata: &'a BTreeMap<String, String>,
+}
+
+pub(super) async fn place(
+    State(app): State<Arc<App>>,
+    Extension(client): Extension<ClientAddress>,
+    Extension(correlation): Extension<CorrelationId>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let (head, body) = request.into_parts();
+    authorise(app.outbound.api_token(), client, &head.headers)?;
+    let wish = read(body).await?;
+    let (order, metadata) = understand(&app, wish)?;
+    if app.is_draining() {
+        return Err(Problem::unavailable("shutting_down", "The server is shutting down", 30));
+    }
+    if !app.calls.has_room() {
+        return Err(Problem::unavailable("no_room", "The server has as many calls as it can take", 10));
+    }
+    let accepted = accepted(&order, &correlation, &metadata);
+    let location = format!("{OUTBOUND}/{}", order.call);
+    let call = order.call;
+    app.outbound.place(order, correlation.clone(), metadata).map_err(not_placed)?;
+    info!(%correlation, %call, "call ordered");
+    Ok((StatusCode::ACCEPTED, [(LOCATION, location)], accepted).into_response())
+}
+
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    Extension(client): Extension<ClientAddress>,
+    headers: HeaderMap,
+    Path(call): Path<String>,
+) -> Result<Response, Problem> {
+    authorise(app.outbound.api_token(), client, &headers)?;
+    let (call, page) = find(&app, &call)?;
+    Ok(Json(shown(call, &page)).into_response())
+}
+
+pub(super) async fn end(
+    State(app): State<Arc<App>>,
+    Extension(client): Extension<ClientAddress>,
+    headers: HeaderMap,
+    Path(call): Path<String>,
+) -> Result<Response, Problem> {
+    authorise(app.outbound.api_token(), client, &headers)?;
+    let (call, page) = find(&app, &call)?;
+    // One that is over already was ended as well as it can be.
+    app.outbound.hang_up(call);
+    Ok((StatusCode::ACCEPTED, Json(shown(call, &page))).into_response())
+}
+
+fn find(app: &App, call: &str) -> Result<(CallId, Page), Problem> {
+    let call: CallId = call.parse().map_err(|_| Problem::not_found())?;
+    Ok((call, app.outbound.page(call).ok_or_else(Problem::not_found)?))
+}
+
+fn shown(call: CallId, page: &Page) -> Shown<'_> {
+    let error = page.refusal.as_ref();
+    Shown {
+        call_id: call.to_string(),
+        status: page.status.name(),
+        end: page.end.as_ref().map(|end| end.name()),
+        answered_by: page.answered_by.map(AnsweredBy::name),
+        telephony_provider: page.carrier.as_ref().map(|carrier| carrier.as_str()),
+        carrier_call_id: page.carrier_call.as_deref(),
+        error: error.map(|error| ShownError { cause: error.cause.name(), code: error.code.as_deref() }),
+        correlation_id: page.correlation.as_str(),
+        metadata: &page.metadata,
+    }
+}
+
+fn accepted(order: &Order, correlation: &CorrelationId, metadata: &BTreeMap<String, String>) -> Response {
+    let first = order.routes.first();
+    Json(Accepted {
+        call_id: order.call.to_string(),
+        status: "initiated",
+        to_number: order.to.expose(),
+        from_number: first.map_or("", |route: &Route| route.from.expose()),
+        telephony_provider: first.map_or("", |route| route.carrier.as_str()),
+        correlation_id: correlation.as_str(),
+        metadata,
+    })
+    .into_response()
+}
+
+async fn read(body: Body) -> Result<Wish, Problem> {
+    let too_large = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The request is too large");
+    let late = Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", "The request did not come in time");
+    let body = match tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, BODY_BYTES_MAX)).await {
+        Ok(body) => body.map_err(|_| too_large)?,
+        Err(_late) => return Err(late),
+    };
+    serde_json::from_slice(&body).map_err(|error| {
+        let problem = if error.is_data() {
+            Problem::invalid()
+        } else {
+            Problem::new(StatusCode::BAD_REQUEST, "invalid_json", "The body is not JSON")
+        };
+        problem.detail(error.to_string())
+    })
+}
+
+/// Everything that is wrong at once.
+fn understand(app: &App, wish: Wish) -> Result<(Order, BTreeMap<String, String>), Problem> {
+    let mut problem = Problem::invalid();
+    let mut number = |field, text: &str| {
+        let number: Result<E164, _> = text.parse();
+        number.map_err(|error: NumberError| problem.add(field, error.to_string())).ok()
+    };
+    let to = number("to_number", &wish.to_number);
+    let from = wish.from_number.as_deref().and_then(|text| number("from_number", text));
+    if wish.agent.as_deref().is_some_and(|agent| agent != "default") {
+        problem.add("agent", "there is no such agent; leave it out, or write default");
+    }
+    if wish.ring_seconds.is_some_and(|seconds| !(5..=600).contains(&seconds)) {
+        problem.add("ring_seconds", "use whole seconds from 5 to 600");
+    }
+    let (count, name, value) = METADATA_MAX;
+    let is_small = |(key, text): (&String, &String)| key.len() <= name && text.len() <= value;
+    if wish.metadata.len() > count || !wish.metadata.iter().all(is_small) {
+        let limits = format!("at most {count} names of {name} bytes with values of {value} bytes");
+        problem.add("metadata", limits);
+    }
+    let voicemail = voicemail(&wish).unwrap_or_else(|(field, detail)| {
+        problem.add(field, detail);
+        Voicemail::GoOn
+    });
+    let routes = app.outbound.routes(wish.telephony_provider.as_deref(), from);
+    if routes.is_err() && wish.telephony_provider.is_some() {
+        problem.add("telephony_provider", "no such carrier is set up to place calls");
+    }
+    let Some(to) = to.filter(|_| !problem.has_fields()) else { return Err(problem) };
+    let order = Order {
+        call: CallId::from_u128(Uuid::now_v7().as_u128()),
+        to,
+        routes: routes.map_err(not_placed)?,
+        ring: wish.ring_seconds.map_or(RING, Duration::from_secs),
+        longest: LONGEST,
+        voicemail,
+    };
+    Ok((order, wish.metadata))
+}
+
+fn voicemail(wish: &Wish) -> Result<Voicemail, (&'static str, &'static str)> {
+    const MESSAGE: &str = "voicemail_message";
+    match (&wish.voicemail, &wish.voicemail_message) {
+        (None | Some(OnVoicemail::GoOn), None) => Ok(Voicemail::GoOn),
+        (Some(OnVoicemail::HangUp), None) => Ok(Voicemail::HangUp),
+        (Some(OnVoicemail::LeaveMessage), Some(text)) if !text.trim().is_empty() => {
+            if text.chars().count() > MESSAGE_CHARACTERS_MAX {
+                return Err((MESSAGE, "at most 1,000 characters can be left"));
+            }
+            Ok(Voicemail::LeaveMessage(text.as_str().into()))
+        }
+        (Some(OnVoicemail::LeaveMessage), _) => Err((MESSAGE, "say what is to be left")),
+        (_, Some(_)) => Err((MESSAGE, "only with voicemail: leave_message")),
+    }
+}
+
+fn not_placed(why: NotPlaced) -> Problem {
+    match why {
+        NotPlaced::NoCarrier => {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no_carrier", "No carrier is set up to place calls")
+                .detail("set TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_FROM_NUMBER")
+        }
+        NotPlaced::Full => Problem::unavailable("too_many_calls", "Too many calls are being placed", 10),
+    }
+}

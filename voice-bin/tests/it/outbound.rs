@@ -1,0 +1,191 @@
+//! Calls that the server places, over sockets: a fake Twilio API, a callee, and the ordinary way of a call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use tokio::net::TcpListener;
+use voice_bin::server::{OutboundParts, TwilioLine};
+use voice_bin::sim_net::serve_twilio_api;
+use voice_core::driver::Clock;
+use voice_core::sensitive::Secret;
+use voice_core::time::MonoTime;
+use voice_providers::dial::Dialer;
+use voice_telephony::rest::{HttpSend, Rest};
+use voice_telephony::sim::{ApiRudeness, Script, Step, TwilioApiPlan};
+use voice_telephony::twilio::rest::{Credentials, TwilioApi};
+
+use crate::world::{Server, Silent, TOKEN};
+
+const ACCOUNT: &str = "AC00112233445566778899aabbccddeeff";
+const PATH: &str = "/api/v1/telephony/outbound";
+
+/// A callee who hangs up soon.
+fn short() -> Script {
+    Script::new(vec![Step::Pause(Duration::from_millis(100)), Step::HangUp])
+}
+
+/// A callee who stays.
+fn long() -> Script {
+    Script::new(vec![Step::Pause(Duration::from_secs(60)), Step::HangUp])
+}
+
+/// A server that places calls at a fake Twilio.
+async fn server(rudeness: &[ApiRudeness], script: Script, token: Option<&str>) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let clock = Clock::start();
+    let mut plan = TwilioApiPlan::new(ACCOUNT, Secret::new(TOKEN.to_owned()));
+    plan.rudeness = rudeness.to_vec();
+    plan.script = script;
+    plan.unix = clock.unix(MonoTime::ZERO);
+    let dial = Arc::new(Dialer::plain());
+    tokio::spawn(serve_twilio_api(listener, clock, plan, dial, std::future::pending()));
+    let credentials = Credentials::AuthToken(Secret::new(TOKEN.to_owned()));
+    let api = TwilioApi::new(ACCOUNT.parse().unwrap(), credentials).with_url(&url).unwrap();
+    Server::with(|parts| {
+        parts.world.fleet = Silent::fleet();
+        parts.outbound = OutboundParts {
+            http: Some(Arc::new(Rest::plain())),
+            twilio: Some(TwilioLine { api, from: "+15005550009".parse().unwrap() }),
+            api_token: token.map(|token| Secret::new(token.to_owned())),
+        };
+    })
+    .await
+}
+
+async fn ask(server: &Server, method: &str, path: &str, token: &str, body: &str) -> Response<Bytes> {
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("http://{}{path}", server.address))
+        .header("authorization", format!("Bearer {token}"))
+        .header("content-type", "application/json")
+        .body(Bytes::copy_from_slice(body.as_bytes()))
+        .unwrap();
+    Rest::plain().send(request).await.unwrap()
+}
+
+fn json(response: &Response<Bytes>) -> serde_json::Value {
+    serde_json::from_slice(response.body()).unwrap()
+}
+
+async fn order(server: &Server, body: &str) -> String {
+    let response = ask(server, "POST", PATH, "", body).await;
+    assert_eq!(response.status(), StatusCode::ACCEPTED, "{:?}", response.body());
+    let call = json(&response)["call_id"].as_str().unwrap().to_owned();
+    assert_eq!(response.headers()["location"], format!("{PATH}/{call}"));
+    call
+}
+
+/// What is told of a call once it is over.
+async fn outcome(server: &Server, call: &str) -> serde_json::Value {
+    loop {
+        let shown = json(&ask(server, "GET", &format!("{PATH}/{call}"), "", "").await);
+        if shown["end"].is_string() {
+            return shown;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_placed_answered_talked_and_over() {
+    let server = server(&[], short(), None).await;
+    let call = order(&server, r#"{"to_number":"+1 500 555 0006","metadata":{"order":"77"}}"#).await;
+    let shown = outcome(&server, &call).await;
+    assert_eq!((&shown["status"], &shown["end"]), (&"completed".into(), &"completed".into()), "{shown}");
+    assert_eq!((&shown["telephony_provider"], &shown["metadata"]["order"]), (&"twilio".into(), &"77".into()));
+    // The call that was talked is the one that was ordered.
+    assert_eq!(server.record.calls(), [call]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_call_whose_order_was_never_answered_is_talked_once() {
+    let server =
+        server(&[ApiRudeness::AcceptsThenCuts, ApiRudeness::DuplicateCallbacks], short(), None).await;
+    let call = order(&server, r#"{"to_number":"+15005550006"}"#).await;
+    assert_eq!(outcome(&server, &call).await["end"], "completed");
+    assert_eq!(server.record.calls(), [call]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_call_can_be_ended_by_whoever_ordered_it() {
+    let server = server(&[], long(), None).await;
+    let call = order(&server, r#"{"to_number":"+15005550006"}"#).await;
+    server.record.wait_for_live().await;
+    let ended = ask(&server, "DELETE", &format!("{PATH}/{call}"), "", "").await;
+    assert_eq!(ended.status(), StatusCode::ACCEPTED);
+    assert_eq!(outcome(&server, &call).await["end"], "completed");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn who_is_busy_is_not_called_again() {
+    let server = server(&[ApiRudeness::Busy], short(), None).await;
+    let call = order(&server, r#"{"to_number":"+15005550006","voicemail":"hang_up"}"#).await;
+    let shown = outcome(&server, &call).await;
+    assert_eq!((&shown["status"], &shown["end"]), (&"failed".into(), &"busy".into()), "{shown}");
+    assert!(server.record.calls().is_empty());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_refused_order_says_everything_that_is_wrong() {
+    let server = server(&[], short(), None).await;
+    for (body, status, said) in [
+        ("", 400, "invalid_json"),
+        ("{", 400, "invalid_json"),
+        ("{}", 422, "to_number"),
+        (r#"{"to_number":"500"}"#, 422, "country code"),
+        (r#"{"to_number":"+15005550006","wish":1}"#, 422, "unknown field"),
+        (r#"{"to_number":"+15005550006","telephony_provider":"pigeon"}"#, 422, "telephony_provider"),
+        (r#"{"to_number":"+15005550006","voicemail":"leave_message"}"#, 422, "voicemail_message"),
+        (r#"{"to_number":"+15005550006","ring_seconds":3}"#, 422, "ring_seconds"),
+        (r#"{"to_number":"+15005550006","agent":"shop"}"#, 422, "agent"),
+    ] {
+        let response = ask(&server, "POST", PATH, "", body).await;
+        assert_eq!(response.headers()["content-type"], "application/problem+json", "{body}");
+        let text = String::from_utf8_lossy(response.body()).into_owned();
+        assert!(response.status() == status && text.contains(said), "{body}: {text}");
+    }
+    let nobody = ask(&server, "GET", &format!("{PATH}/00000000-0000-0000-0000-000000000001"), "", "").await;
+    assert_eq!(nobody.status(), 404);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_token_is_asked_for_where_there_is_one() {
+    let server = server(&[ApiRudeness::Busy], short(), Some("0123456789abcdef")).await;
+    let body = r#"{"to_number":"+15005550006"}"#;
+    for token in ["", "0123456789abcdee"] {
+        let response = ask(&server, "POST", PATH, token, body).await;
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["www-authenticate"]),
+            (401, &"Bearer".parse().unwrap())
+        );
+    }
+    assert_eq!(ask(&server, "POST", PATH, "0123456789abcdef", body).await.status(), 202);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn without_a_carrier_no_call_is_placed() {
+    let server = Server::start().await;
+    let response = ask(&server, "POST", PATH, "", r#"{"to_number":"+15005550006"}"#).await;
+    assert_eq!(
+        (response.status().as_u16(), &json(&response)["type"]),
+        (503, &"urn:voice:problem:no_carrier".into())
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_stops_takes_back_the_calls_that_still_ring() {
+    let server = server(&[ApiRudeness::NoAnswer], short(), None).await;
+    order(&server, r#"{"to_number":"+15005550006"}"#).await;
+    // Ends by itself, and soon: the call is canceled, not waited for.
+    server.stop().await;
+}
