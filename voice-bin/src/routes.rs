@@ -7,12 +7,13 @@ mod media;
 mod outbound;
 pub(crate) mod problem;
 mod providers;
+mod sessions;
 mod twilio;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 
 use crate::server::App;
@@ -31,11 +32,14 @@ const OUTBOUND_CALL: &str = "/api/v1/telephony/outbound/{call}";
 
 /// All routes of the server.
 pub(crate) fn router(app: Arc<App>) -> Router {
+    let guarded = Router::new()
+        .merge(sessions::routes())
+        .merge(providers::routes())
+        .layer(from_fn_with_state(app.clone(), authorise::guard));
     Router::new()
+        .merge(guarded)
         .route(TWILIO_WEBHOOK, post(twilio::webhook))
         .route(TWILIO_MEDIA, get(media::socket))
-        .route("/api/v1/providers/health", get(providers::all))
-        .route("/api/v1/providers/{id}/health", get(providers::one))
         .route(OUTBOUND, post(outbound::place))
         .route(OUTBOUND_CALL, get(outbound::show).delete(outbound::end))
         .route("/health", get(health::health))

@@ -286,6 +286,20 @@ pub enum Why {
     Drain,
 }
 
+impl Why {
+    /// A short, stable name for the API, metrics and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CallStart => "call_start",
+            Self::Failure => "failure",
+            Self::Wish => "wish",
+            Self::SessionLimit => "session_limit",
+            Self::Standby => "standby",
+            Self::Drain => "drain",
+        }
+    }
+}
+
 /// One of the two between whom we stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Party {

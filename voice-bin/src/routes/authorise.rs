@@ -1,12 +1,18 @@
 //! Who may use the API: whoever has the token, or, without one, this very machine.
 
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use subtle::ConstantTimeEq;
 use voice_core::sensitive::Secret;
 
 use super::problem::Problem;
-use crate::server::ClientAddress;
+use crate::server::{App, ClientAddress};
 
 /// Headers by which a proxy says that somebody else is behind it.
 const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
@@ -35,6 +41,17 @@ pub(super) fn authorise(
     };
     let is_right: bool = given.ct_eq(token.expose().as_bytes()).into();
     if is_right { Ok(()) } else { Err(Problem::unauthorised()) }
+}
+
+/// The same as a layer, for routes that all ask for it.
+pub(super) async fn guard(
+    State(app): State<Arc<App>>,
+    Extension(client): Extension<ClientAddress>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    authorise(app.outbound.api_token(), client, request.headers())?;
+    Ok(next.run(request).await)
 }
 
 const SCHEME: &[u8] = b"bearer ";

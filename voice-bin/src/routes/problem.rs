@@ -1,9 +1,11 @@
 //! What went wrong with a request to the API, as RFC 9457 has it: `application/problem+json`.
 
+use axum::body::Bytes;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// A problem, ready to be answered. Made by status and name; everything else is optional.
 #[derive(Debug)]
@@ -98,6 +100,12 @@ impl IntoResponse for Problem {
         let content = [(CONTENT_TYPE, "application/problem+json")];
         (self.status, self.headers, content, json).into_response()
     }
+}
+
+/// A JSON object; no body at all is an empty one.
+pub(super) fn understood<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {
+    let body: &[u8] = if body.is_empty() { b"{}" } else { body };
+    serde_json::from_slice(body).map_err(|error| Problem::invalid().detail(error.to_string()))
 }
 
 #[cfg(test)]

@@ -3,16 +3,55 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{Path, State};
-use http::StatusCode;
-use serde::Serialize;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use tracing::info;
 use voice_core::breaker::BreakerSnapshot;
+use voice_core::call::Control;
 use voice_core::id::ProviderId;
-use voice_core::roster::{HealthSlice, MemberSnapshot};
+use voice_core::roster::{HealthSlice, MemberSnapshot, Order};
 use voice_core::time::MonoTime;
 
+use super::problem::{Problem, understood};
 use crate::server::App;
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/v1/providers/health", get(all))
+        .route("/api/v1/providers/{id}/health", get(one))
+        .route("/api/v1/providers/{id}/breaker", post(breaker_order))
+        .route("/api/v1/providers/{id}/drain", post(drain))
+}
+
+/// What is wanted of both breakers of a provider.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BreakerWish {
+    action: BreakerAction,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum BreakerAction {
+    Reset,
+    ForceOpen,
+    ForceClosed,
+}
+
+/// Whether a provider is to run empty: it takes no new calls, and leaves those it is in.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DrainWish {
+    #[serde(default = "yes")]
+    drain: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
 
 /// All of them.
 #[derive(Serialize)]
@@ -84,24 +123,64 @@ struct Breaker {
     transitions: u64,
 }
 
-pub(super) async fn all(State(app): State<Arc<App>>) -> Json<impl Serialize> {
+async fn all(State(app): State<Arc<App>>) -> Json<impl Serialize> {
     let now = app.parts.world.clock.now();
     let members = app.parts.world.fleet.roster().map(|roster| roster.with(|roster| roster.snapshot(now)));
     let providers = members.unwrap_or_default().iter().map(|member| provider(now, member)).collect();
     Json(All { providers })
 }
 
-pub(super) async fn one(
+async fn one(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-) -> Result<Json<impl Serialize>, StatusCode> {
+) -> Result<Json<impl Serialize + use<>>, Problem> {
     let now = app.parts.world.clock.now();
-    let id: ProviderId = id.parse().map_err(|_| StatusCode::NOT_FOUND)?;
-    let roster = app.parts.world.fleet.roster().ok_or(StatusCode::NOT_FOUND)?;
+    let id: ProviderId = id.parse().map_err(|_| Problem::not_found())?;
+    let roster = app.parts.world.fleet.roster().ok_or_else(Problem::not_found)?;
     let (members, history) = roster.with(|roster| (roster.snapshot(now), roster.history(now, &id)));
-    let member = members.iter().find(|member| member.id == id).ok_or(StatusCode::NOT_FOUND)?;
-    let history = history.map_err(|_| StatusCode::NOT_FOUND)?;
+    let member = members.iter().find(|member| member.id == id).ok_or_else(Problem::not_found)?;
+    let history = history.map_err(|_| Problem::not_found())?;
     Ok(Json(One { provider: provider(now, member), history: history.iter().map(checks).collect() }))
+}
+
+async fn breaker_order(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Json<impl Serialize + use<>>, Problem> {
+    let BreakerWish { action } = understood(&body)?;
+    let wanted = match action {
+        BreakerAction::Reset => Order::Reset,
+        BreakerAction::ForceOpen => Order::ForceOpen,
+        BreakerAction::ForceClosed => Order::ForceClosed,
+    };
+    order(&app, &id, wanted)?;
+    info!(provider = id, order = ?wanted, "breakers ordered");
+    one(State(app), Path(id)).await
+}
+
+async fn drain(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Json<impl Serialize + use<>>, Problem> {
+    let DrainWish { drain } = understood(&body)?;
+    let provider = order(&app, &id, if drain { Order::Drain } else { Order::Resume })?;
+    info!(provider = id, drain, "drain ordered");
+    if drain {
+        for call in app.calls.all() {
+            call.control(Control::LeaveProvider(provider.clone()));
+        }
+    }
+    one(State(app), Path(id)).await
+}
+
+fn order(app: &App, id: &str, order: Order) -> Result<ProviderId, Problem> {
+    let now = app.parts.world.clock.now();
+    let id: ProviderId = id.parse().map_err(|_| Problem::not_found())?;
+    let roster = app.parts.world.fleet.roster().ok_or_else(Problem::not_found)?;
+    roster.with(|roster| roster.order(now, &id, order)).map_err(|_| Problem::not_found())?;
+    Ok(id)
 }
 
 fn provider(now: MonoTime, member: &MemberSnapshot) -> Provider {

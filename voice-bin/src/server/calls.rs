@@ -50,6 +50,16 @@ impl Calls {
         self.handles.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
+    /// A running call.
+    pub(crate) fn find(&self, call: CallId) -> Option<CallHandle> {
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner).get(&call).cloned()
+    }
+
+    /// Every running call, oldest first.
+    pub(crate) fn all(&self) -> Vec<CallHandle> {
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
     /// Takes a place; `None` when all are taken.
     pub(crate) fn take_slot(&self, call: CallId) -> Option<Slot> {
         let permit = self.slots.clone().try_acquire_owned().ok()?;

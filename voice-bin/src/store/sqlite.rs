@@ -124,6 +124,15 @@ impl Store {
         rows.iter().map(call_row).collect()
     }
 
+    /// Whether there is a call of this id.
+    pub async fn knows(&self, call: CallId) -> Result<bool, StoreError> {
+        let row = sqlx::query("SELECT 1 FROM calls WHERE call_id = ?")
+            .bind(call.to_string())
+            .fetch_optional(&self.read)
+            .await?;
+        Ok(row.is_some())
+    }
+
     /// Everything that is known of one call, in order.
     pub async fn entries(&self, call: CallId) -> Result<Vec<StoredEntry>, StoreError> {
         let rows = sqlx::query(
