@@ -148,11 +148,12 @@ pub(crate) fn pipeline(log: &Log) -> Outcome {
         eager_eot_threshold: Some(0.4),
         eot_timeout: Duration::from_secs(5),
     };
-    let listen = PipelineSettings::builder(key(), mind()?)
+    let listen = PipelineSettings::builder(Credential::ApiKey(key()), mind()?)
         .ears(EarsModel::listen("nova-3"))
         .keyterms(["Ada".to_owned()])
         .speed(1.1);
-    let flux = PipelineSettings::builder(key(), rich).ears(flux).keyterms(["Ada".to_owned()]);
+    let flux =
+        PipelineSettings::builder(Credential::ApiKey(key()), rich).ears(flux).keyterms(["Ada".to_owned()]);
     for (seed, settings) in [(1, listen), (2, flux)] {
         let (log, mut lines) = (log.clone(), 0);
         talk(&Pipeline::new(settings.build()?), AudioFormat::MULAW_8K, move |_, endpoint| {
