@@ -4,6 +4,9 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::wildcard_enum_match_arm, reason = "it looks at what people want to know")]
 
+pub mod any;
+pub mod echo;
+
 use std::sync::Arc;
 
 use voice_core::call::{CallConfig, ConfigError, Greeting};

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use tokio_util::sync::CancellationToken;
 use tracing::info;
-use voice_core::call::{CallConfig, Greeting};
+use voice_core::call::{CallConfig, CallLimits, Greeting, Prompts};
 use voice_core::conversation::ToolDefinition;
-use voice_core::driver::{Clock, Fleet, InOrder, NoTools, RunTool, World};
+use voice_core::driver::{Clock, NoTools, Prober, RunTool, SharedRoster, World, watch_load};
 use voice_core::record::Reader;
+use voice_core::roster::{Candidate, Load, RosterConfig};
 use voice_providers::dial::Dialer;
 use voice_telephony::twilio::Tokens;
 
-use crate::config::{AgentConfig, Config, TwilioConfig};
+use crate::config::{Config, TwilioConfig};
+use crate::random;
 use crate::server::{Parts, TwilioParts};
 use crate::store::{Journal, Store};
 use crate::telemetry::{LogReader, Metrics, MetricsReader};
@@ -24,6 +27,8 @@ pub(crate) struct Assembly {
     dial: Dialer,
     clock: Clock,
     readers: Vec<Arc<dyn Reader>>,
+    /// Ends whatever watches beside the calls.
+    stop: CancellationToken,
     /// What the voice may call, and who runs it.
     tools: (Vec<ToolDefinition>, Arc<dyn RunTool>),
 }
@@ -40,7 +45,8 @@ impl Assembly {
         let readers: Vec<Arc<dyn Reader>> =
             vec![Arc::new(journal.reader()), Arc::new(MetricsReader), Arc::new(LogReader)];
         let tools: (_, Arc<dyn RunTool>) = (Vec::new(), Arc::new(NoTools));
-        Ok(Self { store, journal, metrics, dial: Dialer::new()?, clock, readers, tools })
+        let stop = CancellationToken::new();
+        Ok(Self { store, journal, metrics, dial: Dialer::new()?, clock, readers, stop, tools })
     }
 
     /// One more follows every call.
@@ -57,16 +63,21 @@ impl Assembly {
         self.clock
     }
 
+    /// The parts of a server, and the watchers beside it. Needs a runtime.
     pub(crate) fn parts(&self, config: &Config) -> anyhow::Result<Parts> {
+        let roster = roster(config);
+        self.watch(&roster, config);
+        let mut readers = self.readers.clone();
+        readers.push(roster.clone());
         Ok(Parts {
             world: World {
                 dial: Arc::new(self.dial.clone()),
-                fleet: fleet(config),
+                fleet: roster,
                 tools: self.tools.1.clone(),
-                readers: self.readers.clone().into(),
+                readers: readers.into(),
                 clock: self.clock,
             },
-            agent: Arc::new(agent(&config.agent, self.tools.0.clone())?),
+            agent: Arc::new(agent(config, self.tools.0.clone())?),
             twilio: twilio(&config.twilio),
             public_url: config.public_url.clone(),
             limits: config.limits,
@@ -75,27 +86,58 @@ impl Assembly {
         })
     }
 
+    fn watch(&self, roster: &Arc<SharedRoster>, config: &Config) {
+        let (clock, stop, watched) = (self.clock, self.stop.clone(), roster.clone());
+        // Beside the calls: whether the machine keeps up is measured by how late this task is woken.
+        tokio::spawn(async move {
+            stop.run_until_cancelled(watch_load(&watched, clock, Load::default())).await;
+        });
+        if let Some(every) = config.choice.probe_every {
+            let dial = Arc::new(self.dial.clone());
+            let prober = Prober::new(roster.clone(), dial, clock, random::seed()).every(every);
+            let stop = self.stop.clone();
+            // Beside the calls: looks take seconds where a service hangs.
+            tokio::spawn(async move { stop.run_until_cancelled(prober.run()).await });
+        }
+    }
+
     /// Writes the rest of the journal.
     pub(crate) async fn close(self) {
+        self.stop.cancel();
         self.journal.close().await;
     }
 }
 
-fn fleet(config: &Config) -> Arc<dyn Fleet> {
-    let providers = config.providers.iter().map(|one| (one.id.clone(), one.provider.clone()));
-    Arc::new(InOrder::new(providers.collect()))
+fn roster(config: &Config) -> Arc<SharedRoster> {
+    let candidates = config.providers.iter().map(|one| {
+        Candidate::new(one.id.clone(), one.provider.clone()).with_capabilities(one.provider.capabilities())
+    });
+    let choice = &config.choice;
+    let seed = random::seed();
+    let settings =
+        RosterConfig { strategy: choice.strategy, sticky: choice.sticky, seed, ..RosterConfig::default() };
+    Arc::new(SharedRoster::new(settings, candidates.collect()))
 }
 
-fn agent(config: &AgentConfig, tools: Vec<ToolDefinition>) -> anyhow::Result<CallConfig> {
-    let greeting = match &config.greeting {
+fn agent(config: &Config, tools: Vec<ToolDefinition>) -> anyhow::Result<CallConfig> {
+    let Config { agent, calls, .. } = config;
+    let greeting = match &agent.greeting {
         Some(cue) => Greeting::Voice(Some(cue.clone())),
         None => Greeting::Caller,
     };
-    let mut agent = CallConfig::builder(config.instructions.as_str()).greeting(greeting).tools(tools);
-    if let Some(language) = &config.language {
-        agent = agent.language(language);
+    let limits = CallLimits { gap: calls.gap, call: calls.longest, ..CallLimits::default() };
+    let mut call = CallConfig::builder(agent.instructions.as_str())
+        .greeting(greeting)
+        .tools(tools)
+        .standby(calls.standby)
+        .limits(limits);
+    if !calls.covers {
+        call = call.prompts(Prompts::none());
     }
-    Ok(agent.build()?)
+    if let Some(language) = &agent.language {
+        call = call.language(language);
+    }
+    Ok(call.build()?)
 }
 
 fn twilio(config: &TwilioConfig) -> TwilioParts {

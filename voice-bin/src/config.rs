@@ -1,5 +1,6 @@
 //! The server's configuration: `voice.toml`, then the environment, which wins; checked whole, once.
 
+mod calls;
 mod check;
 mod layers;
 mod providers;
@@ -10,9 +11,11 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use voice_core::roster::{Sticky, Strategy};
 use voice_core::sensitive::Secret;
 
 pub use crate::providers::Configured;
+pub use calls::CallsConfig;
 pub(crate) use check::{Check, parse};
 pub use layers::{Environment, NotText, Origin, Strings};
 pub use settings::Setting;
@@ -37,10 +40,14 @@ pub struct Config {
     pub log_level: String,
     /// The AI services, best first; without any the server runs in demo mode.
     pub providers: Vec<Configured>,
+    /// How one of them is chosen for a call.
+    pub choice: ChoiceConfig,
     /// The carrier.
     pub twilio: TwilioConfig,
     /// What the voice is and does.
     pub agent: AgentConfig,
+    /// How calls get over gaps.
+    pub calls: CallsConfig,
     /// How much at once, and how long to wait for the end.
     pub limits: LimitsConfig,
     /// All settings as they came out, for people.
@@ -69,6 +76,17 @@ pub struct AgentConfig {
     pub greeting: Option<String>,
     /// Language the caller speaks, BCP 47.
     pub language: Option<String>,
+}
+
+/// How a provider is chosen for a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChoiceConfig {
+    /// Among those who can.
+    pub strategy: Strategy,
+    /// Whether callers return to who they talked with last.
+    pub sticky: Sticky,
+    /// How often each is looked at without a call; `None`: never.
+    pub probe_every: Option<Duration>,
 }
 
 /// How much at once, and how long to wait for the end.

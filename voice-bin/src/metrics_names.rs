@@ -43,6 +43,23 @@ pub(crate) const JOURNAL_WRITTEN: &str = "voice_journal_written_total";
 /// Entries the journal lost, by `reason`.
 pub(crate) const JOURNAL_LOST: &str = "voice_journal_lost_total";
 
+/// Where a breaker stands, by `name` (`connect`, `converse`) and `provider`: 0 closed, 1 half-open, 2 open.
+pub(crate) const BREAKER_STATE: &str = "circuit_breaker_state";
+/// What breakers let through and turned away, by `name`, `provider` and `status`.
+pub(crate) const BREAKER_CALLS: &str = "circuit_breaker_calls_total";
+/// Changes of state, by `name`, `provider`, `from_state` and `to_state`.
+pub(crate) const BREAKER_TRANSITIONS: &str = "circuit_breaker_state_transitions_total";
+/// How a provider fares, by `provider_id` and `provider_type`: 0 offline, 1 unhealthy, 2 degraded, 3 healthy.
+pub(crate) const HEALTH_STATUS: &str = "provider_health_status";
+/// Failed checks in a row, by `provider_id`.
+pub(crate) const HEALTH_FAILURES: &str = "provider_health_consecutive_failures";
+/// Of a hundred checks in the last quarter of an hour, those that passed, by `provider_id`.
+pub(crate) const HEALTH_SUCCESS: &str = "provider_health_success_rate";
+/// Calls that a provider is in, by `provider`.
+pub(crate) const PROVIDER_CALLS: &str = "voice_provider_calls";
+/// How much confidence a provider deserves, 0 to 100, by `provider`.
+pub(crate) const PROVIDER_CONFIDENCE: &str = "voice_provider_confidence";
+
 /// Bounds of the latency histograms in seconds. A reply feels late beyond one second.
 pub(crate) const LATENCY_BUCKETS: [f64; 12] = [0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0];
 
@@ -72,6 +89,14 @@ pub(crate) fn describe() {
     describe_counter!(WEBHOOK_REQUESTS, Unit::Count, "Webhook requests that were answered");
     describe_counter!(WEBHOOK_REJECTIONS, Unit::Count, "Webhook requests that were refused");
     describe_counter!(MEDIA_REFUSALS, Unit::Count, "Media sockets that were refused");
+    describe_gauge!(BREAKER_STATE, Unit::Count, "Where a breaker stands: 0 closed, 1 half-open, 2 open");
+    describe_counter!(BREAKER_CALLS, Unit::Count, "What breakers let through and turned away");
+    describe_counter!(BREAKER_TRANSITIONS, Unit::Count, "Changes of the state of breakers");
+    describe_gauge!(HEALTH_STATUS, Unit::Count, "0 offline, 1 unhealthy, 2 degraded, 3 healthy");
+    describe_gauge!(HEALTH_FAILURES, Unit::Count, "Failed checks in a row");
+    describe_gauge!(HEALTH_SUCCESS, Unit::Percent, "Checks of the last quarter of an hour that passed");
+    describe_gauge!(PROVIDER_CALLS, Unit::Count, "Calls that a provider is in");
+    describe_gauge!(PROVIDER_CONFIDENCE, Unit::Percent, "How much confidence a provider deserves");
     describe_gauge!(JOURNAL_QUEUED, Unit::Count, "Entries waiting to be written to the journal");
     describe_counter!(JOURNAL_WRITTEN, Unit::Count, "Entries written to the journal");
     describe_counter!(JOURNAL_LOST, Unit::Count, "Entries the journal lost");

@@ -6,3 +6,8 @@ pub(crate) fn random<const N: usize>() -> Option<[u8; N]> {
     rustls::crypto::aws_lc_rs::default_provider().secure_random.fill(&mut bytes).ok()?;
     Some(bytes)
 }
+
+/// A seed for what must only be spread, not unguessable: the same everywhere if the system has none.
+pub(crate) fn seed() -> u64 {
+    random().map_or(0, u64::from_le_bytes)
+}

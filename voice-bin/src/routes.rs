@@ -3,6 +3,7 @@
 mod correlation;
 mod health;
 mod media;
+mod providers;
 mod twilio;
 
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route(TWILIO_WEBHOOK, post(twilio::webhook))
         .route(TWILIO_MEDIA, get(media::socket))
+        .route("/api/v1/providers/health", get(providers::all))
+        .route("/api/v1/providers/{id}/health", get(providers::one))
         .route("/health", get(health::health))
         .route("/live", get(health::live))
         .route("/ready", get(health::ready))

@@ -187,6 +187,13 @@ async fn serve(stream: TcpStream, router: axum::Router, stop: CancellationToken)
 }
 
 impl App {
+    /// Whether one more call can be served well: there is a place, the machine keeps up, and some
+    /// provider could take it.
+    pub(crate) fn has_room(&self) -> bool {
+        let world = &self.parts.world;
+        self.calls.has_room() && world.fleet.roster().is_none_or(|roster| roster.can_take(world.clock.now()))
+    }
+
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }

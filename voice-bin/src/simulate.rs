@@ -1,7 +1,8 @@
-//! voice-sim's command line: be a service, or be Twilio with many callers.
+//! voice-sim's command line: be a service, or be a carrier with many callers.
 
 mod calls;
 mod services;
+mod telnyx;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,7 +16,7 @@ use crate::output;
 use crate::telemetry::start_log;
 use services::{Like, Serve, Service};
 
-/// Plays the other side: a fake of each service, or a fake Twilio whose callers really speak.
+/// Plays the other side: a fake of each service, or a fake carrier whose callers really speak.
 #[derive(Debug, Parser)]
 #[command(name = "voice-sim", version)]
 struct Arguments {
@@ -41,6 +42,11 @@ enum Command {
     },
     /// Be Twilio: place calls to a webhook and follow the TwiML it answers. Fails if a call fails.
     TwilioCall(TwilioCall),
+    /// Be Telnyx with callers: send signed webhooks, and obey the commands that come to the API on this
+    /// address (use the TELNYX_ settings that are printed). Fails if a call fails.
+    TelnyxCall(telnyx::TelnyxCall),
+    /// Be Telnyx for calls of the server's own: wait to be dialled, then answer and speak.
+    TelnyxApi(telnyx::TelnyxCall),
 }
 
 /// How to call.
@@ -106,6 +112,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Deepgram(options) => services::serve(Service::Deepgram, options).await,
         Command::Llm { serve, like } => services::serve(Service::Llm(like), serve).await,
         Command::TwilioCall(options) => calls::place(options).await,
+        Command::TelnyxCall(options) => telnyx::place(options).await,
+        Command::TelnyxApi(options) => telnyx::wait(options).await,
     }
 }
 

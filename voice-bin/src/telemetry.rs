@@ -2,6 +2,8 @@
 
 mod log;
 mod metrics;
+mod roster;
 
 pub use log::{LogError, LogReader, start_log};
 pub use metrics::{Metrics, MetricsError, MetricsReader};
+pub(crate) use roster::publish_roster;

@@ -1,6 +1,7 @@
 //! Who talks with a caller: a port, the plainest implementation (a list in order of preference), and the
 //! one for more than one provider (a [`Roster`] behind a lock).
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::call::{CallConfig, CallStart, Outcome};
@@ -24,6 +25,11 @@ pub trait Fleet: Send + Sync {
 
     /// How that went; once for each assignment, unless the process dies.
     fn settle(&self, now: MonoTime, stay: StayId, outcome: &Outcome);
+
+    /// The roster behind it, if there is one: to be shown, and to be given orders.
+    fn roster(&self) -> Option<&SharedRoster> {
+        None
+    }
 }
 
 /// A fixed list, best first.
@@ -107,12 +113,25 @@ impl Fleet for InOrder {
 pub struct SharedRoster {
     /// All calls choose from the same list, and learn from each other's failures.
     roster: Mutex<Roster<Arc<dyn Provider>>>,
+    /// Whether this machine does not keep up with the calls that it has.
+    overloaded: AtomicBool,
 }
 
 impl SharedRoster {
     /// From a list, best first.
     pub fn new(config: RosterConfig, candidates: Vec<Candidate<Arc<dyn Provider>>>) -> Self {
-        Self { roster: Mutex::new(Roster::new(config, candidates)) }
+        Self { roster: Mutex::new(Roster::new(config, candidates)), overloaded: AtomicBool::new(false) }
+    }
+
+    /// Whether a call that came now should be let in: the machine keeps up, and somebody could serve it.
+    /// The door asks this; calls that are in are served in any case.
+    pub fn can_take(&self, now: MonoTime) -> bool {
+        !self.overloaded.load(Ordering::Relaxed) && self.lock().can_serve(now)
+    }
+
+    /// Tells whether this machine keeps up; see [`crate::roster::Load`].
+    pub fn set_overloaded(&self, overloaded: bool) {
+        self.overloaded.store(overloaded, Ordering::Relaxed);
     }
 
     /// Asks or changes the roster. Nobody is assigned meanwhile: be quick, and wait for nothing.
@@ -145,6 +164,10 @@ impl Fleet for SharedRoster {
             Outcome::Unproven => Settled::Unproven,
         };
         self.lock().settle(now, stay, settled);
+    }
+
+    fn roster(&self) -> Option<&SharedRoster> {
+        Some(self)
     }
 }
 

@@ -68,12 +68,21 @@ pub enum Reach {
     NeverSent,
     /// It was sent, in part or whole, and nobody knows what became of it.
     Unknown,
+    /// It was answered with this status, and then the answer broke off.
+    Answered {
+        /// The HTTP status.
+        status: u16,
+    },
 }
 
 impl CarrierError {
     /// A request without an answer.
     pub const fn unanswered(reach: Reach) -> Self {
-        Self { cause: Cause::Network, may_have_happened: matches!(reach, Reach::Unknown), code: None }
+        let may_have_happened = match reach {
+            Reach::NeverSent => false,
+            Reach::Unknown | Reach::Answered { .. } => true,
+        };
+        Self { cause: Cause::Network, may_have_happened, code: None }
     }
 
     /// An answer that is a refusal: nothing was done.

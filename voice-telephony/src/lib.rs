@@ -31,10 +31,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod ask;
 pub mod carrier_error;
 pub mod limits;
 mod marks;
+pub mod number;
 pub mod opening;
+pub mod outbound;
+#[cfg(feature = "rest")]
+pub mod rest;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod status;

@@ -40,6 +40,73 @@ pub const SHARED_KEYS_MAX: usize = 8;
 /// for a day; after ten minutes it is asked again, and may say so again.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
 
+/// Name, TCP and TLS to a carrier's API. They are a few network round trips away; longer means that
+/// nobody is there, and the caller of this is a person waiting for a telephone to ring.
+pub const REST_CONNECT_MAX: Duration = Duration::from_secs(5);
+
+/// From the first byte to the last of one request to a carrier. A call is accepted within a second or
+/// two; after this the other carrier is the better bet, once it is known that this one did nothing.
+pub const REST_WHOLE_MAX: Duration = Duration::from_secs(15);
+
+/// Largest answer of a carrier's API: a page of fifty calls has about 100 kB. A larger one is refused.
+pub const REST_ANSWER_BYTES_MAX: usize = 1 << 20;
+
+/// Idle connections kept to one carrier, of some 20 kB each. One more is closed.
+pub const REST_IDLE_CONNECTIONS_MAX: usize = 8;
+
+/// How long an idle connection is kept; carriers close theirs after a minute or so.
+pub const REST_IDLE_MAX: Duration = Duration::from_secs(45);
+
+/// How long an idle connection is trusted with a request that must not be sent twice: if the peer
+/// closes it just then, nobody knows whether the request was read.
+pub const REST_IDLE_SURE: Duration = Duration::from_secs(5);
+
+/// Carriers that one call may be tried at.
+pub const ROUTES_MAX: usize = 4;
+
+/// Calls that may wait for a carrier's pace. At one call a second the last one waits half a minute;
+/// the next goes to another carrier, or is told so.
+pub const PACED_CALLS_MAX: u32 = 30;
+
+/// Times that all routes are asked again where the last one only asked to wait.
+pub const ROUNDS_MAX: u32 = 3;
+
+/// The longest wait between two rounds: a person waits for this call.
+pub const ROUND_WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// A request to place a call whose answer is not given by then counts as unanswered. The pace may hold
+/// it back for half a minute, and the request itself has 15 s.
+pub const PLACE_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// How often it is looked for a call that may have been accepted, before another carrier is asked, and
+/// how long after the one before: a list may be some seconds behind, and a carrier that was slow to
+/// answer is slow to call. 26 s in all.
+pub const LOOKS: [Duration; 4] =
+    [Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(8), Duration::from_secs(13)];
+
+/// How often it is looked for a call in vain because the carrier does not answer, before that is given
+/// up; with the pauses above and 15 s each, a minute and a half.
+pub const LOOKS_UNANSWERED_MAX: u32 = 6;
+
+/// Before this much past the ring time of an order the carrier should have told how it went. Carriers
+/// add some seconds of their own, and webhooks take time.
+pub const RING_SLACK: Duration = Duration::from_secs(15);
+
+/// A call whose audio is over is hung up after this long, if the carrier does not say that it is over.
+pub const MEDIA_OVER_MAX: Duration = Duration::from_secs(10);
+
+/// Leaving a message ends after this long.
+pub const MESSAGE_MAX: Duration = Duration::from_secs(120);
+
+/// How often a hang-up is tried, doubling a pause of one second in between.
+pub const HANG_UPS_MAX: u32 = 5;
+
+/// How long a call that is over waits for a stray: a call that it gave up and that begins to ring.
+pub const STRAY_WAIT: Duration = Duration::from_secs(120);
+
+/// Calls of ours that one desk follows at once, of some 2 kB each. One more is refused.
+pub const OUTBOUND_CALLS_MAX: usize = 10_000;
+
 /// How far the signed time of a webhook may be from ours, either way; the carrier's own libraries use
 /// the same. A retry is signed afresh, so lateness alone never costs an event.
 pub const WEBHOOK_AGE_MAX: Duration = Duration::from_secs(300);

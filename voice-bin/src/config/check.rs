@@ -4,12 +4,14 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use url::{Host, Url};
+use voice_core::roster::{Sticky, Strategy};
 use voice_core::sensitive::Secret;
 
 use super::layers::{Layers, Origin, Raw};
 use super::settings::{self, Setting};
 use super::{
-    AgentConfig, Config, ConfigErrors, Effective, LimitsConfig, LogFormat, Notice, PublicUrl, TwilioConfig,
+    AgentConfig, ChoiceConfig, Config, ConfigErrors, Effective, LimitsConfig, LogFormat, Notice, PublicUrl,
+    TwilioConfig,
 };
 
 /// Longest time a shutdown may wait; orchestrators kill long before.
@@ -35,10 +37,12 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
     let log_format = check.parse(&settings::LOG_FORMAT, log_format);
     let log_level = check.parse(&settings::LOG_LEVEL, log_level);
     let providers = check.providers();
+    let choice = check.choice();
     let twilio = check.twilio();
     let agent = check.agent();
+    let calls = check.calls();
     let limits = check.limits();
-    let all = (host, port, database_url, log_format, log_level, agent, limits);
+    let all = (host, port, database_url, log_format, log_level, agent, calls, limits, choice);
     let (
         Some(host),
         Some(port),
@@ -46,7 +50,9 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
         Some(log_format),
         Some(log_level),
         Some(agent),
+        Some(calls),
         Some(limits),
+        Some(choice),
     ) = all
     else {
         return Err(check.errors());
@@ -63,8 +69,10 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
         log_format,
         log_level,
         providers,
+        choice,
         twilio,
         agent,
+        calls,
         limits,
         settings,
         notices: check.notices,
@@ -75,7 +83,7 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
 }
 
 /// What is wrong with a value, and what to do about it.
-pub(crate) struct Wrong(String, &'static str);
+pub(crate) struct Wrong(pub(super) String, pub(super) &'static str);
 
 /// A configuration while it is checked.
 pub(crate) struct Check {
@@ -157,6 +165,13 @@ impl Check {
         let calls_max = self.parse(&settings::MAX_CALLS, calls_max);
         let drain = self.parse(&settings::DRAIN_SECONDS, drain);
         Some(LimitsConfig { calls_max: calls_max?, drain: drain? })
+    }
+
+    fn choice(&mut self) -> Option<ChoiceConfig> {
+        let strategy = self.parse(&settings::VOICE_STRATEGY, strategy);
+        let sticky = self.parse(&settings::VOICE_STICKY, sticky);
+        let probe_every = self.parse(&settings::VOICE_PROBE_SECONDS, probe_every);
+        Some(ChoiceConfig { strategy: strategy?, sticky: sticky?, probe_every: probe_every? })
     }
 
     fn shown(&self) -> Vec<Effective> {
@@ -364,6 +379,28 @@ fn log_format(text: &str) -> Result<LogFormat, Wrong> {
     }
 }
 
+fn strategy(text: &str) -> Result<Strategy, Wrong> {
+    Strategy::named(text).ok_or_else(|| {
+        let fix =
+            "use priority, round_robin, weighted, least_latency, least_loaded, cheapest or most_reliable";
+        Wrong(format!("{text:?} is no strategy"), fix)
+    })
+}
+
+fn sticky(text: &str) -> Result<Sticky, Wrong> {
+    match text {
+        "no" => Ok(Sticky::No),
+        "caller" => Ok(Sticky::Caller),
+        "agent" => Ok(Sticky::Agent),
+        other => Err(Wrong(format!("{other:?} is not known"), "use no, caller or agent")),
+    }
+}
+
+fn probe_every(text: &str) -> Result<Option<Duration>, Wrong> {
+    let secs = in_range(text, 0, 3_600, "use whole seconds up to 3600; 0 never looks")?;
+    Ok((secs > 0).then(|| Duration::from_secs(secs)))
+}
+
 fn log_level(text: &str) -> Result<String, Wrong> {
     match text.parse::<tracing_subscriber::filter::Targets>() {
         Ok(_) => Ok(text.to_owned()),
@@ -415,7 +452,7 @@ fn drain(text: &str) -> Result<Duration, Wrong> {
     in_range(text, 0, DRAIN_SECONDS_MAX, "use whole seconds from 0 to 3600").map(Duration::from_secs)
 }
 
-fn in_range(text: &str, least: u64, most: u64, fix: &'static str) -> Result<u64, Wrong> {
+pub(super) fn in_range(text: &str, least: u64, most: u64, fix: &'static str) -> Result<u64, Wrong> {
     let number = text.parse().ok().filter(|number| (least..=most).contains(number));
     number.ok_or_else(|| Wrong(format!("{text:?} is out of range"), fix))
 }

@@ -48,7 +48,14 @@ settings! {
     DATABASE_URL = Setting::new("DATABASE_URL", "storage", "database_url", Some("sqlite:voice.db"));
     LOG_FORMAT = Setting::new("LOG_FORMAT", "log", "format", Some("text"));
     LOG_LEVEL = Setting::new("LOG_LEVEL", "log", "level", Some("info"));
+    VOICE_STANDBY = Setting::new("VOICE_STANDBY", "calls", "standby", Some("off"));
+    COVER_PROMPTS = Setting::new("COVER_PROMPTS", "calls", "cover_prompts", Some("on"));
+    GAP_SECONDS = Setting::new("GAP_SECONDS", "calls", "gap_seconds", Some("30"));
+    CALL_SECONDS_MAX = Setting::new("CALL_SECONDS_MAX", "calls", "seconds_max", Some("7200"));
     VOICE_PROVIDERS = Setting::new("VOICE_PROVIDERS", "providers", "order", None);
+    VOICE_STRATEGY = Setting::new("VOICE_STRATEGY", "providers", "strategy", Some("priority"));
+    VOICE_STICKY = Setting::new("VOICE_STICKY", "providers", "sticky", Some("no"));
+    VOICE_PROBE_SECONDS = Setting::new("VOICE_PROBE_SECONDS", "providers", "probe_seconds", Some("30"));
     OPENAI_API_KEY = Setting::secret("OPENAI_API_KEY", "openai", "api_key");
     OPENAI_REALTIME_URL =
         Setting::new("OPENAI_REALTIME_URL", "openai", "realtime_url", Some("wss://api.openai.com/v1/realtime"));

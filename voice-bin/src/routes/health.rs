@@ -11,6 +11,7 @@ use http::header::CONTENT_TYPE;
 use serde::Serialize;
 
 use crate::server::App;
+use crate::telemetry::publish_roster;
 
 /// A disk that needs longer to answer is not ready.
 const STORE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -46,7 +47,7 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
     if app.is_draining() {
         reasons.push("shutting_down");
     }
-    if !app.calls.has_room() {
+    if !app.has_room() {
         reasons.push("no_room_for_a_call");
     }
     if let Some(store) = &app.parts.store
@@ -59,5 +60,9 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
 }
 
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
+    let now = app.parts.world.clock.now();
+    if let Some(roster) = app.parts.world.fleet.roster() {
+        publish_roster(&roster.with(|roster| roster.snapshot(now)));
+    }
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.parts.metrics.render())
 }

@@ -117,7 +117,7 @@ fn answer_call(
         warn!(%correlation, "webhook refused: it is about another account than TWILIO_ACCOUNT_SID");
         return (StatusCode::FORBIDDEN, "wrong_account").into_response();
     }
-    if app.is_draining() || !app.calls.has_room() {
+    if app.is_draining() || !app.has_room() {
         counter!(names::WEBHOOK_REQUESTS, "carrier" => CARRIER, "kind" => "busy").increment(1);
         warn!(%correlation, calls = app.calls.running(), "call answered with busy: no room for one more");
         return document(Twiml::reject(RejectReason::Busy));

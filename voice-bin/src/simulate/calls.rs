@@ -1,5 +1,6 @@
 //! Many simulated callers at once, and what they say about it afterwards.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -18,7 +19,6 @@ pub(super) async fn place(options: TwilioCall) -> anyhow::Result<ExitCode> {
     let plan = plan(&options)?;
     let (clock, dial): (_, Arc<dyn Dial>) = (Clock::start(), Arc::new(Dialer::new()?));
     let mut callers = JoinSet::new();
-    let mut reports: Vec<CallReport> = Vec::new();
     for number in 0..u64::from(options.calls) {
         let plan = plan.clone().with_seed(options.seed.wrapping_add(number));
         let dial = dial.clone();
@@ -29,14 +29,21 @@ pub(super) async fn place(options: TwilioCall) -> anyhow::Result<ExitCode> {
             run(plan, dial, clock).await
         });
     }
+    tell(callers, options.json).await
+}
+
+/// Waits for all callers, and shows what they say.
+pub(super) async fn tell(mut callers: JoinSet<CallReport>, as_json: bool) -> anyhow::Result<ExitCode> {
+    let calls = callers.len();
+    let mut reports: Vec<CallReport> = Vec::new();
     while let Some(report) = callers.join_next().await {
         reports.push(report.context("a caller broke")?);
         let failed = reports.iter().filter(|report| !report.completed).count();
-        output::progress(format_args!("{} of {} calls over, {failed} failed", reports.len(), options.calls));
+        output::progress(format_args!("{} of {calls} calls over, {failed} failed", reports.len()));
     }
     output::progress("");
     let figures = Figures::of(&reports);
-    if options.json {
+    if as_json {
         output::say_json(&figures);
     } else {
         output::say(&figures);
@@ -52,9 +59,17 @@ async fn run(plan: TwilioCallPlan, dial: Arc<dyn Dial>, clock: Clock) -> CallRep
 fn plan(options: &TwilioCall) -> anyhow::Result<TwilioCallPlan> {
     let plan = TwilioCallPlan::new(&options.webhook, Secret::new(options.auth_token.clone()));
     let plan = plan.with_rudeness(fakes::rudeness(&options.rude)?);
-    let Some(path) = &options.speech else { return Ok(plan) };
+    Ok(match script(options.speech.as_deref())? {
+        Some(script) => plan.with_script(script),
+        None => plan,
+    })
+}
+
+/// The script that says a recording, where there is one.
+pub(super) fn script(speech: Option<&Path>) -> anyhow::Result<Option<Script>> {
+    let Some(path) = speech else { return Ok(None) };
     let shown = path.display();
     let file = std::fs::read(path).with_context(|| format!("--speech: cannot read {shown}"))?;
     let mulaw = read_wav(&file).with_context(|| format!("--speech: {shown}"))?;
-    Ok(plan.with_script(Script::speech(Utterance::new(shown.to_string(), mulaw))))
+    Ok(Some(Script::speech(Utterance::new(shown.to_string(), mulaw))))
 }

@@ -21,7 +21,7 @@ pub mod tools;
 pub use crate::fleet::{Assignment, Fleet, InOrder, SharedRoster, StayId};
 pub use clock::Clock;
 pub use line::{Dial, Line};
-pub use load::LoadMeter;
+pub use load::watch_load;
 pub use prober::Prober;
 pub use run::{CallHandle, CallTask, World, place};
 pub use tools::{NoTools, RunTool};

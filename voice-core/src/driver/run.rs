@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::Sleep;
 
 use crate::bridge::{Bridge, BridgeInput, BridgeOutput, CARRIER_LINE};
-use crate::call::{CallConfig, CallStart, Control, Outcome};
+use crate::call::{CallConfig, CallStart, CallStatus, Control, Outcome};
 use crate::carrier::CarrierSession;
 use crate::conversation::{ToolCall, ToolResult};
 use crate::fleet::{Assignment, Fleet, Needs, StayId};
@@ -53,6 +53,7 @@ pub struct CallTask {
     world: World,
     controls: mpsc::Receiver<Control>,
     needs: Needs,
+    status: watch::Sender<CallStatus>,
 }
 
 /// A way to reach a running call. Cheap to clone; the call goes on when all are dropped.
@@ -60,6 +61,7 @@ pub struct CallTask {
 pub struct CallHandle {
     id: CallId,
     controls: mpsc::Sender<Control>,
+    status: watch::Receiver<CallStatus>,
 }
 
 /// Puts a call together whose media has just arrived on `line`. Nothing happens before
@@ -76,13 +78,21 @@ pub fn place(
     let clock = world.clock;
     let needs = Needs::of(&config, &start);
     let bridge = Bridge::new(clock.now(), clock.unix(MonoTime::ZERO), config, start, session);
-    (CallHandle { id, controls: sender }, CallTask { id, bridge, line, world, controls, needs })
+    let (status, look) = watch::channel(bridge.status());
+    let handle = CallHandle { id, controls: sender, status: look };
+    (handle, CallTask { id, bridge, line, world, controls, needs, status })
 }
 
 impl CallHandle {
     /// Which call it reaches.
     pub fn id(&self) -> CallId {
         self.id
+    }
+
+    /// How the call stands, as of its last step; after its end, how it ended up. Waits for nobody: the call
+    /// leaves a copy whenever something was told in its record.
+    pub fn status(&self) -> CallStatus {
+        self.status.borrow().clone()
     }
 
     /// Asks for something. False if the call is over, or is being asked for too much at once.
@@ -99,7 +109,7 @@ impl CallTask {
 
     /// Runs the call to its end.
     pub async fn run(self) -> EndReason {
-        let Self { id, mut bridge, line, world, controls, needs } = self;
+        let Self { id, mut bridge, line, world, controls, needs, status } = self;
         let mut io = Io {
             call: id,
             lines: Lines::new(),
@@ -108,6 +118,8 @@ impl CallTask {
             assigned: Vec::new(),
             controls,
             pending: Vec::new(),
+            status,
+            told: 0,
             world,
             needs,
         };
@@ -153,6 +165,9 @@ struct Io {
     controls: mpsc::Receiver<Control>,
     /// What came up while outputs were carried out, to be handled before anything else.
     pending: Vec<Event>,
+    status: watch::Sender<CallStatus>,
+    /// Entries of the record when the status was left for others to see.
+    told: u64,
     world: World,
     needs: Needs,
 }
@@ -200,6 +215,7 @@ impl Io {
                 BridgeOutput::AbandonTool(id) => self.abandon_tool(id),
                 BridgeOutput::Report(entry) => self.report(&entry),
                 BridgeOutput::WaitUntil(at) => {
+                    self.show(bridge);
                     // A call always waits for its own limit at least; without any deadline an hour will do.
                     let at = at.map_or_else(|| self.world.clock.now() + FAR, |(at, _)| at);
                     let deadline = self.world.clock.instant(at);
@@ -208,8 +224,19 @@ impl Io {
                     }
                     return None;
                 }
-                BridgeOutput::Finished(reason) => return Some(reason),
+                BridgeOutput::Finished(reason) => {
+                    self.show(bridge);
+                    return Some(reason);
+                }
             }
+        }
+    }
+
+    /// Leaves a copy of how the call stands, if anything was told since the last one.
+    fn show(&mut self, bridge: &Bridge) {
+        if self.told != bridge.entries() {
+            self.told = bridge.entries();
+            self.status.send_replace(bridge.status());
         }
     }
 

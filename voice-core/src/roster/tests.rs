@@ -287,8 +287,23 @@ fn connecting_and_conversing_are_told_apart() {
     let a = &desk.roster.snapshot(at(2))[0];
     assert_eq!((a.connect.state, a.converse.state), (State::Closed, State::Open));
     assert_eq!(a.converse.totals.slow, 5);
-    // A refusal by the second breaker does not keep a slot of the first.
     assert_eq!((a.connect.totals.granted, a.connect.totals.successful), (5, 5));
+}
+
+#[test]
+fn a_refusal_by_the_second_breaker_gives_the_permit_of_the_first_back() {
+    let mut desk = Desk::new(RosterConfig::default(), vec![candidate("only")]);
+    let (stay, _) = desk.choose(0, &Assignment::default()).expect("only");
+    desk.roster.ready(at(1), stay, Duration::from_millis(200));
+    desk.roster.settle(at(2), stay, Settled::Failure(&Failure::Credentials));
+    let (insisted, _) = desk.choose(3, &Assignment::default()).expect("one may look whether it was mended");
+    assert_eq!(desk.choose(3, &Assignment::default()), None);
+    desk.roster.settle(at(4), insisted, Settled::Unproven);
+    for (_, breaker) in desk.roster.snapshot(at(4))[0].breakers() {
+        let totals = breaker.totals;
+        let settled = totals.successful + totals.failed + totals.unproven + totals.late;
+        assert_eq!((totals.granted, breaker.under_way), (settled, 0));
+    }
 }
 
 #[test]

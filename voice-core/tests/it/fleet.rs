@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use voice_core::audio::AudioFormat;
 use voice_core::breaker::State;
 use voice_core::call::Control;
-use voice_core::driver::{Clock, Dial, Line, LoadMeter, NoTools, Prober, SharedRoster, World, place};
+use voice_core::driver::{Clock, Dial, Line, NoTools, Prober, SharedRoster, World, place, watch_load};
 use voice_core::id::{CallId, ProviderId};
 use voice_core::provider::{Capabilities, Provider, ProviderSession, Setup};
 use voice_core::record::EndReason;
@@ -119,8 +119,14 @@ async fn calls_that_fail_open_the_breaker_for_all_calls() {
 
 #[tokio::test(start_paused = true)]
 async fn a_machine_that_keeps_up_lets_calls_in() {
-    let meter = LoadMeter::default();
-    let _stopped =
-        tokio::time::timeout(Duration::from_secs(5), meter.watch(Clock::start(), Load::default())).await;
-    assert!(!meter.is_over() && meter.lateness() < Duration::from_millis(20));
+    let roster = roster(&[("only", "http://well.example")]);
+    let clock = Clock::start();
+    roster.set_overloaded(true);
+    assert!(!roster.can_take(clock.now()));
+    let watching = watch_load(&roster, clock, Load::default());
+    let _stopped = tokio::time::timeout(Duration::from_secs(5), watching).await;
+    assert!(roster.can_take(clock.now()));
+    let only = ProviderId::from_static("only");
+    roster.with(|roster| roster.order(clock.now(), &only, Order::Drain).expect("it is on the list"));
+    assert!(!roster.can_take(clock.now()));
 }

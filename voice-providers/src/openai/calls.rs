@@ -20,6 +20,8 @@ struct Open {
     call_id: String,
     response: String,
     answered: bool,
+    /// The item of its answer, until the service has accepted it.
+    telling: Option<String>,
 }
 
 impl Calls {
@@ -39,7 +41,7 @@ impl Calls {
         self.count += 1;
         let id = ToolCallId::new(self.attachment, self.count);
         let (call_id, response) = (call_id.to_owned(), response.to_owned());
-        self.open.push(Open { id, call_id, response, answered: false });
+        self.open.push(Open { id, call_id, response, answered: false, telling: None });
         Some(id)
     }
 
@@ -48,6 +50,29 @@ impl Calls {
         let open = self.open.iter_mut().find(|open| open.id == id && !open.answered)?;
         open.answered = true;
         Some(&open.call_id)
+    }
+
+    /// The answer to this call is on its way, as this item.
+    pub(super) fn told(&mut self, id: ToolCallId, item: String) {
+        if let Some(open) = self.open.iter_mut().find(|open| open.id == id) {
+            open.telling = Some(item);
+        }
+    }
+
+    /// The service has this item.
+    pub(super) fn accepted(&mut self, item: &str) {
+        for open in &mut self.open {
+            open.telling.take_if(|telling| telling == item);
+        }
+    }
+
+    /// A response begins that nobody asked for on account of tools: it knows the answers that the service
+    /// has accepted, and nothing is owed for them any more.
+    pub(super) fn forget_known(&mut self) {
+        let known = |open: &Open| open.answered && open.telling.is_none();
+        let owed: Vec<String> =
+            self.open.iter().filter(|open| !known(open)).map(|open| open.response.clone()).collect();
+        self.open.retain(|open| owed.contains(&open.response));
     }
 
     /// A response was cut: calls of it that are not among the `whole` ones are void.
@@ -106,6 +131,19 @@ mod tests {
         assert_eq!(calls.cut("r2", |_| false), [other]);
         assert_eq!(calls.answer(other), None);
         assert!(!calls.all_answered());
+    }
+
+    #[test]
+    fn a_response_knows_the_answers_that_came_before_it() {
+        let mut calls = Calls::new(AttachmentId(1));
+        let a = calls.called("r1", "a").expect("new");
+        calls.answer(a);
+        calls.told(a, "item-1".to_owned());
+        calls.forget_known();
+        assert!(calls.all_answered(), "it may have begun before the answer arrived");
+        calls.accepted("item-1");
+        calls.forget_known();
+        assert!(!calls.all_answered(), "nothing is owed any more");
     }
 
     #[test]

@@ -86,6 +86,19 @@ struct Talk {
     responses: Responses,
     calls: Calls,
     history: History,
+    floor: Floor,
+}
+
+/// Who is to speak next. A response that we ask for while it is the caller's or the service's turn would be
+/// one too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Floor {
+    /// Whoever has something to say.
+    Anybody,
+    /// The caller is speaking.
+    Caller,
+    /// The caller has paused, and the service answers by itself; if it has not until then, we ask.
+    Service { until: MonoTime },
 }
 
 impl ProviderSession for Session {
@@ -121,7 +134,7 @@ impl ProviderSession for Session {
                 }
             }
         }
-        self.outbox.pop().unwrap_or_else(|| SessionOutput::WaitUntil(self.phase.patience_ends()))
+        self.outbox.pop().unwrap_or_else(|| SessionOutput::WaitUntil(self.wakes_at()))
     }
 }
 
@@ -147,6 +160,9 @@ const LINE: LineId = LineId(0);
 /// service itself does so at once; some that imitate it never do.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// After the caller's turn the service begins a response at once, or some that imitate it never do.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+
 /// A close with code 1001 so close to the announced end is that end.
 const DUE_TOLERANCE: Duration = Duration::from_secs(30);
 
@@ -159,6 +175,7 @@ impl Session {
             responses: Responses::default(),
             calls: Calls::new(attachment),
             history: History::new(attachment),
+            floor: Floor::Anybody,
         };
         Self { settings, setup, phase: Phase::New, talk, outbox: Outbox::new(), born: None, unreadable: 0 }
     }
@@ -178,9 +195,12 @@ impl Session {
             }
             ProviderCommand::Answer { id, result } => {
                 if let Some(call_id) = calls.answer(id) {
-                    history.output(call_id, &result, |_, item| {
-                        outbox.tell(Errand::Answer, ToServer::Create { item })
+                    let mut told = String::new();
+                    history.output(call_id, &result, |item_id, item| {
+                        told = item_id.to_owned();
+                        outbox.tell(Errand::Answer, ToServer::Create { item });
                     });
+                    calls.told(id, told);
                     self.respond_if_free();
                 }
             }
@@ -218,8 +238,19 @@ impl Session {
         }
     }
 
-    /// Asks for a response if one is due and none runs.
+    fn wakes_at(&self) -> Option<MonoTime> {
+        let floor = match self.talk.floor {
+            Floor::Service { until } if matches!(self.phase, Phase::Talking { .. }) => Some(until),
+            Floor::Service { .. } | Floor::Anybody | Floor::Caller => None,
+        };
+        self.phase.patience_ends().or(floor)
+    }
+
+    /// Asks for a response if one is due, none runs, and it is nobody else's turn.
     fn respond_if_free(&mut self) {
+        if self.talk.floor != Floor::Anybody {
+            return;
+        }
         let Talk { calls, responses, .. } = &mut self.talk;
         if responses.running().is_none() && calls.all_answered() {
             calls.forget_settled();
@@ -255,6 +286,7 @@ impl Session {
     }
 
     fn on_item_accepted(&mut self, item: &str) {
+        self.talk.calls.accepted(item);
         let Phase::Telling(welcome, unacknowledged) = &mut self.phase else { return };
         unacknowledged.items.retain(|unacknowledged| unacknowledged != item);
         if unacknowledged.items.is_empty() {
@@ -269,6 +301,14 @@ impl Session {
         {
             let welcome = welcome.clone();
             self.ready(welcome);
+        }
+        if let Floor::Service { until } = self.talk.floor
+            && until <= now
+        {
+            self.talk.floor = Floor::Anybody;
+            if matches!(self.phase, Phase::Talking { .. }) {
+                self.respond_if_free();
+            }
         }
     }
 

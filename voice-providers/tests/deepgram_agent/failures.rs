@@ -51,8 +51,7 @@ fn errors_and_closes() {
             Rudeness::SettingsError("FAILED_TO_START_LISTENING") => ("FAILED_TO_START_LISTENING", false),
             Rudeness::SettingsError(code) => (code, true),
             Rudeness::TurnError(code) => {
-                let ours = ["UNPARSABLE_CLIENT_MESSAGE", "SETTINGS_ALREADY_APPLIED", "USER_AUDIO_FORMAT"]
-                    .contains(&code);
+                let ours = ["SETTINGS_ALREADY_APPLIED", "USER_AUDIO_FORMAT"].contains(&code);
                 (code, ours)
             }
             Rudeness::Close(1008, _) => ("DATA-0000", true),

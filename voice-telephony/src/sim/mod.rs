@@ -17,6 +17,8 @@ pub mod world;
 pub use report::{BargeIn, CallReport, Heard, Traffic};
 pub use rudeness::Rudeness;
 pub use script::{Script, Step, Utterance};
-pub use telnyx::{ApiAnswer, FakeTelnyxCall, TelnyxCallPlan, TelnyxRudeness, UnknownTelnyxRudeness};
-pub use twilio::{FakeTwilioCall, TwilioCallPlan};
+pub use telnyx::{ApiAnswer, FakeTelnyxCall, TelnyxCallPlan, TelnyxRudeness};
+pub use twilio::{
+    ApiEffect, ApiRudeness, FakeTwilioApi, FakeTwilioCall, TwilioApiPlan, TwilioCallPlan, UnknownApiRudeness,
+};
 pub use wav::{WavError, read_wav};

@@ -158,6 +158,13 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
         }
     }
 
+    /// At this moment somebody asks this of the call, if there is one.
+    #[must_use]
+    pub fn control(mut self, at: MonoTime, control: Control) -> Self {
+        self.at(at, What::Tool(control));
+        self
+    }
+
     /// Plays until the caller is done and the call is over.
     ///
     /// # Panics

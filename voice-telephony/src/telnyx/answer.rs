@@ -9,6 +9,7 @@ use http::header::RETRY_AFTER;
 use super::id::{CallControlId, CallLegId, CallSessionId, ConferenceId};
 use super::wire::answer::{Failure, Success, SuccessData};
 use super::wire::webhook::Word;
+use crate::carrier_error::{self, CarrierError};
 
 /// A command was accepted. Its effect is told by events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -149,6 +150,32 @@ impl CommandError {
     }
 }
 
+/// What the rest of the crate makes of it, which knows no carrier.
+impl From<CommandError> for CarrierError {
+    fn from(error: CommandError) -> Self {
+        let cause = match error.cause {
+            Cause::Network => carrier_error::Cause::Network,
+            Cause::Server | Cause::Unreadable => {
+                carrier_error::Cause::Server { status: error.status.unwrap_or_default() }
+            }
+            Cause::Throttled | Cause::ChannelLimit => {
+                carrier_error::Cause::Throttled { retry_after: error.retry_after }
+            }
+            Cause::Auth => carrier_error::Cause::Credentials,
+            Cause::Number => carrier_error::Cause::Number,
+            Cause::CallGone => carrier_error::Cause::CallGone,
+            Cause::NotAnswered
+            | Cause::Streaming
+            | Cause::NotStreaming
+            | Cause::StreamFailed
+            | Cause::InConference
+            | Cause::Refused => carrier_error::Cause::Invalid,
+        };
+        let code = error.code.map(|code| code.to_string());
+        Self { may_have_happened: error.cause.may_be_done(), ..Self::refused(cause, code.as_deref()) }
+    }
+}
+
 /// Reads an answer.
 ///
 /// # Errors
@@ -256,6 +283,18 @@ mod tests {
         assert_eq!(answer.conference.map(|id| id.to_string()), Some("c1".to_owned()));
         let unread = read_answer(&response(200, "<html>")).map_err(|error| error.cause);
         assert_eq!(unread, Err(Cause::Unreadable));
+    }
+
+    #[test]
+    fn an_unknown_outcome_stays_one_for_everybody() {
+        let general = |status, body: &str| {
+            CarrierError::from(read_answer(&response(status, body)).expect_err("no success"))
+        };
+        assert!(general(503, "").may_have_happened && general(200, "<html>").may_have_happened);
+        let gone = general(422, r#"{"errors":[{"code":"90018"}]}"#);
+        assert_eq!((gone.cause, gone.code.as_deref()), (carrier_error::Cause::CallGone, Some("90018")));
+        assert!(!gone.may_have_happened);
+        assert_eq!(general(429, "").cause, carrier_error::Cause::Throttled { retry_after: None });
     }
 
     #[test]

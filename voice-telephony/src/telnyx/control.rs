@@ -311,6 +311,8 @@ impl CallControl {
             return self.hang_up(End::MediaLost);
         }
         self.restarts += 1;
+        // What led to the stream that is given up must not bring it back.
+        self.flights.forget_steps();
         self.tell(ControlEvent::Restarting);
         self.connect();
     }
@@ -331,7 +333,13 @@ impl CallControl {
         let may_repeat = !matches!(self.stage, Stage::Ending { .. })
             || self.flights.is(&id, |command| matches!(command, Command::Hangup | Command::Reject(_)));
         match self.flights.land(now, &id, answer, may_repeat) {
-            Landing::Unknown | Landing::Repeats => {}
+            Landing::Unknown => {}
+            Landing::Repeats(at) => {
+                // A socket cannot come before it was asked for.
+                if let Stage::Streaming { up: Up::By(deadline), .. } = &mut self.stage {
+                    *deadline = (*deadline).max(at + SOCKET_WAIT);
+                }
+            }
             Landing::Dialled(answer) => self.dialled(now, answer),
             Landing::Step(command, Err(error), true)
                 if error.cause == Cause::Streaming && matches!(command, Command::StreamingStart(_)) =>

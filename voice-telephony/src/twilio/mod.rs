@@ -1,7 +1,9 @@
-//! Twilio Programmable Voice: inbound calls over Media Streams.
+//! Twilio Programmable Voice: calls over Media Streams, in both directions.
 //!
 //! * [`TwilioWebhook`]: what Twilio asks and tells over HTTP, through [`crate::webhook::verify`];
 //! * [`Twiml`]: what it is answered;
+//! * [`rest`]: what it can be asked: calls, conferences, recordings;
+//! * [`outbound`]: calls placed by us;
 //! * [`verify_upgrade`], [`Opening`], [`TwilioSession`]: the media socket, from its first request to
 //!   its last message.
 //!
@@ -39,6 +41,8 @@
 
 mod form;
 mod opening;
+pub mod outbound;
+pub mod rest;
 mod session;
 mod sid;
 mod signature;
@@ -52,7 +56,8 @@ pub use sid::{AccountSid, CallSid, SidError, StreamSid};
 pub use signature::{Tokens, verify_upgrade};
 pub use twiml::{ConnectStream, RejectReason, StreamUrl, TICKET_PARAMETER, Twiml, TwimlError, Verb};
 pub use webhook::{
-    CallProgress, Direction, StreamEvent, StreamStatus, TwilioStatus, TwilioVoice, TwilioWebhook,
+    CallProgress, Direction, MachineVerdict, StreamEvent, StreamStatus, TwilioStatus, TwilioVoice,
+    TwilioWebhook,
 };
 
 /// The name under which calls of this carrier are recorded.

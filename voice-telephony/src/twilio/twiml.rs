@@ -48,6 +48,14 @@ impl Twiml {
         Self::of(&[Verb::Say(text.into()), Verb::Hangup])
     }
 
+    /// Presses keys (`0`–`9`, `*`, `#`, `A`–`D`, and `w` for half a second), then asks this URL what is
+    /// next. `None` for other keys, for none, and for more than 32.
+    pub fn play_digits(digits: &str, then: &str) -> Option<Self> {
+        let is_key = |b: u8| b.is_ascii_digit() || b"*#ABCDw".contains(&b);
+        let is_sane = !digits.is_empty() && digits.len() <= 32 && digits.bytes().all(is_key);
+        is_sane.then(|| Self::of(&[Verb::PlayDigits(digits.to_owned()), Verb::Redirect(then.to_owned())]))
+    }
+
     /// A document of verbs, which run in order. At its end the call is hung up.
     ///
     /// Verbs after a [`Verb::Connect`] run when its stream is over, however it ended: that is how a call
@@ -83,6 +91,8 @@ pub enum Verb {
     Say(Pii<String>),
     /// Waits, in whole seconds, at least one.
     Pause(Duration),
+    /// Presses these keys; see [`Twiml::play_digits`].
+    PlayDigits(String),
     /// Fetches further instructions from this absolute URL.
     Redirect(String),
     /// Refuses the call. Only means something as the first verb.
@@ -229,6 +239,9 @@ impl Verb {
             }
             Self::Pause(length) => {
                 push(xml, format_args!("<Pause length=\"{}\"/>", length.as_secs().max(1)));
+            }
+            Self::PlayDigits(digits) => {
+                push(xml, format_args!("<Play digits=\"{}\"/>", escape(digits.as_str())));
             }
             Self::Redirect(url) => {
                 push(xml, format_args!("<Redirect method=\"POST\">{}</Redirect>", escape(url.as_str())));

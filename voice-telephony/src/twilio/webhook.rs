@@ -6,6 +6,7 @@ use voice_core::time::UnixMillis;
 use super::form::Form;
 use super::sid::{AccountSid, CallSid, StreamSid};
 use super::signature::{self, Tokens};
+use crate::outbound::AnsweredBy;
 use crate::status::{CallStatus, FailReason, Report};
 use crate::webhook::{RawRequest, Rejection, Signed, Verified};
 
@@ -19,7 +20,9 @@ pub enum TwilioWebhook {
     Progress(CallProgress),
     /// A media stream began, ended or failed: answer with an empty success.
     Stream(StreamStatus),
-    /// Something else about a call (recording, answering machine, a kind that is new). Signed, so it is
+    /// It was found out who answered: answer with an empty success.
+    Machine(MachineVerdict),
+    /// Something else about a call (a recording, a kind that is new). Signed, so it is
     /// answered with an empty success and counted.
     Other(CallSid),
 }
@@ -33,7 +36,10 @@ impl Verified<TwilioWebhook> {
     pub fn into_voice(self) -> Result<Verified<TwilioVoice>, Self> {
         self.part(|webhook| match webhook {
             TwilioWebhook::Voice(voice) => Ok(*voice),
-            TwilioWebhook::Progress(_) | TwilioWebhook::Stream(_) | TwilioWebhook::Other(_) => Err(webhook),
+            TwilioWebhook::Progress(_)
+            | TwilioWebhook::Stream(_)
+            | TwilioWebhook::Machine(_)
+            | TwilioWebhook::Other(_) => Err(webhook),
         })
     }
 }
@@ -113,6 +119,27 @@ pub enum StreamEvent {
     Unknown,
 }
 
+/// It was found out who answered a call of ours (protocol notes, Twilio §4.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MachineVerdict {
+    /// The call.
+    pub call_sid: CallSid,
+    /// Who it was.
+    pub answered_by: AnsweredBy,
+}
+
+impl AnsweredBy {
+    fn read(text: &str) -> Self {
+        match text {
+            "human" => Self::Human,
+            "machine_start" => Self::Machine,
+            "machine_end_beep" | "machine_end_silence" | "machine_end_other" => Self::MachineWaits,
+            "fax" => Self::Fax,
+            _ => Self::Unknown,
+        }
+    }
+}
+
 /// Where a call is, in Twilio's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -155,7 +182,7 @@ impl TwilioStatus {
         })
     }
 
-    fn read(text: &str) -> Self {
+    pub(super) fn read(text: &str) -> Self {
         match text {
             "queued" => Self::Queued,
             "initiated" => Self::Initiated,
@@ -219,6 +246,9 @@ impl Signed for TwilioWebhook {
         let form = Form::decode(parameters).map_err(|_| malformed("too many parameters"))?;
         let call_sid = form.text("CallSid").ok_or(malformed("CallSid is missing"))?;
         let call_sid: CallSid = call_sid.parse().map_err(|_| malformed("CallSid"))?;
+        if let (Some(by), Some(_)) = (form.filled("AnsweredBy"), form.filled("MachineDetectionDuration")) {
+            return Ok(Self::Machine(MachineVerdict { call_sid, answered_by: AnsweredBy::read(by) }));
+        }
         if form.filled("StreamEvent").is_some() {
             return stream_status(&form, call_sid).map(Self::Stream);
         }

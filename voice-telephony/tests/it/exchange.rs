@@ -171,7 +171,10 @@ impl Server {
                 self.status = Some(tracker);
                 Ok(String::new())
             }
-            TwilioWebhook::Voice(_) | TwilioWebhook::Stream(_) | TwilioWebhook::Other(_) => Ok(String::new()),
+            TwilioWebhook::Voice(_)
+            | TwilioWebhook::Stream(_)
+            | TwilioWebhook::Machine(_)
+            | TwilioWebhook::Other(_) => Ok(String::new()),
             kind => panic!("a new kind of webhook: {kind:?}"),
         }
     }

@@ -1,7 +1,9 @@
 //! Which command is next: the way in, the way out, what fails, what is late, and that each step is made once.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use proptest::prelude::*;
 use serde_json::json;
 use voice_core::sensitive::Pii;
 use voice_core::time::{MonoTime, UnixMillis};
@@ -475,4 +477,112 @@ fn a_call_is_taken_up_again_after_a_restart() {
     run.fails(0, Cause::Streaming);
     run.ok(1);
     assert_eq!(run.names(), ["streaming_start", "streaming_stop", "streaming_start"]);
+}
+
+#[test]
+fn a_stream_that_is_throttled_is_waited_for() {
+    let mut run = Run::incoming();
+    run.tell("call.answered", "a");
+    let id = run.sent[1].id.clone();
+    let error = CommandError { retry_after: Some(Duration::from_secs(20)), ..error(Cause::Throttled) };
+    run.give(ControlInput::Answer(id, Err(error)));
+    run.waits(30_000);
+    assert_eq!(run.sent[1], run.sent[2]);
+    run.waits(10_000);
+    assert_eq!(run.names(), ["answer", "streaming_start", "streaming_start", "streaming_start"]);
+    assert_ne!(run.sent[2].id, run.sent[3].id, "the socket had its time, and a new ticket is asked for");
+    run.waits(60_000);
+    assert_eq!(run.sent.iter().filter(|order| order.id == run.sent[1].id).count(), 2);
+}
+
+/// Something that may happen at any time.
+#[derive(Clone, Debug)]
+enum Happens {
+    Told(&'static str, u8),
+    Answered(usize, Option<Cause>),
+    MediaUp,
+    MediaDown,
+    Do,
+    HangUp,
+    Waits(u64),
+}
+
+fn happens() -> impl Strategy<Value = Happens> {
+    let kinds = prop::sample::select(vec![
+        "call.initiated",
+        "call.answered",
+        "streaming.started",
+        "streaming.stopped",
+        "streaming.failed",
+        "call.dtmf.received",
+        "call.bridged",
+        "call.hangup",
+    ]);
+    let causes = prop::sample::select(vec![
+        Cause::Network,
+        Cause::Server,
+        Cause::Throttled,
+        Cause::NotAnswered,
+        Cause::Streaming,
+        Cause::NotStreaming,
+        Cause::StreamFailed,
+        Cause::Refused,
+        Cause::CallGone,
+    ]);
+    prop_oneof![
+        3 => (kinds, 0_u8..4).prop_map(|(kind, id)| Happens::Told(kind, id)),
+        4 => (any::<usize>(), proptest::option::of(causes)).prop_map(|(at, cause)| Happens::Answered(at, cause)),
+        2 => Just(Happens::MediaUp),
+        2 => Just(Happens::MediaDown),
+        1 => Just(Happens::Do),
+        1 => Just(Happens::HangUp),
+        4 => (0_u64..20_000).prop_map(Happens::Waits),
+    ]
+}
+
+proptest! {
+    /// Whatever happens in whatever order: each step is made once, streams are started so often at most,
+    /// and after the end nothing is wanted any more.
+    #[test]
+    fn whatever_happens_each_step_is_made_once(story in proptest::collection::vec(happens(), 0..60)) {
+        let mut run = Run::incoming();
+        for what in story {
+            let before = (run.sent.len(), run.events.len(), run.tickets);
+            let was_over = run.end.is_some();
+            match what {
+                Happens::Told(kind, id) => {
+                    let fields = json!({"digit": "1", "hangup_cause": "normal_clearing"});
+                    run.tell_with(kind, &format!("{kind}-{id}"), &fields);
+                }
+                Happens::Answered(at, cause) => {
+                    let at = at % run.sent.len();
+                    match cause {
+                        None => run.ok(at),
+                        Some(cause) => run.fails(at, cause),
+                    }
+                }
+                Happens::MediaUp => run.give(ControlInput::MediaUp),
+                Happens::MediaDown => run.give(ControlInput::MediaDown),
+                Happens::Do if was_over => {}
+                Happens::Do => run.give(ControlInput::Do(Command::SendDtmf(Pii::from("1")))),
+                Happens::HangUp => run.give(ControlInput::HangUp),
+                Happens::Waits(millis) => run.waits(millis),
+            }
+            if was_over {
+                prop_assert_eq!(before, (run.sent.len(), run.events.len(), run.tickets));
+            }
+        }
+        let made = |name: &str| {
+            let ids: BTreeSet<&CommandId> =
+                run.sent.iter().filter(|order| order.command.name() == name).map(|order| &order.id).collect();
+            ids.len()
+        };
+        prop_assert_eq!(made("answer"), 1);
+        prop_assert!(made("hangup") <= 1);
+        prop_assert!(made("streaming_start") <= 4, "{:?}", run.names());
+        // An order is never changed under its id.
+        for order in &run.sent {
+            prop_assert!(run.sent.iter().filter(|other| other.id == order.id).all(|other| other == order));
+        }
+    }
 }

@@ -150,6 +150,34 @@ fn both_keys_of_a_rotation_are_accepted() {
     assert_eq!(judge(&signed(NOW), &PublicKeys::new(new).with_previous(ours())), Ok(()));
 }
 
+/// Requests made of parts of true ones, in every mixture: none but the true ones gets in.
+#[test]
+fn mixtures_of_true_requests_are_refused() {
+    let keys = PublicKeys::new(ours());
+    let mut parts: Vec<Signed> = (0..20).map(|age| signed(NOW - age)).collect();
+    for (number, part) in parts.iter_mut().enumerate().skip(10) {
+        part.body.extend(vec![b' '; number]);
+        let message = [part.timestamp.as_bytes(), b"|", &part.body].concat();
+        part.signature = STANDARD.encode(KEY.sign(&message).to_bytes());
+    }
+    let mut accepted = 0;
+    for timestamp in 0..parts.len() {
+        for signature in 0..parts.len() {
+            for body in 0..parts.len() {
+                let mixed = Signed {
+                    timestamp: parts[timestamp].timestamp.clone(),
+                    signature: parts[signature].signature.clone(),
+                    body: parts[body].body.clone(),
+                };
+                let is_true = timestamp == signature && parts[body].body == parts[signature].body;
+                assert_eq!(judge(&mixed, &keys).is_ok(), is_true, "{timestamp} {signature} {body}");
+                accepted += u32::from(is_true);
+            }
+        }
+    }
+    assert_eq!(accepted, 10 * 10 + 10);
+}
+
 proptest! {
     #[test]
     fn one_changed_byte_never_verifies(part in 0_u8..3, at in any::<prop::sample::Index>(), flip in 1_u8..=255) {

@@ -7,8 +7,13 @@ use super::wire;
 
 /// What is behind an `Error`, after which the service closes. The session's age decides where the code
 /// does not: the code that ends a session at its longest duration is not documented.
-pub(super) fn of_error(code: &str, at_limit: bool) -> Failure {
+pub(super) fn of_error(code: &str, is_talking: bool, at_limit: bool) -> Failure {
     let clean = Failure::clean_code(code);
+    // A message that it could not read in mid-call may be anybody's mistake, and one message is no reason
+    // never to come back. The settings are another matter: they will be the same next time.
+    if is_talking && code == "UNPARSABLE_CLIENT_MESSAGE" {
+        return Failure::Service { code: clean };
+    }
     known(code).unwrap_or(if at_limit { Failure::SessionLimit } else { Failure::Service { code: clean } })
 }
 
@@ -117,17 +122,27 @@ mod tests {
             ("INVALID_AGENT_ID", ours),
             ("SOMETHING_NEW", theirs),
         ] {
-            assert_eq!(of_error(code, false).judge(), judged, "{code}");
-            assert!(of_error(code, false).to_string().contains(code), "{code} is told");
+            assert_eq!(of_error(code, false, false).judge(), judged, "{code}");
+            assert!(of_error(code, false, false).to_string().contains(code), "{code} is told");
         }
-        assert_eq!(of_error("a b\n+1555", false), Failure::Service { code: "ab1555".into() });
+        assert_eq!(of_error("a b\n+1555", false, false), Failure::Service { code: "ab1555".into() });
+    }
+
+    #[test]
+    fn one_message_in_mid_call_is_no_reason_never_to_come_back() {
+        let judged = |is_talking| of_error("UNPARSABLE_CLIENT_MESSAGE", is_talking, false).judge();
+        assert_eq!(judged(true), (Blame::Provider, Verdict::SwitchNow));
+        assert_eq!(judged(false), (Blame::Us, Verdict::NeverAgain));
     }
 
     #[test]
     fn an_unknown_end_at_the_longest_duration_is_that_limit() {
         let closed = LineEnd::Closed { code: 1000, reason: String::new() };
-        assert_eq!(of_error("SOMETHING_NEW", true), Failure::SessionLimit);
-        assert_eq!(of_error("FAILED_TO_THINK", true), Failure::Service { code: "FAILED_TO_THINK".into() });
+        assert_eq!(of_error("SOMETHING_NEW", true, true), Failure::SessionLimit);
+        assert_eq!(
+            of_error("FAILED_TO_THINK", true, true),
+            Failure::Service { code: "FAILED_TO_THINK".into() }
+        );
         assert_eq!(of_line_end(&closed, true), Failure::SessionLimit);
         assert_eq!(of_line_end(&LineEnd::Cut, true), Failure::SessionLimit);
         assert_eq!(of_line_end(&closed, false), Failure::Closed { code: 1000 });

@@ -181,7 +181,10 @@ impl Session {
         match message {
             FromAgent::Welcome { request_id } => self.on_welcome(now, request_id),
             FromAgent::SettingsApplied => self.on_settings_applied(now),
-            FromAgent::Error { code } => self.fail(errors::of_error(&code, self.is_at_limit(now))),
+            FromAgent::Error { code } => {
+                let is_talking = matches!(self.stage, Stage::Talking { .. });
+                self.fail(errors::of_error(&code, is_talking, self.is_at_limit(now)));
+            }
             FromAgent::Warning { code } => self.on_warning(&code),
             FromAgent::Needless => {}
             FromAgent::Unknown(kind) => self.unknown(&kind),

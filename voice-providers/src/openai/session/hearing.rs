@@ -10,7 +10,7 @@ use voice_core::sensitive::Pii;
 use voice_core::time::{MonoTime, UnixMillis};
 use voice_core::wire::WireMessage;
 
-use super::{Errand, Phase, Session, Welcome};
+use super::{ANSWERS_WITHIN, Errand, Floor, Phase, Session, Welcome};
 use crate::base64;
 use crate::openai::SESSION_MAX;
 use crate::openai::errors::{self, ALREADY_RESPONDING, Occasion};
@@ -37,28 +37,44 @@ impl Session {
             }
             (Ok(FromServer::SessionCreated(_) | FromServer::SessionUpdated(_)), _) => {}
             (Ok(FromServer::ItemAccepted(item)), _) => self.on_item_accepted(&item),
-            (Ok(message), Phase::Telling(..) | Phase::Talking { .. }) => self.on_talk(message),
+            (Ok(message), Phase::Telling(..) | Phase::Talking { .. }) => self.on_talk(now, message),
             // Nobody was asked to talk yet.
             (Ok(_), Phase::Greeting | Phase::Configuring(_)) => self.on_unknown("early"),
         }
     }
 
-    fn on_talk(&mut self, message: FromServer<'_>) {
+    fn on_talk(&mut self, now: MonoTime, message: FromServer<'_>) {
         match message {
             FromServer::SpeechStarted(item) => {
+                self.talk.floor = Floor::Caller;
                 if self.settings.interrupts {
+                    // What of it has not begun to sound will not: its first sound may be under way, and
+                    // nobody would cut what nobody has heard of.
+                    if let Some(response) = self.talk.responses.running() {
+                        self.talk.replies.close(response);
+                    }
                     self.talk.responses.stops_itself();
                 }
                 let started = self.talk.utterances.started(&item);
                 self.report(started.map(ProviderEvent::CallerSpoke));
             }
             FromServer::SpeechStopped(item) | FromServer::Committed(item) => {
+                if self.talk.floor == Floor::Caller {
+                    self.talk.floor = Floor::Service { until: now + ANSWERS_WITHIN };
+                }
                 let paused = self.talk.utterances.paused(&item);
                 self.report(paused.map(ProviderEvent::CallerPaused));
             }
             FromServer::Transcribed { item, transcript } => self.on_transcribed(&item, transcript.trim()),
             FromServer::TranscriptionFailed(item) => self.on_transcribed(&item, ""),
-            FromServer::ResponseCreated(response) => self.talk.responses.created(&response.id),
+            FromServer::ResponseCreated(response) => {
+                // It knows all answers of tools that were accepted before it.
+                self.talk.calls.forget_known();
+                self.talk.responses.created(&response.id);
+                if self.talk.floor != Floor::Caller {
+                    self.talk.floor = Floor::Anybody;
+                }
+            }
             FromServer::ResponseDone(response) => self.on_response_done(&response),
             FromServer::OutputItemDone { response, item } => self.on_item_done(&response, item),
             FromServer::Audio(piece) => self.on_audio(&piece),

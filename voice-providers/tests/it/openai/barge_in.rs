@@ -173,3 +173,19 @@ fn whoever_keeps_talking_is_not_heard() {
     world.harness.run_for(secs(10));
     assert_eq!(speech_ms(&world.harness.take_events(), 1, world.format), 0);
 }
+
+#[test]
+fn the_first_sound_of_a_reply_that_was_interrupted_before_it_is_not_heard() {
+    let mut config = FakeOpenAiConfig::new(29);
+    config.first_audio_ms = 1_500..1_501;
+    let mut world = World::new(config).ready();
+    world.says("hello", Duration::from_millis(1_200));
+    let blip = r#"{"type":"input_audio_buffer.speech_started","item_id":"blip","audio_start_ms":1}"#;
+    let blip = voice_core::wire::WireMessage::text(blip);
+    assert!(world.harness.inject(voice_core::id::LineId(0), &blip));
+    // The fake knows nothing of it, and its reply is as good as under way.
+    world.harness.run_for(secs(8));
+    let events = world.harness.take_events();
+    assert!(said(&events).iter().all(|(words, _)| words.is_empty()), "{events:?}");
+    assert!(!events.iter().any(|event| matches!(event, ProviderEvent::Speech { .. })));
+}

@@ -56,3 +56,25 @@ fn a_quick_answer_waits_until_the_response_is_done() {
     assert_eq!(world.seen().responses, ["completed", "completed"]);
     assert_eq!(world.errors(), [] as [&str; 0]);
 }
+
+#[test]
+fn an_answer_during_the_callers_speech_waits_for_their_turn_to_end() {
+    let mut world = World::polite(33).ready();
+    world.says("order", secs(3));
+    let id = calls(&world.harness.take_events())[0].id;
+    let hello = speech::caller("hello").expect("recorded").mulaw;
+    let (first, rest) = hello.split_at(160 * 40);
+    world.harness.hear(world.format, first);
+    world.harness.command(answer(id));
+    world.harness.hear(world.format, rest);
+    world.harness.hear_silence(world.format, secs(8));
+    let seen = world.seen();
+    assert_eq!(
+        seen.cues,
+        [] as [Option<String>; 0],
+        "the service answers by itself, and knows the tool's answer"
+    );
+    assert_eq!(seen.items.len(), 1);
+    assert_eq!(world.errors(), [] as [&str; 0]);
+    assert_eq!(said(&world.harness.take_events()).len(), 1, "one answer to what the caller said");
+}

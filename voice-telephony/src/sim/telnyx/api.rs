@@ -38,6 +38,15 @@ enum Wanted<'a> {
 }
 
 impl FakeTelnyxCall {
+    /// Whether a request is about this call: it names it, or it dials and this one waits for that.
+    pub fn is_about(&self, request: &Request) -> bool {
+        match wanted(&request.target) {
+            Some(Wanted::LookUp(call) | Wanted::Action(call, _)) => call == self.names.call_control_id,
+            Some(Wanted::Dial) => matches!(self.leg, Leg::Waiting),
+            Some(Wanted::ActiveCalls | Wanted::Conferences) | None => false,
+        }
+    }
+
     /// Asks the API something. The effect of a command comes later, by webhooks and on the socket.
     pub fn api(&mut self, now: MonoTime, request: &Request) -> ApiAnswer {
         self.advance(now);

@@ -22,7 +22,7 @@ pub use self::api::ApiAnswer;
 use self::hooks::{Hooks, timestamp};
 use self::plan::Answers;
 pub use self::plan::TelnyxCallPlan;
-pub use self::rudeness::{TelnyxRudeness, UnknownTelnyxRudeness};
+pub use self::rudeness::TelnyxRudeness;
 use self::stream::{Facts, MediaStream, Sends};
 use super::caller::Caller;
 use super::report::{CallReport, Traffic};

@@ -1,36 +1,10 @@
 //! The ways in which a fake Telnyx can misbehave.
 
-use std::fmt;
-use std::str::FromStr;
-
-macro_rules! rudeness {
-    ($(#[$about:meta])* pub enum $of:ident { $($(#[$doc:meta])* $variant:ident = $name:literal,)* }) => {
-        $(#[$about])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[non_exhaustive]
-        pub enum $of {
-            $($(#[$doc])* $variant,)*
-        }
-
-        impl $of {
-            /// All of them.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
-
-            /// Their names, in the order of [`Self::ALL`].
-            pub const NAMES: &'static [&'static str] = &[$($name),*];
-
-            /// The name on a command line.
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $name,)*
-                }
-            }
-        }
-    };
-}
+use voice_core::sim::rudeness;
 
 rudeness! {
     /// One way to misbehave. Any number of them can be combined in a call.
+    #[non_exhaustive]
     pub enum TelnyxRudeness {
         /// Webhooks without a signature.
         Unsigned = "unsigned",
@@ -120,22 +94,3 @@ rudeness! {
         LeftOpen = "left-open",
     }
 }
-
-impl fmt::Display for TelnyxRudeness {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for TelnyxRudeness {
-    type Err = UnknownTelnyxRudeness;
-
-    fn from_str(name: &str) -> Result<Self, UnknownTelnyxRudeness> {
-        Self::ALL.iter().copied().find(|rudeness| rudeness.name() == name).ok_or(UnknownTelnyxRudeness)
-    }
-}
-
-/// A name that no rudeness has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no such rudeness; known are {}", TelnyxRudeness::NAMES.join(", "))]
-pub struct UnknownTelnyxRudeness;

@@ -1,5 +1,6 @@
 //! A call as Twilio places it: webhook, TwiML, media socket, status callbacks.
 
+mod api;
 mod document;
 mod http;
 mod plan;
@@ -14,6 +15,7 @@ use voice_core::sim::rng::Rng;
 use voice_core::time::MonoTime;
 use voice_core::wire::{LineEnd, WireMessage};
 
+pub use self::api::{ApiEffect, ApiRudeness, FakeTwilioApi, TwilioApiPlan, UnknownApiRudeness};
 use self::document::{Stream, Verb};
 use self::http::Signer;
 pub use self::plan::TwilioCallPlan;
@@ -128,7 +130,10 @@ impl FakeTwilioCall {
     pub fn new(now: MonoTime, plan: TwilioCallPlan) -> Self {
         let mut rng = Rng::new(plan.seed);
         let mut sid = |prefix: &str| format!("{prefix}{:016x}{:016x}", rng.bits(), rng.bits());
-        let names = Names { call_sid: sid("CA"), account_sid: sid("AC"), stream_sid: sid("MZ") };
+        let mut names = Names { call_sid: sid("CA"), account_sid: sid("AC"), stream_sid: sid("MZ") };
+        if let Some((call, account)) = plan.names.clone() {
+            (names.call_sid, names.account_sid) = (call, account);
+        }
         let signer = Signer { token: plan.token.clone(), rudeness: plan.rudeness.clone() };
         let caller = Caller::new(plan.script.clone());
         let mut call = Self {
@@ -145,7 +150,9 @@ impl FakeTwilioCall {
             plan,
         };
         let url = call.plan.webhook.clone();
-        call.fetch(now, &url, "ringing");
+        // A call to somebody asks what to do when it is answered; one from somebody, while it rings.
+        let status = if call.plan.names.is_some() { "in-progress" } else { "ringing" };
+        call.fetch(now, &url, status);
         if call.is(Rudeness::DuplicateWebhook) {
             let parameters = call.parameters("ringing");
             call.request(&url, &parameters, Side::Duplicate);
@@ -161,6 +168,32 @@ impl FakeTwilioCall {
     /// The call's name, as the other side knows it.
     pub fn call_sid(&self) -> &str {
         &self.names.call_sid
+    }
+
+    /// The other side ends the call over REST.
+    pub fn hang_up(&mut self, now: MonoTime) {
+        if !matches!(self.stage, Stage::Concluding { .. } | Stage::Done) {
+            self.leave_stream();
+            self.hung_up(now);
+        }
+    }
+
+    /// The other side gives the call another document over REST.
+    pub fn redirect(&mut self, now: MonoTime, document: &str) {
+        if matches!(self.stage, Stage::Concluding { .. } | Stage::Done) {
+            return;
+        }
+        self.leave_stream();
+        match document::read(document) {
+            Ok(verbs) => {
+                self.verbs = verbs;
+                self.next_verb(now);
+            }
+            Err(problem) => {
+                self.fail(&problem);
+                self.conclude(now, "failed");
+            }
+        }
     }
 
     fn is(&self, rudeness: Rudeness) -> bool {
@@ -189,6 +222,7 @@ impl FakeTwilioCall {
 
     fn parameters(&self, status: &str) -> Vec<(&'static str, String)> {
         let (from, to) = (self.plan.from.clone(), self.plan.to.clone());
+        let direction = if self.plan.names.is_some() { "outbound-api" } else { "inbound" };
         let mut parameters = vec![
             ("AccountSid", self.names.account_sid.clone()),
             ("ApiVersion", "2010-04-01".to_owned()),
@@ -199,7 +233,7 @@ impl FakeTwilioCall {
             ("CalledCountry", "US".to_owned()),
             ("Caller", from.clone()),
             ("CallerCity", "SAN FRANCISCO".to_owned()),
-            ("Direction", "inbound".to_owned()),
+            ("Direction", direction.to_owned()),
             ("From", from),
             ("FromCountry", "US".to_owned()),
             ("StirVerstat", "TN-Validation-Passed-A".to_owned()),

@@ -16,6 +16,8 @@ pub struct TwilioCallPlan {
     pub(super) script: Script,
     pub(super) rudeness: Vec<Rudeness>,
     pub(super) seed: u64,
+    /// Call and account, where somebody else gave the names: then the call is one to the caller.
+    pub(super) names: Option<(String, String)>,
 }
 
 impl TwilioCallPlan {
@@ -32,6 +34,7 @@ impl TwilioCallPlan {
             script: Script::shop(),
             rudeness: Vec::new(),
             seed: 1,
+            names: None,
         }
     }
 
@@ -68,6 +71,13 @@ impl TwilioCallPlan {
     pub fn with_numbers(mut self, from: impl Into<String>, to: impl Into<String>) -> Self {
         self.from = from.into();
         self.to = to.into();
+        self
+    }
+
+    /// The call was placed over REST under this name: the webhook is asked because somebody answered.
+    #[must_use]
+    pub fn placed_by_us(mut self, call: impl Into<String>, account: impl Into<String>) -> Self {
+        self.names = Some((call.into(), account.into()));
         self
     }
 }

@@ -40,8 +40,8 @@ enum What {
 pub(super) enum Landing {
     /// Nobody waits for it.
     Unknown,
-    /// It will be sent again.
-    Repeats,
+    /// It will be sent again at this time.
+    Repeats(MonoTime),
     Dialled(Result<Answer, CommandError>),
     /// And whether it was sent more than once.
     Step(Command, Result<Answer, CommandError>, bool),
@@ -114,8 +114,9 @@ impl Flight {
             // Half a second, one, two, four: within the sixty seconds in which Telnyx knows the id.
             let pause = Duration::from_millis(500) * (1 << (one.tries - 1));
             one.tries += 1;
-            one.again_at = Some(now + error.retry_after.unwrap_or(pause));
-            return Landing::Repeats;
+            let again_at = now + error.retry_after.unwrap_or(pause);
+            one.again_at = Some(again_at);
+            return Landing::Repeats(again_at);
         }
         let is_repeated = one.tries > 1;
         match self.under_way.swap_remove(at).what {

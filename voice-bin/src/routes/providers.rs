@@ -1,0 +1,163 @@
+//! How the AI services fare, for people and dashboards.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use http::StatusCode;
+use serde::Serialize;
+use voice_core::breaker::BreakerSnapshot;
+use voice_core::id::ProviderId;
+use voice_core::roster::{HealthSlice, MemberSnapshot};
+use voice_core::time::MonoTime;
+
+use crate::server::App;
+
+/// All of them.
+#[derive(Serialize)]
+struct All {
+    providers: Vec<Provider>,
+}
+
+/// One of them, with its day.
+#[derive(Serialize)]
+struct One {
+    #[serde(flatten)]
+    provider: Provider,
+    /// Slices of five minutes, oldest first; the last one is still running.
+    history: Vec<Checks>,
+}
+
+#[derive(Serialize)]
+struct Provider {
+    provider_id: String,
+    status: &'static str,
+    /// 0 to 100.
+    confidence: u8,
+    live_calls: u32,
+    drained: bool,
+    consecutive_failures: u32,
+    /// The last quarter of an hour.
+    recent: Checks,
+    /// The last day.
+    day: Checks,
+    last_check_seconds_ago: Option<f64>,
+    last_success_seconds_ago: Option<f64>,
+    last_failure_seconds_ago: Option<f64>,
+    last_error: Option<&'static str>,
+    /// From the caller's last word to the first sound; of live calls of the last ten minutes.
+    reply_latency_ms: Option<Latency>,
+    breakers: Vec<Breaker>,
+}
+
+#[derive(Serialize)]
+struct Checks {
+    checks: u32,
+    failed: u32,
+    success_rate: f64,
+    latency_mean_ms: Option<u64>,
+    latency_max_ms: u64,
+}
+
+#[derive(Serialize)]
+struct Latency {
+    smoothed: u64,
+    p50: u64,
+    p95: u64,
+}
+
+#[derive(Serialize)]
+struct Breaker {
+    name: &'static str,
+    state: &'static str,
+    forced: bool,
+    reason: Option<&'static str>,
+    retry_after_seconds: Option<f64>,
+    consecutive_failures: u32,
+    consecutive_successes: u32,
+    success_rate: f64,
+    total: u64,
+    successful: u64,
+    failed: u64,
+    rejected: u64,
+    transitions: u64,
+}
+
+pub(super) async fn all(State(app): State<Arc<App>>) -> Json<impl Serialize> {
+    let now = app.parts.world.clock.now();
+    let members = app.parts.world.fleet.roster().map(|roster| roster.with(|roster| roster.snapshot(now)));
+    let providers = members.unwrap_or_default().iter().map(|member| provider(now, member)).collect();
+    Json(All { providers })
+}
+
+pub(super) async fn one(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Json<impl Serialize>, StatusCode> {
+    let now = app.parts.world.clock.now();
+    let id: ProviderId = id.parse().map_err(|_| StatusCode::NOT_FOUND)?;
+    let roster = app.parts.world.fleet.roster().ok_or(StatusCode::NOT_FOUND)?;
+    let (members, history) = roster.with(|roster| (roster.snapshot(now), roster.history(now, &id)));
+    let member = members.iter().find(|member| member.id == id).ok_or(StatusCode::NOT_FOUND)?;
+    let history = history.map_err(|_| StatusCode::NOT_FOUND)?;
+    Ok(Json(One { provider: provider(now, member), history: history.iter().map(checks).collect() }))
+}
+
+fn provider(now: MonoTime, member: &MemberSnapshot) -> Provider {
+    let health = &member.health;
+    let ago = |at: Option<MonoTime>| at.map(|at| now.since(at).as_secs_f64());
+    Provider {
+        provider_id: member.id.to_string(),
+        status: health.status.name(),
+        confidence: member.confidence,
+        live_calls: member.live,
+        drained: member.drained,
+        consecutive_failures: health.failures_in_row,
+        recent: checks(&health.recent),
+        day: checks(&health.day),
+        last_check_seconds_ago: ago(health.last_check),
+        last_success_seconds_ago: ago(health.last_success),
+        last_failure_seconds_ago: ago(health.last_failure.map(|(at, _)| at)),
+        last_error: health.last_failure.map(|(_, kind)| kind),
+        reply_latency_ms: health.reply_latency.map(|latency| Latency {
+            smoothed: millis(latency.smoothed),
+            p50: millis(latency.p50),
+            p95: millis(latency.p95),
+        }),
+        breakers: member.breakers().map(|(name, snapshot)| breaker(name, snapshot)).into(),
+    }
+}
+
+fn checks(slice: &HealthSlice) -> Checks {
+    Checks {
+        checks: slice.checks,
+        failed: slice.failed,
+        success_rate: slice.success_percent(),
+        latency_mean_ms: slice.latency_mean().map(millis),
+        latency_max_ms: millis(slice.latency_max),
+    }
+}
+
+fn breaker(name: &'static str, snapshot: &BreakerSnapshot) -> Breaker {
+    let totals = &snapshot.totals;
+    Breaker {
+        name,
+        state: snapshot.state.name(),
+        forced: snapshot.forced,
+        reason: snapshot.reason.map(|reason| reason.name()),
+        retry_after_seconds: snapshot.retry_after.map(|wait| wait.as_secs_f64()),
+        consecutive_failures: snapshot.failures_in_row,
+        consecutive_successes: snapshot.successes_in_row,
+        success_rate: snapshot.recent.success_percent(),
+        total: totals.granted,
+        successful: totals.successful,
+        failed: totals.failed,
+        rejected: totals.rejected,
+        transitions: totals.changes(),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
