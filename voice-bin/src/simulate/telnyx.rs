@@ -78,7 +78,7 @@ const KEY_SEED: [u8; 32] = *b"voice-sim's own key, no secret!!";
 
 fn plan(options: &TelnyxCall) -> anyhow::Result<TelnyxCallPlan> {
     let mut plan = TelnyxCallPlan::new(&options.webhook, KEY_SEED, Secret::new(options.api_key.clone()))
-        .with_rudeness(rudeness::<TelnyxRudeness>(&options.rude, TelnyxRudeness::NAMES)?);
+        .with_rudeness(rudeness::<TelnyxRudeness>(&options.rude)?);
     if let Some(script) = calls::script(options.speech.as_deref())? {
         plan = plan.with_script(script);
     }

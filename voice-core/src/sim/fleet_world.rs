@@ -411,7 +411,8 @@ impl World {
         if order == Order::Drain {
             for call in self.roster.calls_with(&id) {
                 self.count("calls moved");
-                self.tell(call.as_u128() as u64, Input::Control(Control::Switch(None)))?;
+                let leave = Control::LeaveProvider(id.clone());
+                self.tell(call.as_u128() as u64, Input::Control(leave))?;
             }
         }
         Ok(())
