@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use voice_telephony::sim::Rudeness;
+use voice_telephony::sim::{Rudeness, TelnyxRudeness};
 
 use crate::config::LogFormat;
 use crate::output;
@@ -106,6 +106,10 @@ fn arguments() -> Arguments {
     }
     let twilio = services::rude_help(Rudeness::HELP.iter().copied());
     command = command.mut_subcommand("twilio-call", |command| command.after_help(twilio));
+    for name in ["telnyx-call", "telnyx-api"] {
+        let telnyx = services::rude_help(TelnyxRudeness::HELP.iter().copied());
+        command = command.mut_subcommand(name, |command| command.after_help(telnyx));
+    }
     Arguments::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
 }
 

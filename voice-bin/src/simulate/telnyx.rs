@@ -44,10 +44,11 @@ pub(super) struct TelnyxCall {
     /// The legs speak A-law, as they do outside North America.
     #[arg(long)]
     alaw: bool,
-    /// Say this recording instead of the built-in conversation (WAV, one channel).
+    /// Say this recording instead of the built-in conversation: WAV with one channel, 16-bit PCM at 8, 16,
+    /// 24 or 48 kHz, or mu-law at 8 kHz.
     #[arg(long, value_name = "FILE.wav")]
     speech: Option<PathBuf>,
-    /// Misbehave in this way; may be given several times.
+    /// Misbehave in this way (listed below); may be given several times.
     #[arg(long, value_name = "NAME")]
     rude: Vec<String>,
     /// All chance follows from this number.
