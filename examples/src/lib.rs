@@ -4,6 +4,11 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::wildcard_enum_match_arm, reason = "it looks at what people want to know")]
 
+pub mod axum_app;
+pub mod desk;
+pub mod hyper_app;
+pub mod settings;
+
 use std::sync::Arc;
 
 use voice_core::call::{CallConfig, ConfigError, Greeting};

@@ -14,7 +14,7 @@ use voice_providers::dial::Dialer;
 use voice_providers::openai::{OpenAi, OpenAiSettings};
 use voice_telephony::twilio::Tokens;
 
-use crate::config::{AgentConfig, Config, OpenAiConfig, TwilioConfig};
+use crate::config::{AgentConfig, Config, OpenAiConfig, TwilioConfig, masked};
 use crate::server::{Parts, TwilioParts};
 use crate::store::{Journal, Store};
 use crate::telemetry::{LogReader, Metrics, MetricsReader};
@@ -37,9 +37,9 @@ impl Assembly {
         let metrics = Metrics::install()?;
         let store = Store::open(&config.database_url)
             .await
-            .with_context(|| format!("DATABASE_URL: cannot open {}", config.database_url))?;
+            .with_context(|| format!("DATABASE_URL: cannot open {}", masked(&config.database_url)))?;
         let journal = Journal::start(store.clone(), clock);
-        info!(database = config.database_url, "journal open");
+        info!(database = masked(&config.database_url), "journal open");
         let readers: Vec<Arc<dyn Reader>> =
             vec![Arc::new(journal.reader()), Arc::new(MetricsReader), Arc::new(LogReader)];
         let tools: (_, Arc<dyn RunTool>) = (Vec::new(), Arc::new(NoTools));
@@ -73,6 +73,7 @@ impl Assembly {
             twilio: twilio(&config.twilio),
             public_url: config.public_url.clone(),
             limits: config.limits,
+            door: config.door.clone(),
             store: Some(self.store.clone()),
             metrics: self.metrics.clone(),
         })

@@ -1,7 +1,9 @@
 //! The server's configuration: `voice.toml`, then the environment, which wins; checked whole, once.
 
 mod check;
+mod door;
 mod layers;
+mod mask;
 mod settings;
 
 use std::fmt;
@@ -11,7 +13,9 @@ use std::time::Duration;
 
 use voice_core::sensitive::Secret;
 
+pub use door::DoorConfig;
 pub use layers::{Environment, NotText, Origin, Strings};
+pub(crate) use mask::masked;
 pub use settings::Setting;
 
 /// Where settings are looked for when no file is named.
@@ -40,6 +44,8 @@ pub struct Config {
     pub agent: AgentConfig,
     /// How much at once, and how long to wait for the end.
     pub limits: LimitsConfig,
+    /// Who may ask, and how often.
+    pub door: DoorConfig,
     /// All settings as they came out, for people.
     settings: Vec<Effective>,
     /// What is allowed but probably not meant.
@@ -156,6 +162,16 @@ impl Config {
         }
         layers.read_environment(environment);
         check::check(layers)
+    }
+
+    /// How log lines are to look, as far as it is known of a configuration that does not load.
+    pub fn log_format(file: Option<&Path>, environment: &dyn Strings) -> LogFormat {
+        let mut layers = layers::Layers::default();
+        if let Some(path) = file.or_else(|| Some(Path::new(DEFAULT_FILE)).filter(|path| path.exists())) {
+            layers.read_file(path);
+        }
+        layers.read_environment(environment);
+        check::log_format_of(&layers)
     }
 
     /// All settings as they came out, secrets masked.

@@ -32,10 +32,14 @@ pub(crate) const TOKENS: &str = "voice_provider_tokens_total";
 pub(crate) const TOOLS: &str = "voice_tools_total";
 /// Webhook requests that were answered, by `carrier` and `kind`.
 pub(crate) const WEBHOOK_REQUESTS: &str = "voice_webhook_requests_total";
-/// Webhook requests that were refused, by `carrier` and `reason`.
+/// Webhook requests that were refused, by `carrier`, `reason` and `layer` of the door.
 pub(crate) const WEBHOOK_REJECTIONS: &str = "voice_webhook_rejections_total";
 /// Media sockets that were refused, by `carrier` and `reason`.
 pub(crate) const MEDIA_REFUSALS: &str = "voice_media_refusals_total";
+/// HTTP connections open now; media sockets are calls and not counted.
+pub(crate) const HTTP_CONNECTIONS: &str = "voice_http_connections";
+/// Connections closed at once because there were too many, by `reason`.
+pub(crate) const HTTP_REFUSED: &str = "voice_http_connections_refused_total";
 /// Entries waiting to be written to the journal.
 pub(crate) const JOURNAL_QUEUED: &str = "voice_journal_queued_entries";
 /// Entries written to the journal.
@@ -72,6 +76,8 @@ pub(crate) fn describe() {
     describe_counter!(WEBHOOK_REQUESTS, Unit::Count, "Webhook requests that were answered");
     describe_counter!(WEBHOOK_REJECTIONS, Unit::Count, "Webhook requests that were refused");
     describe_counter!(MEDIA_REFUSALS, Unit::Count, "Media sockets that were refused");
+    describe_gauge!(HTTP_CONNECTIONS, Unit::Count, "HTTP connections open now");
+    describe_counter!(HTTP_REFUSED, Unit::Count, "Connections closed because there were too many");
     describe_gauge!(JOURNAL_QUEUED, Unit::Count, "Entries waiting to be written to the journal");
     describe_counter!(JOURNAL_WRITTEN, Unit::Count, "Entries written to the journal");
     describe_counter!(JOURNAL_LOST, Unit::Count, "Entries the journal lost");

@@ -6,3 +6,8 @@ pub(crate) fn random<const N: usize>() -> Option<[u8; N]> {
     rustls::crypto::aws_lc_rs::default_provider().secure_random.fill(&mut bytes).ok()?;
     Some(bytes)
 }
+
+/// What the names of a simulated call follow from: no two calls to one server have the same.
+pub(crate) fn new_names() -> u64 {
+    uuid::Uuid::now_v7().as_u64_pair().1
+}

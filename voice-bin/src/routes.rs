@@ -1,6 +1,7 @@
 //! Which request goes where.
 
 mod correlation;
+mod door;
 mod health;
 mod media;
 mod twilio;
@@ -8,10 +9,12 @@ mod twilio;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
+use voice_telephony::twilio::CARRIER as TWILIO;
 
-use crate::server::App;
+use crate::server::{App, Errand};
+use door::{Entrance, knock};
 
 /// Twilio asks here what to do with a call, and tells how it goes.
 pub(crate) const TWILIO_WEBHOOK: &str = "/api/v1/telephony/webhooks/twilio";
@@ -21,9 +24,10 @@ pub(crate) const TWILIO_MEDIA: &str = "/api/v1/telephony/media/twilio";
 
 /// All routes of the server.
 pub(crate) fn router(app: Arc<App>) -> Router {
+    let behind = |carrier, errand| from_fn_with_state(Entrance { app: app.clone(), carrier, errand }, knock);
     Router::new()
-        .route(TWILIO_WEBHOOK, post(twilio::webhook))
-        .route(TWILIO_MEDIA, get(media::socket))
+        .route(TWILIO_WEBHOOK, post(twilio::webhook).layer(behind(TWILIO, Errand::Webhook)))
+        .route(TWILIO_MEDIA, get(media::socket).layer(behind(TWILIO, Errand::Socket)))
         .route("/health", get(health::health))
         .route("/live", get(health::live))
         .route("/ready", get(health::ready))

@@ -1,20 +1,19 @@
 //! The server: given a listener, its parts, and a word when to stop.
 
 mod calls;
+mod client_address;
+mod connections;
+mod front;
+mod http;
+mod patience;
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tracing::{debug, info, warn};
+use tokio::net::TcpListener;
+use tracing::{info, warn};
 use voice_core::call::CallConfig;
 use voice_core::driver::World;
 use voice_core::id::{CallId, CorrelationId};
@@ -22,27 +21,21 @@ use voice_core::sensitive::Pii;
 use voice_telephony::ticket::{StreamTicket, Tickets};
 use voice_telephony::twilio::Tokens;
 
-use crate::config::{LimitsConfig, PublicUrl};
+use crate::config::{DoorConfig, LimitsConfig, PublicUrl};
 use crate::routes;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 
 pub(crate) use calls::{Calls, Slot};
+pub(crate) use client_address::ClientAddress;
+pub(crate) use front::{Answer, Errand, Front};
+pub(crate) use patience::Patient;
 
 /// Where Twilio's voice and status webhooks are taken.
 pub const TWILIO_WEBHOOK: &str = routes::TWILIO_WEBHOOK;
 
-/// A peer that has not sent the head of its request by then will not.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Bytes of a request's head; carriers send about 1 KiB.
-const HEAD_BYTES_MAX: usize = 32 << 10;
-
 /// How long calls that were told to end may take to say goodbye to both sides.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// After a failed accept (no file handles left, as a rule) the next one waits this long.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What a server is made of.
 pub struct Parts {
@@ -56,6 +49,8 @@ pub struct Parts {
     pub public_url: Option<PublicUrl>,
     /// How much at once, and how long to wait for the end.
     pub limits: LimitsConfig,
+    /// Who may ask, and how often.
+    pub door: DoorConfig,
     /// Asked by `/ready`, where there is one.
     pub store: Option<Store>,
     /// Shown by `/metrics`.
@@ -75,7 +70,7 @@ pub struct TwilioParts {
 pub(crate) struct App {
     pub(crate) parts: Parts,
     pub(crate) calls: Calls,
-    draining: AtomicBool,
+    pub(crate) front: Front,
     /// Taken when a call is set up and when its media arrives, for microseconds, never over an await.
     tickets: Mutex<Tickets<Grant>>,
 }
@@ -89,106 +84,81 @@ pub(crate) struct Grant {
     pub(crate) to: Pii<String>,
 }
 
-/// Serves until `shutdown`, then takes no more calls, waits for those that run (see
+/// Serves until `shutdown`; then still answers, but takes no more calls, waits for those that run (see
 /// [`LimitsConfig::drain`]), ends what is left, and returns.
 ///
 /// # Errors
 /// If the listener breaks; a failed connection is no error.
 pub async fn run(listener: TcpListener, parts: Parts, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    run_until(listener, parts, shutdown, pending()).await
+}
+
+/// The same, with a second word: at `at_once`, before or after `shutdown`, calls are ended and not waited
+/// for.
+///
+/// # Errors
+/// If the listener breaks; a failed connection is no error.
+pub async fn run_until(
+    listener: TcpListener,
+    parts: Parts,
+    shutdown: impl Future<Output = ()>,
+    at_once: impl Future<Output = ()>,
+) -> io::Result<()> {
     let address = listener.local_addr()?;
-    let drain = parts.limits.drain;
-    let app = Arc::new(App {
-        calls: Calls::new(parts.limits.calls_max),
-        parts,
-        draining: AtomicBool::new(false),
-        tickets: Mutex::new(Tickets::default()),
-    });
+    let app = Arc::new(App::new(parts));
     let metrics = app.parts.metrics.clone();
     // The recorder keeps every measurement until it is told to fold them.
     let upkeep = tokio::spawn(async move { metrics.upkeep().await });
     info!(%address, "listening");
 
-    let http = Http { requests: TaskTracker::new(), stop: CancellationToken::new() };
-    http.accept(&listener, &app, shutdown).await;
-    drop(listener);
-    app.draining.store(true, Ordering::Relaxed);
-    info!(calls = app.calls.running(), limit = ?drain, "shutting down: no new calls; waiting for those that run");
-    let done = async {
-        http.finish().await;
-        app.calls.all_ended().await;
-    };
-    if tokio::time::timeout(drain, done).await.is_err() {
-        warn!(calls = app.calls.running(), "ending the calls that are left");
-        app.calls.shut_down();
-        if tokio::time::timeout(END_TIMEOUT, app.calls.all_ended()).await.is_err() {
-            warn!(calls = app.calls.running(), "calls did not end in time and are cut");
-        }
+    let http = http::Http::new(&app);
+    tokio::select! {
+        () = http.accept(&listener, &app) => {}
+        () = end_of_calls(&app, shutdown, at_once) => {}
     }
+    drop(listener);
+    http.finish().await;
     upkeep.abort();
     info!("stopped");
     Ok(())
 }
 
-/// The HTTP connections of a server. Those that become media sockets leave it.
-struct Http {
-    requests: TaskTracker,
-    stop: CancellationToken,
-}
-
-impl Http {
-    async fn accept(&self, listener: &TcpListener, app: &Arc<App>, shutdown: impl Future<Output = ()>) {
-        let router = routes::router(app.clone());
-        tokio::pin!(shutdown);
-        loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = &mut shutdown => return,
-            };
-            match accepted {
-                Ok((stream, _)) => {
-                    // One task per connection, so that a slow peer keeps nobody else waiting.
-                    self.requests.spawn(serve(stream, router.clone(), self.stop.clone()));
-                }
-                Err(error) => {
-                    warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+/// From the first word to stop until no call is left.
+async fn end_of_calls(app: &App, shutdown: impl Future<Output = ()>, at_once: impl Future<Output = ()>) {
+    let (drain, clock) = (app.parts.limits.drain, app.parts.world.clock);
+    tokio::pin!(at_once);
+    let is_urgent = tokio::select! {
+        () = shutdown => false,
+        () = at_once.as_mut() => true,
+    };
+    app.calls.drain();
+    if !is_urgent {
+        let calls = app.calls.running();
+        info!(calls, limit = ?drain, "shutting down: no new calls; waiting for those that run");
+        tokio::select! {
+            ended = tokio::time::timeout(drain, app.calls.all_ended(clock)) => {
+                if ended.is_ok() {
+                    return;
                 }
             }
+            () = at_once => {}
         }
     }
-
-    /// Lets requests that are under way be answered, and closes idle connections.
-    async fn finish(&self) {
-        self.stop.cancel();
-        self.requests.close();
-        self.requests.wait().await;
-    }
-}
-
-async fn serve(stream: TcpStream, router: axum::Router, stop: CancellationToken) {
-    let _unset_is_only_slower = stream.set_nodelay(true);
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
-        .with_upgrades();
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        debug!(%error, "a connection ended");
+    warn!(calls = app.calls.running(), "ending the calls that are left");
+    app.calls.shut_down();
+    if tokio::time::timeout(END_TIMEOUT, app.calls.all_ended(clock)).await.is_err() {
+        warn!(calls = app.calls.running(), "calls did not end in time and are cut");
     }
 }
 
 impl App {
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+    fn new(parts: Parts) -> Self {
+        Self {
+            calls: Calls::new(parts.limits.calls_max),
+            front: Front::new(&parts.door),
+            tickets: Mutex::new(Tickets::default()),
+            parts,
+        }
     }
 
     pub(crate) fn issue(&self, carrier_call: &str, random: [u8; 32], grant: Grant) -> StreamTicket {

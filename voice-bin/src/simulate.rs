@@ -60,7 +60,7 @@ struct TwilioCall {
     /// Misbehave in this way; may be given several times.
     #[arg(long, value_name = "NAME")]
     rude: Vec<String>,
-    /// All chance follows from this number.
+    /// All chance but the calls' names follows from this number.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Milliseconds between the beginnings of two calls.
@@ -95,7 +95,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
                 TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
             let address = listener.local_addr()?;
             output::say(format_args!("OpenAI Realtime (simulated) on ws://{address}/v1/realtime"));
-            sim_net::serve(listener, clock, make, signals::stop()).await;
+            sim_net::serve(listener, clock, make, signals::listen().stop.cancelled_owned()).await;
             Ok(ExitCode::SUCCESS)
         }
         Command::TwilioCall(options) => calls::place(options).await,

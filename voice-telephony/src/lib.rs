@@ -30,6 +30,7 @@
 #![forbid(unsafe_code)]
 
 pub mod door;
+mod keys;
 pub mod limits;
 pub mod opening;
 #[cfg(feature = "sim")]

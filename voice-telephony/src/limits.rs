@@ -21,6 +21,10 @@ pub const OPENING_MESSAGES_MAX: u32 = 8;
 /// cut.
 pub const STREAM_SILENT_MAX: Duration = Duration::from_secs(30);
 
+/// Keys a second. The quickest dialling machine sends one in 80 ms; a stream that reports more has lost
+/// its mind, and each is an entry in a record that is kept. Surplus ones are counted and dropped.
+pub const KEYS_PER_SECOND_MAX: u32 = 16;
+
 /// The longest loss that is believed. Counters that jump further are nonsense of a peer, and the
 /// report is cut to this.
 pub const LOSS_MAX: Duration = Duration::from_secs(60);

@@ -15,6 +15,7 @@ use voice_telephony::sim::{
 use super::TwilioCall;
 use crate::output;
 use crate::output::figures::Figures;
+use crate::random::new_names;
 
 pub(super) async fn place(options: TwilioCall) -> anyhow::Result<ExitCode> {
     let plan = plan(&options)?;
@@ -22,7 +23,7 @@ pub(super) async fn place(options: TwilioCall) -> anyhow::Result<ExitCode> {
     let mut callers = JoinSet::new();
     let mut reports: Vec<CallReport> = Vec::new();
     for number in 0..u64::from(options.calls) {
-        let plan = plan.clone().with_seed(options.seed.wrapping_add(number));
+        let plan = plan.clone().with_seed(options.seed.wrapping_add(number)).with_names(new_names());
         let dial = dial.clone();
         let wait = options.stagger() * u32::try_from(number).unwrap_or(u32::MAX);
         // One task for each caller, so that none waits for another.

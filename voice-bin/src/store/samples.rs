@@ -66,6 +66,7 @@ fn call() -> Vec<CallEvent> {
         Oddity::UnknownEvent,
         Oddity::OutOfPlace,
         Oddity::BadDigit,
+        Oddity::TooManyKeys,
         Oddity::BadMark,
     ] {
         events.push(CallEvent::CarrierOddity { oddity, count: 1 });

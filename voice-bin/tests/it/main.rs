@@ -4,6 +4,9 @@
 
 mod command_line;
 mod demo;
+mod door;
+mod draining;
 mod refusals;
 mod routes;
+mod signals;
 mod world;

@@ -42,7 +42,7 @@ use rate::{Visitors, Window};
 
 pub use network::{Network, NetworkError, Networks, PRESETS};
 pub use origin::{ForwardedBy, TrustedProxies};
-pub use rate::Rate;
+pub use rate::{Rate, visitor_key};
 pub use replay::{Arrival, Fingerprint, Replays};
 
 /// Which question was answered with no.

@@ -150,7 +150,7 @@ impl Visitors {
 
     /// Somebody comes. The error is the time after which they would be heard.
     pub(super) fn enter(&mut self, now: MonoTime, address: IpAddr) -> Result<(), Duration> {
-        let key = key_of(address);
+        let key = visitor_key(address);
         if let Some(visitor) = self.known.get_mut(&key) {
             return visitor.enter(now, self.rate);
         }
@@ -162,7 +162,7 @@ impl Visitors {
 
     /// Whoever came last from there was no stranger.
     pub(super) fn welcome(&mut self, now: MonoTime, address: IpAddr) {
-        let key = key_of(address);
+        let key = visitor_key(address);
         if let Some(known) = self.known.get_mut(&key) {
             return known.take_back();
         }
@@ -186,8 +186,9 @@ impl Visitors {
     }
 }
 
-/// Who an address stands for: an IPv4 address, or the /64 that one IPv6 customer has at least.
-pub(crate) fn key_of(address: IpAddr) -> u128 {
+/// Whom an address stands for: itself with IPv4, the /64 that a customer has at least with IPv6. Two
+/// addresses with the same key are counted as one.
+pub fn visitor_key(address: IpAddr) -> u128 {
     match address.to_canonical() {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
         IpAddr::V6(v6) => v6.to_bits() >> 64 << 64,
@@ -272,7 +273,7 @@ mod tests {
                     Ok(()) => heard.push(now),
                     Err(wait) => {
                         let at = AT(now) + wait + Duration::from_millis(1);
-                        prop_assert!(visitors.strangers[&key_of(address(1))].clone().enter(at, RATE).is_ok());
+                        prop_assert!(visitors.strangers[&visitor_key(address(1))].clone().enter(at, RATE).is_ok());
                     }
                 }
                 let since = |length: u64| heard.iter().filter(|at| **at + length > now).count();

@@ -14,6 +14,7 @@ use voice_core::wire::{LineEnd, WireMessage};
 
 use super::sid::StreamSid;
 use super::wire::{Counter, FromTwilio, Media, Writer, decode_audio};
+use crate::keys::Keys;
 use crate::limits::{LOSS_MAX, STREAM_SILENT_MAX};
 
 /// Translates between Twilio's messages and the call's events. Made by [`super::Opening`].
@@ -45,6 +46,7 @@ struct Live {
     /// The newest mark that had to make room in `pending`; numbers rise, so it stands for all before.
     forgotten: Option<MarkId>,
     position: Position,
+    keys: Keys,
     oddities: u32,
     /// When Twilio last said anything.
     heard_at: MonoTime,
@@ -88,6 +90,7 @@ impl TwilioSession {
             pending: VecDeque::new(),
             forgotten: None,
             position: Position::default(),
+            keys: Keys::default(),
             oddities: 0,
             heard_at: now,
         };
@@ -215,7 +218,7 @@ impl Live {
         match (message.event.as_str(), message.media, message.mark, message.dtmf) {
             ("media", Some(media), _, _) => self.audio(&media, format),
             ("mark", _, Some(mark), _) => self.echo(mark.name.as_str()),
-            ("dtmf", _, _, Some(dtmf)) => digit(dtmf.digit.as_str()),
+            ("dtmf", _, _, Some(dtmf)) => self.press(dtmf.digit.as_str()),
             ("stop", ..) => Heard::Stop,
             ("media" | "mark" | "dtmf", ..) => Heard::Odd(Oddity::Unreadable),
             ("connected" | "start", ..) => Heard::Odd(Oddity::OutOfPlace),
@@ -235,6 +238,13 @@ impl Live {
         match self.position.advance(media.chunk, media.timestamp, audio.duration()) {
             Advance::Next { lost } => Heard::Audio { lost, audio },
             Advance::Again => Heard::Odd(Oddity::OutOfPlace),
+        }
+    }
+
+    fn press(&mut self, key: &str) -> Heard {
+        match digit(key) {
+            Heard::Event(_) if !self.keys.press(self.heard_at) => Heard::Odd(Oddity::TooManyKeys),
+            heard => heard,
         }
     }
 

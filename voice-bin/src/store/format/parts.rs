@@ -81,7 +81,7 @@ mirror! {
 mirror! {
     /// What was odd about a carrier's message.
     growing StoredOddity of Oddity {
-        Binary, Unreadable, BadAudio, WrongStream, UnknownEvent, OutOfPlace, BadDigit, BadMark,
+        Binary, Unreadable, BadAudio, WrongStream, UnknownEvent, OutOfPlace, BadDigit, TooManyKeys, BadMark,
     }
 }
 

@@ -16,6 +16,7 @@ pub struct TwilioCallPlan {
     pub(super) script: Script,
     pub(super) rudeness: Vec<Rudeness>,
     pub(super) seed: u64,
+    pub(super) names: Option<u64>,
 }
 
 impl TwilioCallPlan {
@@ -32,6 +33,7 @@ impl TwilioCallPlan {
             script: Script::shop(),
             rudeness: Vec::new(),
             seed: 1,
+            names: None,
         }
     }
 
@@ -49,10 +51,19 @@ impl TwilioCallPlan {
         self
     }
 
-    /// Names of call and stream, and all chance, follow from this. Calls of one run need different ones.
+    /// Names of call and stream, and all chance, follow from this. Calls to one server need different ones,
+    /// or [`Self::with_names`]: a call of a known name is a replay.
     #[must_use]
     pub const fn with_seed(mut self, seed: u64) -> Self {
         self.seed = seed;
+        self
+    }
+
+    /// Names of call and stream follow from this instead of the seed, so that the same call can be placed
+    /// twice.
+    #[must_use]
+    pub const fn with_names(mut self, names: u64) -> Self {
+        self.names = Some(names);
         self
     }
 
