@@ -168,6 +168,10 @@ fn the_door_is_set_up_as_said() {
     assert!(lists["telnyx"].contains("192.76.120.200".parse().unwrap()) && lists["twilio"].is_empty());
     assert!(config.notices().iter().any(|notice| notice.setting == "TWILIO_WEBHOOK_IPS"));
 
+    let sip = [("ENABLE_WEBHOOK_IP_WHITELIST", "on"), ("TWILIO_WEBHOOK_IPS", "twilio-sip, twilio-rtp")];
+    let notices = load("", &sip).unwrap().notices().to_vec();
+    assert!(notices.iter().any(|notice| notice.text.contains("no webhook comes")), "{notices:?}");
+
     for (name, value) in [
         ("TRUSTED_PROXIES", "10.0.0.1/8"),
         ("WEBHOOK_BURST", "0"),

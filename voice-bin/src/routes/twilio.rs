@@ -7,7 +7,6 @@ use axum::Extension;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::CONTENT_TYPE;
 use http::request::Parts as Head;
 use http::{HeaderMap, Request, StatusCode};
 use metrics::counter;
@@ -16,7 +15,7 @@ use url::{Host, Url};
 use uuid::Uuid;
 use voice_core::failure::Failure;
 use voice_core::id::{CallId, CorrelationId};
-use voice_telephony::door::{Arrival, Fingerprint, Layer, TurnedAway};
+use voice_telephony::door::{Fingerprint, Layer, TurnedAway};
 use voice_telephony::limits::WEBHOOK_BYTES_MAX;
 use voice_telephony::twilio::{
     CARRIER, ConnectStream, RejectReason, StreamUrl, TwilioVoice, TwilioWebhook, Twiml, TwimlError,
@@ -74,31 +73,13 @@ fn receive(
     let signature = head.headers.get(SIGNATURE).map_or(&b""[..], |value| value.as_bytes());
     let print = Fingerprint::of(&[CARRIER.as_bytes(), signature]);
     let retry = head.headers.get(RETRY_TOKEN).and_then(|value| value.to_str().ok());
-    let mut replays = app.front.replays();
-    match replays.arrive(now, print, retry) {
-        Arrival::First => {}
-        Arrival::Again(answer) => {
-            counter!(names::WEBHOOK_REQUESTS, "carrier" => CARRIER, "kind" => "retry").increment(1);
-            debug!(%correlation, "webhook retried, and answered as before");
-            return Ok(answer);
-        }
-        // Nothing is acted upon without this lock, so the first one broke off in the middle.
-        Arrival::Underway | Arrival::Replayed => return Err(TurnedAway::Replayed),
-    }
-    app.front.welcome(now, Errand::Webhook, CARRIER, client);
-    let answer = match webhook.into_voice() {
+    app.front.once((now, CARRIER, client), print, retry, || match webhook.into_voice() {
         Ok(voice) => answer_call(app, &base, correlation, &voice),
         Err(other) => {
             take_note(app, correlation, &other);
             Answer::new(StatusCode::NO_CONTENT, "")
         }
-    };
-    if answer.status.is_server_error() {
-        replays.forget(print);
-    } else {
-        replays.answered(now, print, answer.clone());
-    }
-    Ok(answer)
+    })
 }
 
 /// The address under which the carrier reached us. What is not configured is only believed of this very
@@ -218,18 +199,4 @@ fn take_note(app: &App, correlation: &CorrelationId, webhook: &Verified<TwilioWe
 
 fn document(twiml: Twiml) -> Answer {
     Answer { status: StatusCode::OK, content_type: Some(Twiml::CONTENT_TYPE), body: twiml.into_string() }
-}
-
-impl Answer {
-    fn new(status: StatusCode, body: &str) -> Self {
-        Self { status, content_type: None, body: body.to_owned() }
-    }
-
-    fn into_response(self) -> Response {
-        match self.content_type {
-            Some(content_type) => (self.status, [(CONTENT_TYPE, content_type)], self.body).into_response(),
-            None if self.body.is_empty() => self.status.into_response(),
-            None => (self.status, self.body).into_response(),
-        }
-    }
 }

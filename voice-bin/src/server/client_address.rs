@@ -6,4 +6,4 @@ use std::net::IpAddr;
 ///
 /// Behind a proxy that is not listed there it is the proxy's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientAddress(pub IpAddr);
+pub(crate) struct ClientAddress(pub(crate) IpAddr);

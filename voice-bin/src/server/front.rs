@@ -3,13 +3,16 @@
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use http::header::HeaderMap;
+use http::header::{CONTENT_TYPE, HeaderMap};
+use metrics::counter;
 use voice_core::time::MonoTime;
-use voice_telephony::door::{Door, Replays, TrustedProxies, TurnedAway};
+use voice_telephony::door::{Arrival, Door, Fingerprint, Replays, TrustedProxies, TurnedAway};
 
 use super::client_address::ClientAddress;
 use crate::config::DoorConfig;
+use crate::metrics_names as names;
 
 /// What stands before the routes of carriers.
 #[derive(Debug)]
@@ -32,6 +35,20 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
+impl Answer {
+    pub(crate) fn new(status: StatusCode, body: &str) -> Self {
+        Self { status, content_type: None, body: body.to_owned() }
+    }
+
+    pub(crate) fn into_response(self) -> Response {
+        match self.content_type {
+            Some(content_type) => (self.status, [(CONTENT_TYPE, content_type)], self.body).into_response(),
+            None if self.body.is_empty() => self.status.into_response(),
+            None => (self.status, self.body).into_response(),
+        }
+    }
+}
+
 /// What somebody wants to come in with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Errand {
@@ -45,7 +62,7 @@ impl Front {
             proxies: config.proxies.clone(),
             webhooks: Mutex::new(Door::new(config.webhooks.clone())),
             sockets: Mutex::new(Door::new(config.sockets.clone())),
-            replays: Mutex::default(),
+            replays: Mutex::new(Replays::default()),
         }
     }
 
@@ -84,9 +101,33 @@ impl Front {
         self.door(errand).welcome(now, carrier, client.0);
     }
 
-    /// What was seen, and answered.
-    pub(crate) fn replays(&self) -> MutexGuard<'_, Replays<Answer>> {
-        self.replays.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The fourth layer, for webhooks whose signature was found right: acts on what is new, gives a retry the
+    /// same answer, and refuses a replay. `name` is what the carrier says is the same on a retry.
+    pub(crate) fn once(
+        &self,
+        (now, carrier, client): (MonoTime, &'static str, ClientAddress),
+        print: Fingerprint,
+        name: Option<&str>,
+        act: impl FnOnce() -> Answer,
+    ) -> Result<Answer, TurnedAway> {
+        let mut replays = self.replays.lock().unwrap_or_else(PoisonError::into_inner);
+        match replays.arrive(now, print, name) {
+            Arrival::First => {}
+            Arrival::Again(answer) => {
+                counter!(names::WEBHOOK_REQUESTS, "carrier" => carrier, "kind" => "retry").increment(1);
+                return Ok(answer);
+            }
+            // Nothing is acted upon without this lock, so the first one broke off in the middle.
+            Arrival::Underway | Arrival::Replayed => return Err(TurnedAway::Replayed),
+        }
+        self.welcome(now, Errand::Webhook, carrier, client);
+        let answer = act();
+        if answer.status.is_server_error() {
+            replays.forget(print);
+        } else {
+            replays.answered(now, print, answer.clone());
+        }
+        Ok(answer)
     }
 
     fn door(&self, errand: Errand) -> MutexGuard<'_, Door> {

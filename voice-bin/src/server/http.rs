@@ -18,12 +18,12 @@ use tracing::{debug, warn};
 
 use super::App;
 use super::connections::{Connections, Place};
-use super::patience::Patient;
+use super::patience::{IDLE_MAX, Patient};
 use crate::metrics_names as names;
 use crate::routes;
 
-/// A peer that has not sent the head of its request by then will not.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// From the connection's beginning, or the last answer, to the whole head of the next request.
+const HEAD_TIMEOUT: Duration = IDLE_MAX;
 
 /// Bytes of a request's head; carriers send about 1 KiB.
 const HEAD_BYTES_MAX: usize = 32 << 10;

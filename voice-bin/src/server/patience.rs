@@ -9,9 +9,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// No request under way, or one whose body does not come. Proxies keep idle connections for about a
+/// No request under way, or one that does not come to its end. Proxies keep idle connections for about a
 /// minute, and must not find one closed that they are about to use.
-const IDLE_MAX: Duration = Duration::from_secs(75);
+pub(super) const IDLE_MAX: Duration = Duration::from_secs(75);
 
 /// An answer that the peer does not take. Answers fit into socket buffers, so a peer that reads at all
 /// never notices.

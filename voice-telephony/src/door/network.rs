@@ -79,7 +79,7 @@ impl FromStr for Network {
         let (address, prefix) = match given.to_canonical() {
             IpAddr::V4(v4) if given.is_ipv6() && length >= 96 => (IpAddr::V4(v4), length - 96),
             IpAddr::V4(_) if given.is_ipv6() => (given, length),
-            canonical => (canonical, length),
+            canonical @ (IpAddr::V4(_) | IpAddr::V6(_)) => (canonical, length),
         };
         let first = first_of(address, prefix);
         if first != address {

@@ -242,10 +242,9 @@ impl Live {
     }
 
     fn press(&mut self, key: &str) -> Heard {
-        match digit(key) {
-            Heard::Event(_) if !self.keys.press(self.heard_at) => Heard::Odd(Oddity::TooManyKeys),
-            heard => heard,
-        }
+        let heard = digit(key);
+        let is_too_much = matches!(heard, Heard::Event(_)) && !self.keys.press(self.heard_at);
+        if is_too_much { Heard::Odd(Oddity::TooManyKeys) } else { heard }
     }
 
     fn mark(&mut self, mark: MarkId) -> WireMessage {

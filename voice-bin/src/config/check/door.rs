@@ -67,6 +67,14 @@ impl Check {
                     "empty while ENABLE_WEBHOOK_IP_WHITELIST is on, so every request of this carrier is refused",
                 );
             }
+            let named = self.raw(setting).map(|raw| raw.text).unwrap_or_default();
+            let only_telephony = |name: &str| matches!(name, "twilio-sip" | "twilio-rtp" | "telnyx-sip");
+            if is_on
+                && !list.is_empty()
+                && named.split([',', ' ']).filter(|n| !n.is_empty()).all(only_telephony)
+            {
+                self.notice(setting, "lists addresses of SIP and RTP alone, from which no webhook comes");
+            }
             if !is_on && !list.is_empty() {
                 self.notice(setting, "has no effect: ENABLE_WEBHOOK_IP_WHITELIST is off");
             }
