@@ -15,7 +15,7 @@ use voice_core::id::{CallId, CarrierId, CorrelationId};
 use voice_core::limits::CARRIER_MESSAGE_BYTES_MAX;
 use voice_core::sensitive::Pii;
 use voice_providers::dial::{WebSocketLine, accept_key};
-use voice_telephony::door::{Arrival, Door, DoorSettings, Fingerprint, Replays, TurnedAway};
+use voice_telephony::door::{Arrival, Door, DoorSettings, Fingerprint, Layer, Replays, TurnedAway};
 use voice_telephony::opening::{Refusal, Step};
 use voice_telephony::ticket::Tickets;
 use voice_telephony::twilio::{
@@ -95,7 +95,18 @@ impl Desk {
     /// Answers a webhook: TwiML that leads the call to us, an empty success for whatever else Twilio tells,
     /// or a refusal.
     pub fn webhook(&self, client: IpAddr, request: &RawRequest<'_>) -> Answer {
-        self.admit(client, request).unwrap_or_else(|away| Answer {
+        let now = self.world.clock.now();
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = match memory.door.knock(now, CARRIER, client) {
+            Ok(()) => {
+                self.admit(&mut memory, client, request).inspect_err(|_| memory.door.failed(now, client))
+            }
+            Err(away) => Err(away),
+        };
+        if matches!(&answer, Err(away) if away.layer() != Layer::Rate) {
+            memory.door.failed(now, client);
+        }
+        answer.unwrap_or_else(|away| Answer {
             status: away.status(),
             content_type: "text/plain",
             body: away.name().to_owned(),
@@ -126,18 +137,28 @@ impl Desk {
         }
     }
 
-    fn admit(&self, client: IpAddr, request: &RawRequest<'_>) -> Result<Answer, TurnedAway> {
+    fn admit(
+        &self,
+        memory: &mut Memory,
+        client: IpAddr,
+        request: &RawRequest<'_>,
+    ) -> Result<Answer, TurnedAway> {
         let clock = self.world.clock;
         let now = clock.now();
-        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        memory.door.knock(now, CARRIER, client)?;
         let webhook = verify::<TwilioWebhook>(&self.tokens, request, clock.unix(now))?;
         let signature = request.header("x-twilio-signature").unwrap_or_default();
         let print = Fingerprint::of(&[signature.as_bytes()]);
         match memory.replays.arrive(now, print, request.header("i-twilio-idempotency-token")) {
-            Arrival::First => memory.door.welcome(now, CARRIER, client),
+            Arrival::First => {}
             Arrival::Again(answer) => return Ok(answer),
             Arrival::Underway | Arrival::Replayed => return Err(TurnedAway::Replayed),
+        }
+        // A call is worth more than the rate; what Twilio tells about calls is not.
+        if let Err(away) = memory.door.proven(now, CARRIER, client)
+            && !matches!(*webhook, TwilioWebhook::Voice(_))
+        {
+            memory.replays.forget(print);
+            return Err(away);
         }
         let answer = match webhook.into_voice() {
             Ok(call) => {

@@ -28,6 +28,7 @@ use crate::telemetry::Metrics;
 
 pub(crate) use calls::{Calls, Slot};
 pub(crate) use client_address::ClientAddress;
+pub(crate) use connections::{Connections, Place};
 pub(crate) use front::{Answer, Errand, Front};
 pub(crate) use patience::Patient;
 
@@ -71,6 +72,8 @@ pub(crate) struct App {
     pub(crate) parts: Parts,
     pub(crate) calls: Calls,
     pub(crate) front: Front,
+    /// Media sockets that have not yet said which call they are.
+    pub(crate) opening: Arc<Connections>,
     /// Taken when a call is set up and when its media arrives, for microseconds, never over an await.
     tickets: Mutex<Tickets<Grant>>,
 }
@@ -156,6 +159,7 @@ impl App {
         Self {
             calls: Calls::new(parts.limits.calls_max),
             front: Front::new(&parts.door),
+            opening: Connections::new(parts.door.connections_max, parts.door.connections_from_one_max, None),
             tickets: Mutex::new(Tickets::default()),
             parts,
         }

@@ -35,9 +35,37 @@ pub(super) async fn knock(
     next: Next,
 ) -> Response {
     let now = entrance.app.parts.world.clock.now();
-    match entrance.app.front.knock(now, entrance.errand, entrance.carrier, client) {
-        Ok(()) => next.run(request).await,
-        Err(away) => turn_away(entrance.errand, entrance.carrier, &correlation, client, away),
+    if let Err(away) = entrance.app.front.knock(now, entrance.errand, entrance.carrier, client) {
+        return turn_away(entrance.errand, entrance.carrier, &correlation, client, away);
+    }
+    let visit = Visit { entrance, client, failed: true };
+    let response = next.run(request).await;
+    visit.end(response.status());
+    response
+}
+
+/// A request under way. If it is dropped before it was answered, because its connection ended, that is as
+/// wrong as any wrong request.
+struct Visit {
+    entrance: Entrance,
+    client: ClientAddress,
+    failed: bool,
+}
+
+impl Visit {
+    /// Our own failures and too much of the carrier's own are nobody's fault; who was not listed did not
+    /// come this far.
+    fn end(mut self, status: StatusCode) {
+        self.failed = status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS;
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        if self.failed {
+            let Entrance { app, errand, .. } = &self.entrance;
+            app.front.failed(app.parts.world.clock.now(), *errand, self.client);
+        }
     }
 }
 

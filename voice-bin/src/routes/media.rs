@@ -28,7 +28,7 @@ use super::TWILIO_MEDIA;
 use super::door::turn_away;
 use super::twilio::{base_url, texts};
 use crate::metrics_names as names;
-use crate::server::{App, ClientAddress, Errand, Grant, Patient, Slot};
+use crate::server::{App, ClientAddress, Errand, Grant, Patient, Place, Slot};
 
 type Socket = WebSocketLine<TcpStream>;
 
@@ -46,9 +46,14 @@ pub(super) async fn socket(
     if let Err(rejection) = check(&app, headers) {
         return turn_away(Errand::Socket, CARRIER, &correlation, client, rejection.into());
     }
+    // Sockets that have not said which call they are: held until they have, or are closed.
+    let Ok(opening) = app.opening.take(client.0, app.front.is_proxy(client.0)) else {
+        count("crowded");
+        return (StatusCode::SERVICE_UNAVAILABLE, "crowded").into_response();
+    };
     let calls = app.clone();
     // A call is a task of its own, so that a bug in it costs one call.
-    calls.calls.spawn(async move { attend(app, client, correlation, on_upgrade).await });
+    calls.calls.spawn(async move { attend(app, (client, opening), correlation, on_upgrade).await });
     let accepted = [(CONNECTION, "Upgrade"), (UPGRADE, "websocket"), (SEC_WEBSOCKET_ACCEPT, key.as_str())];
     (StatusCode::SWITCHING_PROTOCOLS, accepted, Body::empty()).into_response()
 }
@@ -67,15 +72,22 @@ fn check(app: &App, headers: &HeaderMap) -> Result<(), Rejection> {
     verify_upgrade(&app.parts.twilio.tokens, &base.web_socket(TWILIO_MEDIA), &texts(headers))
 }
 
-async fn attend(app: Arc<App>, client: ClientAddress, correlation: CorrelationId, on_upgrade: OnUpgrade) {
+async fn attend(
+    app: Arc<App>,
+    (client, opening): (ClientAddress, Place),
+    correlation: CorrelationId,
+    on_upgrade: OnUpgrade,
+) {
     let upgraded = match on_upgrade.await {
         Ok(upgraded) => upgraded,
         Err(error) => return debug!(%correlation, %error, "a media socket went away while it was opened"),
     };
     let Some(mut line) = line(upgraded).await else { return };
+    let failed = || app.front.failed(app.parts.world.clock.now(), Errand::Socket, client);
     let admitted = match open(&app, &mut line).await {
         Ok(Some(opened)) => admit(&app, opened),
         Ok(None) => {
+            failed();
             count("gone");
             return info!(%correlation, "media socket gone before it said which call it is");
         }
@@ -83,10 +95,13 @@ async fn attend(app: Arc<App>, client: ClientAddress, correlation: CorrelationId
     };
     match admitted {
         Ok((opened, grant, slot)) => {
-            app.front.welcome(app.parts.world.clock.now(), Errand::Socket, CARRIER, client);
+            // Places limit a carrier's calls, and nothing else does.
+            let _its_rate = app.front.proven(app.parts.world.clock.now(), Errand::Socket, CARRIER, client);
+            drop(opening);
             converse(&app, *opened, grant, slot, line).await;
         }
         Err(refusal) => {
+            failed();
             count(refusal.name());
             warn!(%correlation, reason = refusal.name(), code = refusal.close_code(), "media socket refused: {refusal}");
             line.close_with(refusal.close_code(), refusal.name());

@@ -73,7 +73,8 @@ fn receive(
     let signature = head.headers.get(SIGNATURE).map_or(&b""[..], |value| value.as_bytes());
     let print = Fingerprint::of(&[CARRIER.as_bytes(), signature]);
     let retry = head.headers.get(RETRY_TOKEN).and_then(|value| value.to_str().ok());
-    app.front.once((now, CARRIER, client), print, retry, || match webhook.into_voice() {
+    let opens_a_call = matches!(*webhook, TwilioWebhook::Voice(_));
+    app.front.once((now, CARRIER, client), print, retry, opens_a_call, || match webhook.into_voice() {
         Ok(voice) => answer_call(app, &base, correlation, &voice),
         Err(other) => {
             take_note(app, correlation, &other);

@@ -1,4 +1,4 @@
-//! How many HTTP connections there may be, in all and from one address.
+//! How many connections of a kind there may be, in all and from one address.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use metrics::gauge;
 use voice_telephony::door::visitor_key;
 
-use crate::metrics_names as names;
-
-/// The HTTP connections of a server. Media sockets are none: they count as calls.
+/// The HTTP connections of a server, or its media sockets that are not calls yet.
 #[derive(Debug)]
 pub(crate) struct Connections {
     most: usize,
     most_from_one: usize,
+    /// The metric that shows them.
+    shown: Option<&'static str>,
     /// Taken when a connection begins or ends, for a look-up.
     open: Mutex<Open>,
 }
@@ -39,8 +39,8 @@ pub(crate) enum Crowded {
 }
 
 impl Connections {
-    pub(crate) fn new(most: usize, most_from_one: usize) -> Arc<Self> {
-        Arc::new(Self { most, most_from_one, open: Mutex::new(Open::default()) })
+    pub(crate) fn new(most: usize, most_from_one: usize, shown: Option<&'static str>) -> Arc<Self> {
+        Arc::new(Self { most, most_from_one, shown, open: Mutex::new(Open::default()) })
     }
 
     /// Takes a place for a connection from there. A proxy of ours speaks for many and counts only in all.
@@ -58,8 +58,14 @@ impl Connections {
             *from += 1;
         }
         open.count += 1;
-        gauge!(names::HTTP_CONNECTIONS).set(open.count as f64);
+        self.show(&open);
         Ok(Place { connections: self.clone(), key })
+    }
+
+    fn show(&self, open: &Open) {
+        if let Some(shown) = self.shown {
+            gauge!(shown).set(open.count as f64);
+        }
     }
 }
 
@@ -75,7 +81,7 @@ impl Drop for Place {
                 open.from.remove(&key);
             }
         }
-        gauge!(names::HTTP_CONNECTIONS).set(open.count as f64);
+        self.connections.show(&open);
     }
 }
 
@@ -94,7 +100,7 @@ mod tests {
 
     #[test]
     fn places_are_counted_in_all_and_by_address_and_come_back() {
-        let connections = Connections::new(4, 2);
+        let connections = Connections::new(4, 2, None);
         let take = |peer: &str, is_proxy| connections.take(peer.parse().unwrap(), is_proxy);
         let (first, second) = (take("192.0.2.1", false).unwrap(), take("192.0.2.1", false).unwrap());
         assert_eq!(take("::ffff:192.0.2.1", false).unwrap_err(), Crowded::FromOne);

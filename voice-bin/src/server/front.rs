@@ -90,24 +90,33 @@ impl Front {
         self.door(errand).knock(now, carrier, client.0)
     }
 
-    /// What was let in proved to be the carrier's own.
-    pub(crate) fn welcome(
+    /// What was let in was refused, or never came to its end.
+    pub(crate) fn failed(&self, now: MonoTime, errand: Errand, client: ClientAddress) {
+        self.door(errand).failed(now, client.0);
+    }
+
+    /// What was let in proved to be the carrier's own; the error is that the carrier asks too often.
+    pub(crate) fn proven(
         &self,
         now: MonoTime,
         errand: Errand,
         carrier: &'static str,
         client: ClientAddress,
-    ) {
-        self.door(errand).welcome(now, carrier, client.0);
+    ) -> Result<(), TurnedAway> {
+        self.door(errand).proven(now, carrier, client.0)
     }
 
     /// The fourth layer, for webhooks whose signature was found right: acts on what is new, gives a retry the
     /// same answer, and refuses a replay. `name` is what the carrier says is the same on a retry.
+    ///
+    /// A webhook that opens a call is acted upon however often the carrier asks: what limits calls is that
+    /// there are places.
     pub(crate) fn once(
         &self,
         (now, carrier, client): (MonoTime, &'static str, ClientAddress),
         print: Fingerprint,
         name: Option<&str>,
+        opens_a_call: bool,
         act: impl FnOnce() -> Answer,
     ) -> Result<Answer, TurnedAway> {
         let mut replays = self.replays.lock().unwrap_or_else(PoisonError::into_inner);
@@ -120,7 +129,12 @@ impl Front {
             // Nothing is acted upon without this lock, so the first one broke off in the middle.
             Arrival::Underway | Arrival::Replayed => return Err(TurnedAway::Replayed),
         }
-        self.welcome(now, Errand::Webhook, carrier, client);
+        if let Err(away) = self.proven(now, Errand::Webhook, carrier, client)
+            && !opens_a_call
+        {
+            replays.forget(print);
+            return Err(away);
+        }
         let answer = act();
         if answer.status.is_server_error() {
             replays.forget(print);

@@ -52,7 +52,11 @@ impl Http {
     pub(super) fn new(app: &App) -> Self {
         let door = &app.parts.door;
         Self {
-            connections: Connections::new(door.connections_max, door.connections_from_one_max),
+            connections: Connections::new(
+                door.connections_max,
+                door.connections_from_one_max,
+                Some(names::HTTP_CONNECTIONS),
+            ),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),

@@ -21,6 +21,7 @@
 //! let (now, stranger) = (MonoTime::ZERO, "192.0.2.7".parse().unwrap());
 //! for _ in 0..20 {
 //!     assert!(door.knock(now, "twilio", stranger).is_ok());
+//!     door.failed(now, stranger); // the signature was wrong
 //! }
 //! let turned_away = door.knock(now, "twilio", stranger).unwrap_err();
 //! assert_eq!((turned_away.status(), turned_away.name()), (429, "address_rate"));
@@ -155,9 +156,9 @@ impl TurnedAway {
 /// How a door is set up.
 #[derive(Clone, Debug)]
 pub struct DoorSettings {
-    /// How often one address may ask, proven requests aside; `None` asks nobody.
+    /// How often one address may ask for something wrong; `None` is as often as it likes.
     pub address: Option<Rate>,
-    /// How often one carrier may ask, proven requests only; `None` asks nobody.
+    /// How often one carrier may ask; `None` is as often as it likes.
     pub carrier: Option<Rate>,
     /// Which addresses each carrier may come from. `None` is no list at all; with lists, a carrier that
     /// has none comes from nowhere.
@@ -177,10 +178,10 @@ impl Default for DoorSettings {
 
 /// The first two layers.
 ///
-/// What an address is allowed is meant for strangers. A request that proves to be the carrier's own
-/// ([`Self::welcome`]) gives its place back and counts against the carrier instead, so a carrier whose
-/// calls all come from one address is not taken for an attacker, and no stranger can use up what
-/// the carrier is allowed.
+/// What an address is allowed is meant for strangers, so it is what they get wrong that counts
+/// ([`Self::failed`]). What proves to be the carrier's own ([`Self::proven`]) counts for the carrier. So a
+/// carrier whose calls all come from one address at once is not taken for an attacker, and no stranger
+/// can use up what the carrier is allowed.
 #[derive(Debug)]
 pub struct Door {
     visitors: Option<Visitors>,
@@ -206,25 +207,43 @@ impl Door {
     /// # Errors
     /// Says by which layer they are turned away.
     pub fn knock(&mut self, now: MonoTime, carrier: &'static str, address: IpAddr) -> Result<(), TurnedAway> {
-        if let Some(visitors) = &mut self.visitors {
-            visitors.enter(now, address).map_err(|retry_after| TurnedAway::AddressRate { retry_after })?;
-        }
-        if let (Some(rate), Some(window)) = (self.carrier, self.carriers.get_mut(carrier))
-            && let Some(retry_after) = window.wait(now, rate::MINUTE, rate.per_minute)
-        {
-            return Err(TurnedAway::CarrierRate { retry_after });
+        if let Some(retry_after) = self.visitors.as_mut().and_then(|visitors| visitors.wait(now, address)) {
+            return Err(TurnedAway::AddressRate { retry_after });
         }
         let listed =
             |lists: &BTreeMap<_, Networks>| lists.get(carrier).is_some_and(|list| list.contains(address));
         if self.lists.as_ref().is_none_or(listed) { Ok(()) } else { Err(TurnedAway::NotListed) }
     }
 
-    /// The request that was let in by [`Self::knock`] proved to be the carrier's own.
-    pub fn welcome(&mut self, now: MonoTime, carrier: &'static str, address: IpAddr) {
+    /// What was asked from this address was refused, by whichever layer but the rate, or never came to its
+    /// end.
+    pub fn failed(&mut self, now: MonoTime, address: IpAddr) {
         if let Some(visitors) = &mut self.visitors {
-            visitors.welcome(now, address);
+            visitors.count(now, address);
         }
-        self.carriers.entry(carrier).or_insert_with(|| Window::new(now)).add(now, rate::MINUTE);
+    }
+
+    /// What was asked from this address proved to be the carrier's own.
+    ///
+    /// # Errors
+    /// [`TurnedAway::CarrierRate`] if the carrier asks too often. What it asks for may be worth more than
+    /// its rate: a call for which there is room should not be lost.
+    pub fn proven(
+        &mut self,
+        now: MonoTime,
+        carrier: &'static str,
+        address: IpAddr,
+    ) -> Result<(), TurnedAway> {
+        if let Some(visitors) = &mut self.visitors {
+            visitors.know(now, address);
+        }
+        let Some(rate) = self.carrier else { return Ok(()) };
+        let window = self.carriers.entry(carrier).or_insert_with(|| Window::new(now));
+        if let Some(retry_after) = window.wait(now, rate::MINUTE, rate.per_minute) {
+            return Err(TurnedAway::CarrierRate { retry_after });
+        }
+        window.add(now, rate::MINUTE);
+        Ok(())
     }
 }
 
@@ -238,8 +257,15 @@ mod tests {
         text.parse().expect("an address")
     }
 
+    /// Asks for something wrong.
     fn answer(door: &mut Door, at: u64, address: &str) -> &'static str {
-        door.knock(AT(at), "twilio", ip(address)).map_or_else(|away| away.name(), |()| "in")
+        match door.knock(AT(at), "twilio", ip(address)) {
+            Ok(()) => {
+                door.failed(AT(at), ip(address));
+                "in"
+            }
+            Err(away) => away.name(),
+        }
     }
 
     #[test]
@@ -259,17 +285,17 @@ mod tests {
     #[test]
     fn what_proves_to_be_the_carriers_own_counts_for_the_carrier() {
         let mut door = Door::new(DoorSettings::default());
+        let carrier = ip("198.51.100.1");
         let mut answers = BTreeMap::new();
         for at in 0..2_000 {
-            let answer = answer(&mut door, at, "198.51.100.1");
-            *answers.entry(answer).or_insert(0) += 1;
-            if answer == "in" {
-                door.welcome(AT(at), "twilio", ip("198.51.100.1"));
-            }
+            door.knock(AT(at), "twilio", carrier).expect("it gets nothing wrong");
+            let proven = door.proven(AT(at), "twilio", carrier);
+            *answers.entry(proven.map_or_else(|away| away.name(), |()| "in")).or_insert(0) += 1;
         }
-        assert_eq!(answers.get("in"), Some(&1_000));
-        assert!(answers.contains_key("carrier_rate"), "{answers:?}");
-        assert!(door.knock(AT(2_000), "telnyx", ip("203.0.113.9")).is_ok(), "another carrier's are its own");
+        assert_eq!(answers, BTreeMap::from([("in", 1_000), ("carrier_rate", 1_000)]));
+        assert!(door.proven(AT(2_000), "telnyx", carrier).is_ok(), "another carrier's are its own");
+        let minutes = |count: u64| AT(count * 60_000);
+        assert!(door.proven(minutes(3), "twilio", carrier).is_ok());
     }
 
     #[test]
@@ -278,7 +304,8 @@ mod tests {
         for at in 0..5_000_u64 {
             let _in_or_not = answer(&mut door, at, &format!("10.{}.{}.1", at / 250, at % 250));
         }
-        assert_eq!(answer(&mut door, 5_000, "198.51.100.1"), "in");
+        assert!(door.knock(AT(5_000), "twilio", ip("198.51.100.1")).is_ok());
+        assert!(door.proven(AT(5_000), "twilio", ip("198.51.100.1")).is_ok());
     }
 
     #[test]
@@ -299,7 +326,7 @@ mod tests {
         let mut door = Door::new(DoorSettings { address: None, carrier: None, lists: None });
         for at in 0..5_000 {
             assert_eq!(answer(&mut door, at, "192.0.2.1"), "in");
-            door.welcome(AT(at), "twilio", ip("192.0.2.1"));
+            assert!(door.proven(AT(at), "twilio", ip("192.0.2.1")).is_ok());
         }
     }
 

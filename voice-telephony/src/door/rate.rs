@@ -55,14 +55,6 @@ impl Window {
         self.current = self.current.saturating_add(1);
     }
 
-    /// One that was counted does not count after all.
-    const fn take_back(&mut self) {
-        match self.current.checked_sub(1) {
-            Some(fewer) => self.current = fewer,
-            None => self.before = self.before.saturating_sub(1),
-        }
-    }
-
     fn roll(&mut self, now: MonoTime, length: Duration) {
         let elapsed = now.since(self.start);
         if elapsed >= length * 2 {
@@ -94,20 +86,17 @@ impl Visitor {
         Self { minute: Window::new(now), burst: Window::new(now), seen_at: now }
     }
 
-    fn enter(&mut self, now: MonoTime, rate: Rate) -> Result<(), Duration> {
-        self.seen_at = now;
-        let waits = [self.minute.wait(now, MINUTE, rate.per_minute), self.burst.wait(now, BURST, rate.burst)];
-        if let Some(wait) = waits.into_iter().flatten().max() {
-            return Err(wait);
-        }
-        self.minute.add(now, MINUTE);
-        self.burst.add(now, BURST);
-        Ok(())
+    /// How long until one more is heard; `None` if it is now.
+    fn wait(&mut self, now: MonoTime, rate: Rate) -> Option<Duration> {
+        let minute = self.minute.wait(now, MINUTE, rate.per_minute);
+        let burst = self.burst.wait(now, BURST, rate.burst);
+        minute.max(burst)
     }
 
-    const fn take_back(&mut self) {
-        self.minute.take_back();
-        self.burst.take_back();
+    fn count(&mut self, now: MonoTime) {
+        self.seen_at = now;
+        self.minute.add(now, MINUTE);
+        self.burst.add(now, BURST);
     }
 
     /// Whether forgetting it frees nobody from anything.
@@ -116,7 +105,7 @@ impl Visitor {
     }
 }
 
-/// Everybody who came lately.
+/// Everybody who asked for something wrong lately.
 ///
 /// Nobody is forgotten while they are limited: an attacker with many addresses fills the table, and those
 /// who come after share one place until others have gone quiet. The carrier does not suffer from that,
@@ -148,31 +137,43 @@ impl Visitors {
         }
     }
 
-    /// Somebody comes. The error is the time after which they would be heard.
-    pub(super) fn enter(&mut self, now: MonoTime, address: IpAddr) -> Result<(), Duration> {
-        let key = visitor_key(address);
+    /// How long until somebody from there is heard; `None` if it is now.
+    pub(super) fn wait(&mut self, now: MonoTime, address: IpAddr) -> Option<Duration> {
+        let (rate, key) = (self.rate, visitor_key(address));
         if let Some(visitor) = self.known.get_mut(&key) {
-            return visitor.enter(now, self.rate);
+            return visitor.wait(now, rate);
         }
-        if !self.strangers.contains_key(&key) && !self.has_room(now) {
-            return self.crowd.enter(now, self.rate);
+        if let Some(visitor) = self.strangers.get_mut(&key) {
+            return visitor.wait(now, rate);
         }
-        self.strangers.entry(key).or_insert_with(|| Visitor::new(now)).enter(now, self.rate)
+        if self.has_room(now) { Visitor::new(now).wait(now, rate) } else { self.crowd.wait(now, rate) }
     }
 
-    /// Whoever came last from there was no stranger.
-    pub(super) fn welcome(&mut self, now: MonoTime, address: IpAddr) {
+    /// Somebody from there asked for something wrong.
+    pub(super) fn count(&mut self, now: MonoTime, address: IpAddr) {
+        let key = visitor_key(address);
+        if let Some(visitor) = self.known.get_mut(&key) {
+            return visitor.count(now);
+        }
+        if !self.strangers.contains_key(&key) && !self.has_room(now) {
+            return self.crowd.count(now);
+        }
+        self.strangers.entry(key).or_insert_with(|| Visitor::new(now)).count(now);
+    }
+
+    /// Somebody from there was no stranger.
+    pub(super) fn know(&mut self, now: MonoTime, address: IpAddr) {
         let key = visitor_key(address);
         if let Some(known) = self.known.get_mut(&key) {
-            return known.take_back();
+            known.seen_at = now;
+            return;
         }
         if self.known.len() >= KNOWN_ADDRESSES_MAX {
             self.known.retain(|_, visitor| now.since(visitor.seen_at) < KNOWN_ADDRESS_KEPT);
         }
-        let came = self.strangers.get_mut(&key).unwrap_or(&mut self.crowd);
-        came.take_back();
         if self.known.len() < KNOWN_ADDRESSES_MAX {
-            let visitor = self.strangers.remove(&key).unwrap_or_else(|| Visitor::new(now));
+            let mut visitor = self.strangers.remove(&key).unwrap_or_else(|| Visitor::new(now));
+            visitor.seen_at = now;
             self.known.insert(key, visitor);
         }
     }
@@ -210,54 +211,75 @@ mod tests {
         Ipv4Addr::from_bits(number).into()
     }
 
+    /// Asks for something wrong, if it is heard at all.
+    fn ask(visitors: &mut Visitors, now: MonoTime, address: IpAddr) -> Result<(), Duration> {
+        match visitors.wait(now, address) {
+            Some(wait) => Err(wait),
+            None => {
+                visitors.count(now, address);
+                Ok(())
+            }
+        }
+    }
+
     #[test]
     fn a_patient_stranger_has_about_a_hundred_a_minute() {
         let mut visitors = Visitors::new(RATE);
-        let entered = |visitors: &mut Visitors, from: u64| {
-            (from..from + 60_000)
-                .step_by(100)
-                .filter(|at| visitors.enter(AT(*at), address(1)).is_ok())
-                .count()
+        let heard = |visitors: &mut Visitors, from: u64| {
+            let steps = (from..from + 60_000).step_by(100);
+            steps.filter(|at| ask(visitors, AT(*at), address(1)).is_ok()).count()
         };
-        let first = entered(&mut visitors, 0);
+        let first = heard(&mut visitors, 0);
         assert!((95..=100).contains(&first), "{first}");
-        let second = entered(&mut visitors, 60_000);
+        let second = heard(&mut visitors, 60_000);
         assert!((80..=101).contains(&second), "{second}");
     }
 
     #[test]
     fn all_addresses_of_one_ipv6_customer_are_one() {
         let mut visitors = Visitors::new(RATE);
+        let v6 = |text: &str| text.parse::<IpAddr>().expect("an address");
         let heard = (0..100_u32)
-            .filter(|n| visitors.enter(AT(0), format!("2001:db8::{n:x}").parse().expect("v6")).is_ok())
+            .filter(|n| ask(&mut visitors, AT(0), v6(&format!("2001:db8::{n:x}"))).is_ok())
             .count();
         assert_eq!(heard, 20);
-        assert!(visitors.enter(AT(0), "2001:db8:0:1::1".parse().expect("v6")).is_ok());
+        assert!(ask(&mut visitors, AT(0), v6("2001:db8:0:1::1")).is_ok());
     }
 
     #[test]
     fn a_flood_of_addresses_frees_nobody_and_does_not_shut_out_the_carrier() {
         let mut visitors = Visitors::with_capacity(RATE, 1_000);
         let (carrier, attacker) = (address(1), address(2));
-        visitors.enter(AT(0), carrier).expect("the first");
-        visitors.welcome(AT(0), carrier);
-        while visitors.enter(AT(1), attacker).is_ok() {}
-        let heard = (0..50_000_u32).filter(|n| visitors.enter(AT(2), address(1_000 + n)).is_ok()).count();
+        visitors.know(AT(0), carrier);
+        while ask(&mut visitors, AT(1), attacker).is_ok() {}
+        let heard = (0..50_000_u32).filter(|n| ask(&mut visitors, AT(2), address(1_000 + n)).is_ok()).count();
         assert_eq!(heard, 999 + 20, "a table full of strangers, then a crowd that counts as one");
-        assert!(visitors.enter(AT(3), attacker).is_err(), "the attacker is not forgotten");
-        for at in 3..500 {
-            visitors.enter(AT(at), carrier).expect("the carrier is known");
-            visitors.welcome(AT(at), carrier);
-        }
+        assert!(visitors.wait(AT(3), attacker).is_some(), "the attacker is not forgotten");
+        assert!(visitors.wait(AT(3), address(900_000)).is_some(), "who is new is one of the crowd");
+        assert!(visitors.wait(AT(3), carrier).is_none(), "but the carrier is known");
         assert!(visitors.strangers.len() <= 1_000);
-        assert!(visitors.enter(AT(130_000), address(9)).is_ok(), "quiet ones make room");
+        assert!(ask(&mut visitors, AT(130_000), address(9)).is_ok(), "quiet ones make room");
         assert!(visitors.strangers.len() < 10);
     }
 
     #[test]
-    fn nobody_enters_where_nothing_is_allowed() {
+    fn who_is_known_is_limited_too_and_keeps_what_counts() {
+        let mut visitors = Visitors::new(RATE);
+        while ask(&mut visitors, AT(0), address(1)).is_ok() {}
+        visitors.know(AT(1), address(1));
+        assert!(visitors.wait(AT(1), address(1)).is_some(), "one good request pays for no bad ones");
+        for number in 0..2 * u32::try_from(KNOWN_ADDRESSES_MAX).expect("small") {
+            visitors.know(AT(2), address(number));
+        }
+        assert_eq!(visitors.known.len(), KNOWN_ADDRESSES_MAX);
+        visitors.know(AT(3_600_002), address(9_000_000));
+        assert_eq!(visitors.known.len(), 1, "old ones make room");
+    }
+
+    #[test]
+    fn nobody_is_heard_where_nothing_is_allowed() {
         let mut visitors = Visitors::new(Rate { per_minute: 0, burst: 0 });
-        assert_eq!(visitors.enter(AT(0), address(1)), Err(MINUTE));
+        assert_eq!(ask(&mut visitors, AT(0), address(1)), Err(MINUTE));
     }
 
     proptest! {
@@ -269,11 +291,12 @@ mod tests {
             let (mut now, mut heard) = (0, Vec::new());
             for step in steps {
                 now += step;
-                match visitors.enter(AT(now), address(1)) {
+                match ask(&mut visitors, AT(now), address(1)) {
                     Ok(()) => heard.push(now),
                     Err(wait) => {
                         let at = AT(now) + wait + Duration::from_millis(1);
-                        prop_assert!(visitors.strangers[&visitor_key(address(1))].clone().enter(at, RATE).is_ok());
+                        let mut later = visitors.strangers[&visitor_key(address(1))];
+                        prop_assert_eq!(later.wait(at, RATE), None);
                     }
                 }
                 let since = |length: u64| heard.iter().filter(|at| **at + length > now).count();
