@@ -1,1 +1,5 @@
-//! Nothing here; see the benches beside this file.
+//! The load harness, as a library for its binary; the criterion benches stand beside it.
+
+#![forbid(unsafe_code)]
+
+pub mod load;

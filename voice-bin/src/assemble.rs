@@ -4,17 +4,14 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use tracing::info;
-use voice_core::call::{CallConfig, Greeting};
+use voice_core::call::{CallConfig, CallLimits, Greeting, Prompts};
 use voice_core::conversation::ToolDefinition;
 use voice_core::driver::{Clock, Fleet, InOrder, NoTools, RunTool, World};
-use voice_core::id::ProviderId;
-use voice_core::provider::Provider;
 use voice_core::record::Reader;
 use voice_providers::dial::Dialer;
-use voice_providers::openai::{OpenAi, OpenAiSettings};
 use voice_telephony::twilio::Tokens;
 
-use crate::config::{AgentConfig, Config, OpenAiConfig, TwilioConfig, masked};
+use crate::config::{Config, TwilioConfig, masked};
 use crate::server::{Parts, TwilioParts};
 use crate::store::{Journal, Store};
 use crate::telemetry::{LogReader, Metrics, MetricsReader};
@@ -64,12 +61,12 @@ impl Assembly {
         Ok(Parts {
             world: World {
                 dial: Arc::new(self.dial.clone()),
-                fleet: fleet(config)?,
+                fleet: fleet(config),
                 tools: self.tools.1.clone(),
                 readers: self.readers.clone().into(),
                 clock: self.clock,
             },
-            agent: Arc::new(agent(&config.agent, self.tools.0.clone())?),
+            agent: Arc::new(agent(config, self.tools.0.clone())?),
             twilio: twilio(&config.twilio),
             public_url: config.public_url.clone(),
             limits: config.limits,
@@ -85,34 +82,30 @@ impl Assembly {
     }
 }
 
-fn fleet(config: &Config) -> anyhow::Result<Arc<dyn Fleet>> {
-    let mut providers = Vec::new();
-    if let Some(openai) = &config.openai {
-        providers.push((ProviderId::from_static("openai"), self::openai(openai)?));
-    }
-    Ok(Arc::new(InOrder::new(providers)))
+fn fleet(config: &Config) -> Arc<dyn Fleet> {
+    let providers = config.providers.iter().map(|one| (one.id.clone(), one.provider.clone()));
+    Arc::new(InOrder::new(providers.collect()))
 }
 
-fn openai(config: &OpenAiConfig) -> anyhow::Result<Arc<dyn Provider>> {
-    let settings = OpenAiSettings::new(config.api_key.clone())
-        .url(&config.realtime_url)
-        .model(&config.model)
-        .voice(&config.voice)
-        .build()
-        .context("the settings of OpenAI do not go together")?;
-    Ok(Arc::new(OpenAi::new(settings)))
-}
-
-fn agent(config: &AgentConfig, tools: Vec<ToolDefinition>) -> anyhow::Result<CallConfig> {
-    let greeting = match &config.greeting {
+fn agent(config: &Config, tools: Vec<ToolDefinition>) -> anyhow::Result<CallConfig> {
+    let Config { agent, calls, .. } = config;
+    let greeting = match &agent.greeting {
         Some(cue) => Greeting::Voice(Some(cue.clone())),
         None => Greeting::Caller,
     };
-    let mut agent = CallConfig::builder(config.instructions.as_str()).greeting(greeting).tools(tools);
-    if let Some(language) = &config.language {
-        agent = agent.language(language);
+    let limits = CallLimits { gap: calls.gap, call: calls.longest, ..CallLimits::default() };
+    let mut call = CallConfig::builder(agent.instructions.as_str())
+        .greeting(greeting)
+        .tools(tools)
+        .standby(calls.standby)
+        .limits(limits);
+    if !calls.covers {
+        call = call.prompts(Prompts::none());
     }
-    Ok(agent.build()?)
+    if let Some(language) = &agent.language {
+        call = call.language(language);
+    }
+    Ok(call.build()?)
 }
 
 fn twilio(config: &TwilioConfig) -> TwilioParts {

@@ -5,18 +5,20 @@ mod serve;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Config, ConfigErrors, Environment, LogFormat};
 use crate::demo::{self, DemoOptions};
 use crate::output;
+use crate::providers::{KINDS, Kind};
 use crate::telemetry::{chain, start_log};
 
 /// Connects telephone calls with a realtime voice AI.
 ///
 /// Settings come from voice.toml and from the environment, which wins; `voice-server check` shows them.
-/// Without OPENAI_API_KEY the server starts in demo mode: a simulated voice, one simulated call, no
-/// network, no keys.
+/// Without the key of any AI service (OPENAI_API_KEY, GEMINI_API_KEY, DEEPGRAM_API_KEY) the server starts
+/// in demo mode: a simulated voice, one simulated call, no network, no keys.
 #[derive(Debug, Parser)]
 #[command(name = "voice-server", version)]
 struct Arguments {
@@ -49,7 +51,14 @@ enum Command {
         /// Calls at the same time.
         #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
         calls: u32,
+        /// Which AI service is simulated.
+        #[arg(long, value_name = "NAME", value_parser = provider_names())]
+        provider: Option<String>,
     },
+}
+
+fn provider_names() -> clap::builder::PossibleValuesParser {
+    KINDS.iter().map(|kind| PossibleValue::new(kind.name).help(kind.title)).collect::<Vec<_>>().into()
 }
 
 /// Runs the command line of this process to its end.
@@ -73,11 +82,12 @@ async fn run(arguments: Arguments) -> ExitCode {
     match arguments.command.unwrap_or(Command::Serve) {
         Command::Check { json } => output::check::check(&loaded.map_err(|(errors, _)| errors), json),
         Command::Serve => {
-            with_log(loaded, |config| config.openai.is_none(), async |config| serve::serve(config).await)
+            with_log(loaded, |config| config.providers.is_empty(), async |config| serve::serve(config).await)
                 .await
         }
-        Command::Demo { once, json, calls } => {
-            let options = DemoOptions { once, json, calls };
+        Command::Demo { once, json, calls, provider } => {
+            let kind = provider.and_then(|name| Kind::named(&name)).unwrap_or(KINDS[0]);
+            let options = DemoOptions { once, json, calls, kind };
             with_log(loaded, |_| true, async |config| demo::demo(config, options).await).await
         }
     }

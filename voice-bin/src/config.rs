@@ -1,10 +1,12 @@
 //! The server's configuration: `voice.toml`, then the environment, which wins; checked whole, once.
 
+mod calls;
 mod check;
 mod door;
 mod layers;
 mod mask;
-mod settings;
+mod providers;
+pub(crate) mod settings;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,6 +15,9 @@ use std::time::Duration;
 
 use voice_core::sensitive::Secret;
 
+pub use crate::providers::Configured;
+pub use calls::CallsConfig;
+pub(crate) use check::{Check, parse};
 pub use door::DoorConfig;
 pub use layers::{Environment, NotText, Origin, Strings};
 pub(crate) use mask::masked;
@@ -36,12 +41,14 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Which log lines are written, in the syntax of `RUST_LOG`.
     pub log_level: String,
-    /// The AI service; without it the server runs in demo mode.
-    pub openai: Option<OpenAiConfig>,
+    /// The AI services, best first; without any the server runs in demo mode.
+    pub providers: Vec<Configured>,
     /// The carrier.
     pub twilio: TwilioConfig,
     /// What the voice is and does.
     pub agent: AgentConfig,
+    /// How calls get over gaps.
+    pub calls: CallsConfig,
     /// How much at once, and how long to wait for the end.
     pub limits: LimitsConfig,
     /// Who may ask, and how often.
@@ -50,19 +57,8 @@ pub struct Config {
     settings: Vec<Effective>,
     /// What is allowed but probably not meant.
     notices: Vec<Notice>,
-}
-
-/// How to reach OpenAI.
-#[derive(Clone, Debug)]
-pub struct OpenAiConfig {
-    /// The key.
-    pub api_key: Secret<String>,
-    /// WebSocket address without the model.
-    pub realtime_url: String,
-    /// Model name.
-    pub model: String,
-    /// Voice name.
-    pub voice: String,
+    /// What it was made of, so that a demonstration can lay its fakes over it.
+    layers: layers::Layers,
 }
 
 /// How to know Twilio.
@@ -172,6 +168,18 @@ impl Config {
         }
         layers.read_environment(environment);
         check::log_format_of(&layers)
+    }
+
+    /// The same with these settings instead; `None` unsets one.
+    pub(crate) fn with(
+        &self,
+        instead: impl IntoIterator<Item = (&'static Setting, Option<String>)>,
+    ) -> Result<Self, ConfigErrors> {
+        let mut layers = self.layers.clone();
+        for (setting, text) in instead {
+            layers.replace(setting, text);
+        }
+        check::check(layers)
     }
 
     /// All settings as they came out, secrets masked.

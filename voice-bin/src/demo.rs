@@ -15,20 +15,23 @@ use tracing::info;
 use voice_core::driver::Clock;
 use voice_core::sensitive::Secret;
 use voice_providers::dial::Dialer;
+use voice_providers::sim::llm::LlmProfile;
 use voice_telephony::sim::{CallReport, FakeTwilioCall, TwilioCallPlan};
 
 use crate::assemble::Assembly;
-use crate::config::{Config, OpenAiConfig, TwilioConfig};
+use crate::config::{Config, Setting, settings};
+use crate::fakes::Manners;
+use crate::providers::{FakeAddresses, Kind};
 use crate::random::{new_names, random};
 use crate::server::{self, TWILIO_WEBHOOK};
-use crate::sim_net::{run_caller, serve};
+use crate::sim_net::{MakeService, run_caller, serve};
 use crate::{fakes, output, signals};
 
 use crate::output::summary::{Collector, Summary};
 use transcript::Transcript;
 
 /// How a demonstration runs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct DemoOptions {
     /// Ends after the calls.
     pub(crate) once: bool,
@@ -36,24 +39,26 @@ pub(crate) struct DemoOptions {
     pub(crate) json: bool,
     /// Calls at the same time.
     pub(crate) calls: u32,
+    /// Which AI service is simulated.
+    pub(crate) kind: &'static Kind,
 }
 
 /// Places the calls, shows what comes of them, and goes on serving unless told otherwise.
-pub(crate) async fn demo(mut config: Config, options: DemoOptions) -> anyhow::Result<ExitCode> {
+pub(crate) async fn demo(config: Config, options: DemoOptions) -> anyhow::Result<ExitCode> {
     let stop = CancellationToken::new();
     let listener = listen(&config, options.once).await?;
     let address = reachable(listener.local_addr()?);
     // A token that somebody configured is theirs, and is not shown.
-    let (token, shown) = match config.twilio.auth_token.take() {
-        Some(token) => (token, "\"$TWILIO_AUTH_TOKEN\"".to_owned()),
+    let (token, shown) = match &config.twilio.auth_token {
+        Some(token) => (token.clone(), "\"$TWILIO_AUTH_TOKEN\"".to_owned()),
         None => {
             let token = made_up_token().context("the system has no randomness")?;
             let shown = token.expose().clone();
             (token, shown)
         }
     };
-    let fake = fake_voice(&stop).await?;
-    pretend(&mut config, &fake, &token);
+    let fakes = fake_services(&stop).await?;
+    let config = pretend(&config, options.kind, &fakes, &token)?;
 
     let mut assembly = Assembly::new(&config).await?;
     assembly.offer(shop::tools(), Arc::new(shop::Shop));
@@ -62,9 +67,10 @@ pub(crate) async fn demo(mut config: Config, options: DemoOptions) -> anyhow::Re
     let transcript = (!options.json).then(|| Arc::new(Transcript::start(options.calls > 1)));
     if let Some(transcript) = &transcript {
         assembly.follow(transcript.clone());
-        output::say(
-            "Demo: a simulated caller, the real server, a simulated voice. Nothing leaves this machine.",
-        );
+        output::say(format_args!(
+            "Demo: a simulated caller, the real server, a simulated {}. Nothing leaves this machine.",
+            options.kind.title
+        ));
     }
     let clock = assembly.clock();
     let mut parts = assembly.parts(&config)?;
@@ -120,28 +126,50 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-async fn fake_voice(stop: &CancellationToken) -> anyhow::Result<SocketAddr> {
+/// The fakes run beside the server, as the services would.
+async fn fake_services(stop: &CancellationToken) -> anyhow::Result<FakeAddresses> {
+    let clock = Clock::start();
+    let manners = || Manners::new(1, clock);
+    Ok(FakeAddresses {
+        openai: fake_service(fakes::openai(&[], manners()), clock, stop).await?,
+        gemini: fake_service(fakes::gemini(&[], manners()), clock, stop).await?,
+        deepgram: fake_service(fakes::deepgram(&[], manners()), clock, stop).await?,
+        llm: fake_service(fakes::llm(LlmProfile::OpenAi, &[], manners()), clock, stop).await?,
+    })
+}
+
+async fn fake_service(
+    make: MakeService,
+    clock: Clock,
+    stop: &CancellationToken,
+) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
-    let clock = Clock::start();
-    let make = fakes::openai(&[], 1, clock);
-    // The fake voice runs beside the server, as OpenAI would.
+    // One task for each, as they are strangers to each other.
     tokio::spawn(serve(listener, clock, make, stop.clone().cancelled_owned()));
     Ok(address)
 }
 
-/// Points the configuration at the fakes. Everything else is as configured.
-fn pretend(config: &mut Config, fake: &SocketAddr, token: &Secret<String>) {
-    let (model, voice) = match config.openai.take() {
-        Some(openai) => (openai.model, openai.voice),
-        None => ("gpt-realtime-2.1".to_owned(), "marin".to_owned()),
-    };
-    let api_key = Secret::new("demo-key".to_owned());
-    config.openai =
-        Some(OpenAiConfig { api_key, realtime_url: format!("ws://{fake}/v1/realtime"), model, voice });
-    config.twilio = TwilioConfig { account_sid: None, auth_token: Some(token.clone()) };
-    // The fake carrier reaches us under our own address, and signs that.
-    config.public_url = None;
+/// Leads the configuration to the fakes. Everything else is as configured.
+fn pretend(
+    config: &Config,
+    kind: &Kind,
+    fakes: &FakeAddresses,
+    token: &Secret<String>,
+) -> anyhow::Result<Config> {
+    let mut instead: Vec<(&'static Setting, Option<String>)> = vec![
+        (&settings::VOICE_PROVIDERS, Some(kind.name.to_owned())),
+        (&settings::TWILIO_ACCOUNT_SID, None),
+        (&settings::TWILIO_AUTH_TOKEN, Some(token.expose().clone())),
+        // The fake carrier reaches us under our own address, and signs that.
+        (&settings::PUBLIC_URL, None),
+    ];
+    // Simulated calls are no business of a real server's journal.
+    if config.is_default("DATABASE_URL") {
+        instead.push((&settings::DATABASE_URL, Some("sqlite::memory:".to_owned())));
+    }
+    instead.extend((kind.pretend)(fakes).into_iter().map(|(setting, text)| (setting, Some(text))));
+    Ok(config.with(instead)?)
 }
 
 async fn place_calls(webhook: &str, token: &Secret<String>, calls: u32, clock: Clock) -> Vec<CallReport> {
@@ -178,7 +206,8 @@ fn invite(webhook: &str, token: &str, address: SocketAddr, json: bool) {
             "  cargo run --release --bin voice-sim -- twilio-call --webhook {webhook} --auth-token {token}"
         ));
         output::say(
-            "For real calls set OPENAI_API_KEY, TWILIO_AUTH_TOKEN and PUBLIC_URL; see `voice-server check`.",
+            "For real calls set OPENAI_API_KEY (or GEMINI_API_KEY, DEEPGRAM_API_KEY), TWILIO_AUTH_TOKEN and PUBLIC_URL; \
+             see `voice-server check`.",
         );
     }
 }

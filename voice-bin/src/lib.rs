@@ -9,6 +9,7 @@ mod demo;
 mod fakes;
 mod metrics_names;
 mod output;
+mod providers;
 mod random;
 mod routes;
 pub mod server;

@@ -1,22 +1,20 @@
-//! voice-sim's command line: be OpenAI, or be Twilio with many callers.
+//! voice-sim's command line: be a service, or be Twilio with many callers.
 
 mod calls;
+mod services;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
-use tokio::net::TcpListener;
-use voice_core::driver::Clock;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::LogFormat;
+use crate::output;
 use crate::telemetry::start_log;
-use crate::{fakes, output, signals, sim_net};
+use services::{Like, Serve, Service};
 
-/// Plays the other side: a fake OpenAI Realtime service, or a fake Twilio whose callers really speak.
+/// Plays the other side: a fake of each service, or a fake Twilio whose callers really speak.
 #[derive(Debug, Parser)]
 #[command(name = "voice-sim", version)]
 struct Arguments {
@@ -27,16 +25,18 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Be OpenAI Realtime on this address (use OPENAI_REALTIME_URL=ws://ADDR/v1/realtime).
-    Openai {
-        /// Address and port to listen on.
-        #[arg(long, value_name = "ADDR")]
-        listen: SocketAddr,
-        /// Misbehave in this way; may be given several times.
-        #[arg(long, value_name = "NAME")]
-        rude: Vec<String>,
-        /// All chance follows from this number.
-        #[arg(long, value_name = "N", default_value_t = 1)]
-        seed: u64,
+    Openai(Serve),
+    /// Be Gemini Live on this address (use GEMINI_LIVE_URL with the address that is printed).
+    Gemini(Serve),
+    /// Be Deepgram on this address: Voice Agent, Listen v1, Flux and Speak (use DEEPGRAM_URL=ws://ADDR).
+    Deepgram(Serve),
+    /// Be an OpenAI-compatible language model on this address (use LLM_URL=http://ADDR/v1).
+    Llm {
+        #[command(flatten)]
+        serve: Serve,
+        /// Have the habits of this server.
+        #[arg(long, value_name = "SERVER", value_enum, default_value_t = Like::Openai)]
+        like: Like,
     },
     /// Be Twilio: place calls to a webhook and follow the TwiML it answers. Fails if a call fails.
     TwilioCall(TwilioCall),
@@ -73,7 +73,7 @@ struct TwilioCall {
 
 /// Runs the command line of this process to its end.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = arguments();
     let _somebody_was_first = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let _logs_are_not_the_point = start_log(LogFormat::Text, "info");
     let outcome = match tokio::runtime::Runtime::new() {
@@ -86,18 +86,21 @@ pub fn main() -> ExitCode {
     })
 }
 
+/// Reads them; `--help` of a service also lists its ways to be rude.
+fn arguments() -> Arguments {
+    let mut command = Arguments::command();
+    for (name, service) in Service::NAMES {
+        command = command.mut_subcommand(name, |command| command.after_help(service.rude_help()));
+    }
+    Arguments::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+}
+
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Openai { listen, rude, seed } => {
-            let clock = Clock::start();
-            let make = fakes::openai(&fakes::openai_rudeness(&rude)?, seed, clock);
-            let listener =
-                TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
-            let address = listener.local_addr()?;
-            output::say(format_args!("OpenAI Realtime (simulated) on ws://{address}/v1/realtime"));
-            sim_net::serve(listener, clock, make, signals::listen().stop.cancelled_owned()).await;
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Openai(options) => services::serve(Service::OpenAi, options).await,
+        Command::Gemini(options) => services::serve(Service::Gemini, options).await,
+        Command::Deepgram(options) => services::serve(Service::Deepgram, options).await,
+        Command::Llm { serve, like } => services::serve(Service::Llm(like), serve).await,
         Command::TwilioCall(options) => calls::place(options).await,
     }
 }

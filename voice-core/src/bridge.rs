@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use crate::audio::AudioFrame;
 use crate::audio::framer::Framer;
-use crate::call::{Call, CallConfig, CallStart, Control, Input, Outcome, Output, Timer};
+use crate::call::{Call, CallConfig, CallStart, CallStatus, Control, Input, Outcome, Output, Timer};
 use crate::carrier::{CarrierEvent, CarrierInput, CarrierOutput, CarrierSession};
 use crate::conversation::{ToolCall, Turn};
 use crate::id::{AttachmentId, CorrelationId, LineId, ProviderId, ToolCallId};
@@ -185,6 +185,16 @@ impl Bridge {
     /// The attachment that hears the caller, if any.
     pub fn live(&self) -> Option<AttachmentId> {
         self.call.live()
+    }
+
+    /// How the call stands (see [`Call::status`]).
+    pub fn status(&self) -> CallStatus {
+        self.call.status()
+    }
+
+    /// Entries of the record so far (see [`Call::entries`]).
+    pub fn entries(&self) -> u64 {
+        self.call.entries()
     }
 
     /// Whether the caller's and the live provider's audio pass through without any conversion.

@@ -122,6 +122,8 @@ pub enum Oddity {
     TooManyKeys,
     /// A mark that we never sent.
     BadMark,
+    /// The carrier says that it could make nothing of a message of ours.
+    Complaint,
 }
 
 impl Oddity {
@@ -137,6 +139,7 @@ impl Oddity {
             Self::BadDigit => "bad_digit",
             Self::TooManyKeys => "too_many_keys",
             Self::BadMark => "bad_mark",
+            Self::Complaint => "complaint",
         }
     }
 }

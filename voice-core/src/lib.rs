@@ -80,8 +80,10 @@
 #![forbid(unsafe_code)]
 
 pub mod audio;
+pub mod breaker;
 pub mod bridge;
 pub mod call;
+pub mod capabilities;
 pub mod carrier;
 pub mod conversation;
 #[cfg(feature = "driver")]
@@ -93,6 +95,7 @@ pub mod limits;
 pub mod manual;
 pub mod provider;
 pub mod record;
+pub mod roster;
 pub mod sensitive;
 #[cfg(feature = "sim")]
 pub mod sim;

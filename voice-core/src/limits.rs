@@ -39,6 +39,16 @@ pub const TURN_TEXT_BYTES_MAX: usize = 16 << 10;
 /// Turns kept in a transcript; at five seconds each, more than an hour. The oldest are dropped first.
 pub const TURNS_MAX: usize = 1_000;
 
+/// Bytes of text given to a provider that takes a call over, if not configured otherwise: some 8,000
+/// tokens, twenty minutes of talk. Older turns are replaced by a summary, or counted.
+pub const CONTEXT_BYTES: usize = 32 << 10;
+
+/// The least that makes sense: a few sentences. A smaller setting is refused.
+pub const CONTEXT_BYTES_MIN: usize = 1 << 10;
+
+/// Switches kept for those who ask how a call stands; the record has all.
+pub const SWITCHES_KEPT: usize = 16;
+
 /// Tools that may run at once in a call; a call beyond it is answered with an error.
 pub const TOOLS_RUNNING_MAX: usize = 16;
 
@@ -60,3 +70,13 @@ pub const CARRIER_AUDIO_MAX: Duration = Duration::from_secs(1);
 /// Attachments one call may try before it gives up. Candidates are tried once each; this bounds a
 /// call whose providers flap all day.
 pub const ATTACHMENTS_MAX: u32 = 200;
+
+/// Stays of providers in calls that a roster follows at once: ten times the calls that one machine can
+/// carry. Beyond it the oldest is given up as unproven.
+pub const STAYS_MAX: usize = 100_000;
+
+/// Choices that a roster remembers; the oldest are forgotten first.
+pub const DECISIONS_MAX: usize = 1_000;
+
+/// Callers or agents of whom a roster remembers who they were with; at 100 bytes each, a megabyte.
+pub const STICKY_MAX: usize = 10_000;

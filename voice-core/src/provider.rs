@@ -14,9 +14,10 @@
 //! * nothing a peer sends makes it panic or grow without a bound.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::audio::{AudioFormat, AudioFrame};
+pub use crate::capabilities::{CallerSpeech, Capabilities};
+use crate::capabilities::{MicroUsd, TokenRates};
 use crate::conversation::{Heard, ToolCall, ToolDefinition, ToolResult, Turn};
 use crate::failure::Failure;
 use crate::id::{AttachmentId, CorrelationId, LineId, ReplyId, ToolCallId, UtteranceId};
@@ -33,6 +34,12 @@ pub trait Provider: Send + Sync {
 
     /// Starts one conversation. Nothing is dialled before the first `poll`.
     fn open(&self, setup: Setup) -> Box<dyn ProviderSession>;
+
+    /// A request that tells whether the service is there and takes our key, without costing anything:
+    /// the name of a model, a list of projects. A success status means yes. `None` if there is none.
+    fn probe(&self) -> Option<Endpoint> {
+        None
+    }
 }
 
 /// One conversation with the service: a translator between its wires and our events.
@@ -42,38 +49,6 @@ pub trait ProviderSession: Send {
 
     /// The only way out.
     fn poll(&mut self) -> SessionOutput;
-}
-
-/// What differs between services, as data. See the table in `docs/providers.md`.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Capabilities {
-    /// Formats in which it takes the caller's audio, best first.
-    pub hears: Vec<AudioFormat>,
-    /// Formats in which it can answer, best first.
-    pub speaks: Vec<AudioFormat>,
-    /// Who notices that the caller began to speak.
-    pub caller_speech: CallerSpeech,
-    /// Longest session it allows, where known.
-    pub session_max: Option<Duration>,
-    /// Whether it can call tools.
-    pub tools: bool,
-}
-
-impl Capabilities {
-    /// A provider that speaks these formats; all else is set on the fields.
-    pub fn new(hears: Vec<AudioFormat>, speaks: Vec<AudioFormat>) -> Self {
-        Self { hears, speaks, caller_speech: CallerSpeech::Told, session_max: None, tools: true }
-    }
-}
-
-/// Who notices that the caller began to speak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallerSpeech {
-    /// The service says so ([`ProviderEvent::CallerSpoke`]).
-    Told,
-    /// It does not: the bridge's own detector makes the event.
-    Detected,
 }
 
 /// Everything a session needs to take a call, at its beginning or in the middle.
@@ -242,4 +217,33 @@ pub struct Usage {
     pub text_out: u32,
     /// Audio tokens spoken.
     pub audio_out: u32,
+}
+
+impl Usage {
+    /// What it costs at these rates, rounded up; `None` if something was used whose price is not known.
+    ///
+    /// ```
+    /// use voice_core::capabilities::{MicroUsd, TokenRates};
+    /// use voice_core::provider::Usage;
+    ///
+    /// let rates = TokenRates { text_out: Some(MicroUsd(24_000_000)), ..TokenRates::default() };
+    /// let written = Usage { text_out: 500, ..Usage::default() };
+    /// assert_eq!(written.cost(&rates), Some(MicroUsd(12_000)));
+    /// assert_eq!(Usage { audio_in: 1, ..written }.cost(&rates), None);
+    /// ```
+    pub fn cost(&self, rates: &TokenRates) -> Option<MicroUsd> {
+        let mut millionths: u128 = 0;
+        for (tokens, rate) in [
+            (self.text_in, rates.text_in),
+            (self.audio_in, rates.audio_in),
+            (self.cached_in, rates.cached_in),
+            (self.text_out, rates.text_out),
+            (self.audio_out, rates.audio_out),
+        ] {
+            if tokens > 0 {
+                millionths += u128::from(tokens) * u128::from(rate?.0);
+            }
+        }
+        Some(MicroUsd(u64::try_from(millionths.div_ceil(1_000_000)).unwrap_or(u64::MAX)))
+    }
 }

@@ -68,12 +68,36 @@ pub enum CallEvent {
         /// From the attempt's beginning until now.
         took: Duration,
     },
+    /// Nobody could take the call. All are asked again after this wait; the caller's audio is held.
+    Retrying {
+        /// The how manieth time, from 1.
+        round: u32,
+        /// How long from now.
+        wait: Duration,
+    },
+    /// The caller would have heard nothing: the first sound of a prompt is about to reach them.
+    Covered {
+        /// Which.
+        kind: CoverKind,
+    },
     /// From now on this one hears the caller.
     Live {
         /// Which attachment.
         attachment: AttachmentId,
         /// How long nobody heard the caller before; their audio was held meanwhile.
         gap: Duration,
+    },
+    /// Another voice talks than before. Follows the `Live` of the new one.
+    Switched(Switch),
+    /// Somebody told the voice something about the caller or the conversation.
+    Noted {
+        /// What.
+        text: Pii<String>,
+    },
+    /// The conversation so far was put in short, for whoever takes over when it has grown too long.
+    Summarised {
+        /// The summary.
+        text: Pii<String>,
     },
     /// This one is let go.
     Detached {
@@ -161,6 +185,30 @@ pub enum CallEvent {
         /// Which; private, because people type card numbers.
         digit: Pii<Digit>,
     },
+    /// The caller was put on hold: neither hears the other.
+    Held {
+        /// Whether they hear music.
+        music: bool,
+    },
+    /// The caller is off hold.
+    Resumed {
+        /// How long they were on hold.
+        after: Duration,
+        /// Whether that was because it took too long.
+        timed_out: bool,
+    },
+    /// The voice hears silence instead of the caller, or hears the caller again.
+    Muted {
+        /// Which.
+        on: bool,
+    },
+    /// Nothing comes from somebody from whom something should come.
+    Silence {
+        /// From whom.
+        of: Party,
+        /// `None` when it is noticed; how long it was when it is over.
+        over: Option<Duration>,
+    },
     /// Audio was lost.
     AudioLost {
         /// Where.
@@ -200,6 +248,27 @@ pub enum CallEvent {
     },
 }
 
+/// One switch from one voice to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Switch {
+    /// Who talked before.
+    pub from: ProviderId,
+    /// Who talks now; the same, if it was a new session with the same service.
+    pub to: ProviderId,
+    /// The stay of the one who talks now.
+    pub attachment: AttachmentId,
+    /// What it was for.
+    pub why: Why,
+    /// How long nobody heard the caller. Zero for a planned switch.
+    pub gap: Duration,
+    /// Audio of the caller that was lost in it.
+    pub lost: Duration,
+    /// Turns of the conversation that were carried over.
+    pub turns: u32,
+    /// Bytes of text in them.
+    pub bytes: u64,
+}
+
 /// Why somebody is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
@@ -211,6 +280,32 @@ pub enum Why {
     Wish,
     /// The provider's session comes to its end.
     SessionLimit,
+    /// In case the one who talks fails.
+    Standby,
+    /// A provider is to be left, for all its calls.
+    Drain,
+}
+
+/// One of the two between whom we stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Party {
+    /// The caller, that is, their carrier: it sends audio without a pause, or its stream is half open.
+    Caller,
+    /// The provider that talks.
+    Provider,
+}
+
+/// What the caller hears when nobody has anything to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CoverKind {
+    /// "One moment, please."
+    Moment,
+    /// "I am still here."
+    Still,
+    /// "Please call again later": before a call is given up.
+    Unavailable,
+    /// Music, on hold. Told by the hold, not as a cover of its own.
+    Music,
 }
 
 /// Why a wish to switch was refused.
@@ -222,6 +317,12 @@ pub enum SwitchRefusal {
     UnderWay,
     /// Nobody could be found; the one who talks goes on.
     Nobody,
+    /// That one talks already.
+    Same,
+    /// There was nobody before to switch back to.
+    NoneBefore,
+    /// It was taken back before it was done; the one who talks goes on.
+    Withdrawn,
 }
 
 /// Where audio was lost.
@@ -233,6 +334,8 @@ pub enum Loss {
     Held,
     /// By us, because a reply was longer than we queue.
     Playout,
+    /// By us, by order: the caller was on hold or muted.
+    Withheld,
 }
 
 /// Why a call ended.
@@ -245,6 +348,12 @@ pub enum EndReason {
     HungUp,
     /// No provider could take the call.
     NoProvider,
+    /// Our part is over and the carrier is to lead the caller to somebody else. The carrier's leg was not
+    /// hung up.
+    Transfer {
+        /// Where to, in the carrier's form.
+        to: Pii<String>,
+    },
     /// The longest call we allow.
     Limit,
     /// The server shuts down.
@@ -260,6 +369,7 @@ impl EndReason {
             Self::Carrier(CarrierEnd::Nonsense) => "carrier_nonsense",
             Self::HungUp => "hung_up",
             Self::NoProvider => "no_provider",
+            Self::Transfer { .. } => "transfer",
             Self::Limit => "call_limit",
             Self::Shutdown => "shutdown",
         }

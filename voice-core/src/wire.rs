@@ -120,6 +120,12 @@ impl Endpoint {
         }
     }
 
+    /// An HTTP request without a body.
+    pub fn get(url: impl Into<String>) -> Self {
+        let kind = EndpointKind::Http { method: "GET", body: Bytes::new() };
+        Self { url: url.into(), headers: Vec::new(), kind }
+    }
+
     /// An HTTP request with a body.
     pub fn post(url: impl Into<String>, body: impl Into<Bytes>) -> Self {
         Self {

@@ -11,7 +11,7 @@
 //!
 //! let settings = OpenAiSettings::new(Secret::new("sk-example".to_owned())).voice("cedar").build()?;
 //! let openai = OpenAi::new(settings);
-//! assert!(openai.capabilities().tools);
+//! assert!(openai.capabilities().tools.is_some());
 //! # Ok::<(), voice_providers::openai::SettingsError>(())
 //! ```
 
@@ -24,5 +24,6 @@ pub mod dial;
 pub mod gemini;
 pub mod llm;
 pub mod openai;
+mod probe;
 #[cfg(feature = "sim")]
 pub mod sim;

@@ -19,23 +19,30 @@
 //!  POST status ──────────────────► body, headers ─────────────────────► webhook::verify, StatusTracker
 //! ```
 //!
+//! That is Twilio, which asks what to do. Telnyx is told: its webhooks are answered with an empty success
+//! and fed to a [`telnyx::CallControl`], which says what to send to its REST API.
+//!
 //! A webhook is either [`webhook::Verified`] or refused; a media socket has a one-time ticket or is
 //! closed. There is no switch that turns this off.
 //!
 //! # Adding a carrier
 //!
-//! A folder beside [`twilio`] and its line below. What carriers share stands in [`door`], [`webhook`],
+//! A folder beside [`twilio`] and [`telnyx`], and its line below. What carriers share stands in [`door`], [`webhook`],
 //! [`ticket`], [`status`] and [`opening`], and none of these knows a carrier by name.
 
 #![forbid(unsafe_code)]
 
+pub mod carrier_error;
 pub mod door;
 mod keys;
 pub mod limits;
+mod marks;
 pub mod opening;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod status;
+pub mod telnyx;
 pub mod ticket;
 pub mod twilio;
 pub mod webhook;
+mod wire;

@@ -70,3 +70,54 @@ pub const ANSWER_KEPT: Duration = Duration::from_secs(60);
 
 /// Answers kept at once; about 1 kB each.
 pub const ANSWERS_MAX: usize = 4_096;
+
+/// The longest wait that a carrier's `Retry-After` can impose. A peer's word must not close a carrier
+/// for a day; after ten minutes it is asked again, and may say so again.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
+
+/// How far the signed time of a webhook may be from ours, either way; the carrier's own libraries use
+/// the same. A retry is signed afresh, so lateness alone never costs an event.
+pub const WEBHOOK_AGE_MAX: Duration = Duration::from_secs(300);
+
+/// Names of events kept per call. A call has some dozens, and a retry follows within minutes.
+pub const SEEN_EVENTS_MAX: usize = 64;
+
+/// Chunks of audio that wait for a missing one where a carrier sends them out of order. Neighbours
+/// overtake each other by one to three; at 20 ms each, sixty milliseconds.
+pub const REORDER_CHUNKS: usize = 3;
+
+/// How long a missing chunk or key is waited for; the same sixty milliseconds by the clock, because a
+/// stream that stands still brings no later chunk.
+pub const REORDER_WAIT: Duration = Duration::from_millis(60);
+
+/// How far ahead a chunk's number may be: a minute of 20 ms chunks. Beyond it the number is nonsense and
+/// the chunk is dropped, or else one wrong number would make all later audio too late.
+pub const CHUNK_JUMP_MAX: u64 = 3_000;
+
+/// Chunks in a row whose numbers do not belong, before it is believed that the carrier counts anew: a
+/// second of 20 ms chunks.
+pub const STRAY_CHUNKS_MAX: u32 = 50;
+
+/// An order whose outcome is unknown is sent so often. With pauses of half a second, one, two and four
+/// the last one leaves within eight seconds, far inside the minute in which the carrier knows its id.
+pub const ORDER_TRIES_MAX: u32 = 5;
+
+/// Orders of one call that wait for an answer.
+pub const ORDERS_WAITING_MAX: usize = 32;
+
+/// From the accepted answer to a call until its event; then the call counts as answered without it.
+pub const ANSWERED_WAIT: Duration = Duration::from_secs(3);
+
+/// From asking for a media stream until its socket is open and has shown its ticket. Below the lifetime
+/// of a ticket.
+pub const SOCKET_WAIT: Duration = Duration::from_secs(15);
+
+/// From the loss of a media stream until it is started again: when a call ends, its stream ends first,
+/// and the event that says so is on its way.
+pub const STOPPED_GRACE: Duration = Duration::from_secs(1);
+
+/// From the accepted end of a call until its event; then it is over without it.
+pub const HANGUP_WAIT: Duration = Duration::from_secs(5);
+
+/// How long the event of a call is waited for that may have been dialled, before it counts as lost.
+pub const RECONCILE_WAIT: Duration = Duration::from_secs(10);

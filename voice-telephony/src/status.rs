@@ -1,6 +1,10 @@
 //! Where a call is, as carriers report it: late, doubled, out of order, or not at all.
 
+use std::collections::VecDeque;
+
 use voice_core::time::UnixMillis;
+
+use crate::limits::SEEN_EVENTS_MAX;
 
 /// Where a call is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -102,7 +106,8 @@ pub struct Report {
     pub status: CallStatus,
     /// Why, if it failed.
     pub reason: Option<FailReason>,
-    /// The carrier's count of its reports on this call, where it keeps one. Our own reports have none.
+    /// The carrier's count of its reports on this call, or else the time of what it reports, in any unit
+    /// that rises. Our own reports have none.
     pub sequence: Option<u64>,
 }
 
@@ -151,12 +156,13 @@ pub struct StatusTracker {
     reason: Option<FailReason>,
     since: UnixMillis,
     newest: Option<u64>,
+    seen: SeenEvents,
 }
 
 impl StatusTracker {
     /// Begins with what is known now.
     pub const fn new(now: UnixMillis, status: CallStatus) -> Self {
-        Self { status, reason: None, since: now, newest: None }
+        Self { status, reason: None, since: now, newest: None, seen: SeenEvents::new() }
     }
 
     /// Takes a report. Whatever it says, a call never moves backwards and never leaves its end.
@@ -179,6 +185,12 @@ impl StatusTracker {
                 Outcome::Moved { from, skipped: steps - 1 }
             }
         }
+    }
+
+    /// Takes a report of a carrier that names each of them: a second delivery of one is
+    /// [`Outcome::Repeated`], whatever it says.
+    pub fn report_event(&mut self, now: UnixMillis, event: &str, report: Report) -> Outcome {
+        if self.seen.is_new(event) { self.report(now, report) } else { Outcome::Repeated }
     }
 
     /// Where the call is.
@@ -218,6 +230,31 @@ impl StatusTracker {
             count += 1;
         }
         Some(count)
+    }
+}
+
+/// The names of the newest events of one call, so that a second delivery is known.
+///
+/// A carrier repeats an event within a minute or two; [`SEEN_EVENTS_MAX`] of one call last for longer.
+#[derive(Clone, Debug, Default)]
+pub struct SeenEvents(VecDeque<String>);
+
+impl SeenEvents {
+    /// Nothing was seen.
+    pub const fn new() -> Self {
+        Self(VecDeque::new())
+    }
+
+    /// Whether this event was not seen before; from now on it was.
+    pub fn is_new(&mut self, event: &str) -> bool {
+        if self.0.iter().any(|seen| seen == event) {
+            return false;
+        }
+        if self.0.len() >= SEEN_EVENTS_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back(event.to_owned());
+        true
     }
 }
 
@@ -295,6 +332,24 @@ mod tests {
     #[test]
     fn two_reports_with_one_number_both_count() {
         check(&[carrier(Ringing, 1), carrier(Answered, 1)], &[moved(Initiated), moved(Ringing)], Answered);
+    }
+
+    #[test]
+    fn an_event_counts_once_and_in_the_order_of_its_time() {
+        let mut call = StatusTracker::new(UnixMillis(0), Ringing);
+        assert_eq!(call.report_event(UnixMillis(1), "b", carrier(Answered, 2_000)), moved(Ringing));
+        assert_eq!(call.report_event(UnixMillis(2), "a", carrier(Ringing, 1_000)), Outcome::Late);
+        call.report(UnixMillis(3), Report::ours(OnHold));
+        assert_eq!(call.report_event(UnixMillis(4), "b", carrier(Answered, 2_000)), Outcome::Repeated);
+        assert_eq!(call.report_event(UnixMillis(5), "c", carrier(Completed, 3_000)), moved(OnHold));
+    }
+
+    #[test]
+    fn what_was_seen_is_forgotten_in_the_end() {
+        let mut seen = SeenEvents::new();
+        assert!((0..=SEEN_EVENTS_MAX).all(|number| seen.is_new(&number.to_string())));
+        assert!(!seen.is_new(&SEEN_EVENTS_MAX.to_string()));
+        assert!(seen.is_new("0"), "the oldest made room");
     }
 
     #[test]

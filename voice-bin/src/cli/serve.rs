@@ -11,6 +11,7 @@ use crate::assemble::Assembly;
 use crate::config::Config;
 use crate::demo::{self, DemoOptions};
 use crate::output;
+use crate::providers::KINDS;
 use crate::server;
 use crate::signals;
 
@@ -21,9 +22,10 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 const INTERRUPTED: u8 = 130;
 
 pub(super) async fn serve(config: Config) -> anyhow::Result<ExitCode> {
-    if config.openai.is_none() {
-        output::say("OPENAI_API_KEY is not set, so the server starts in demo mode.");
-        return demo::demo(config, DemoOptions { once: false, json: false, calls: 1 }).await;
+    if config.providers.is_empty() {
+        output::say("No key of an AI service is set, so the server starts in demo mode.");
+        let options = DemoOptions { once: false, json: false, calls: 1, kind: KINDS[0] };
+        return demo::demo(config, options).await;
     }
     for notice in config.notices() {
         warn!(setting = notice.setting, "{}", notice.text);

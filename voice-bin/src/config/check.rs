@@ -13,8 +13,7 @@ use super::layers::{Layers, Origin, Raw};
 use super::mask::masked as masked_address;
 use super::settings::{self, Setting};
 use super::{
-    AgentConfig, Config, ConfigErrors, Effective, LimitsConfig, LogFormat, Notice, OpenAiConfig, PublicUrl,
-    TwilioConfig,
+    AgentConfig, Config, ConfigErrors, Effective, LimitsConfig, LogFormat, Notice, PublicUrl, TwilioConfig,
 };
 
 /// Longest time a shutdown may wait; orchestrators kill long before.
@@ -39,12 +38,13 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
     let database_url = check.parse(&settings::DATABASE_URL, database_url);
     let log_format = check.parse(&settings::LOG_FORMAT, log_format);
     let log_level = check.parse(&settings::LOG_LEVEL, log_level);
-    let openai = check.openai();
+    let providers = check.providers();
     let twilio = check.twilio();
     let agent = check.agent();
+    let calls = check.calls();
     let limits = check.limits();
     let door = check.door();
-    let all = (host, port, database_url, log_format, log_level, agent, limits);
+    let all = (host, port, database_url, log_format, log_level, agent, calls, limits);
     let (
         Some(host),
         Some(port),
@@ -52,13 +52,14 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
         Some(log_format),
         Some(log_level),
         Some(agent),
+        Some(calls),
         Some(limits),
     ) = all
     else {
-        return Err(ConfigErrors(check.layers.errors));
+        return Err(check.errors());
     };
     if !check.layers.errors.is_empty() {
-        return Err(ConfigErrors(check.layers.errors));
+        return Err(check.errors());
     }
     let settings = check.shown();
     let mut config = Config {
@@ -68,29 +69,36 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
         database_url,
         log_format,
         log_level,
-        openai,
+        providers,
         twilio,
         agent,
+        calls,
         limits,
         door,
         settings,
         notices: check.notices,
+        layers: check.layers,
     };
     relations(&mut config);
     Ok(config)
 }
 
 /// What is wrong with a value, and what to do about it.
-struct Wrong(String, &'static str);
+pub(crate) struct Wrong(pub(super) String, pub(super) &'static str);
 
-struct Check {
-    layers: Layers,
+/// A configuration while it is checked.
+pub(crate) struct Check {
+    pub(super) layers: Layers,
     notices: Vec<Notice>,
 }
 
 impl Check {
     /// The checked value; `None` where it is not set or wrong, the latter noted.
-    fn parse<T>(&mut self, setting: &'static Setting, parse: fn(&str) -> Result<T, Wrong>) -> Option<T> {
+    pub(crate) fn parse<T>(
+        &mut self,
+        setting: &'static Setting,
+        parse: fn(&str) -> Result<T, Wrong>,
+    ) -> Option<T> {
         let raw = self.raw(setting)?;
         match parse(raw.text.trim()) {
             Ok(value) => Some(value),
@@ -101,21 +109,42 @@ impl Check {
         }
     }
 
-    fn openai(&mut self) -> Option<OpenAiConfig> {
-        let api_key = self.parse(&settings::OPENAI_API_KEY, openai_key);
-        let realtime_url = self.parse(&settings::OPENAI_REALTIME_URL, realtime_url);
-        let model = self.parse(&settings::OPENAI_MODEL, name);
-        let voice = self.parse(&settings::OPENAI_VOICE, name);
-        if let Some(url) = &realtime_url
-            && url.starts_with("ws://")
-            && !is_local(url)
+    /// Whether somebody gave it a value.
+    pub(crate) fn is_set(&self, setting: &Setting) -> bool {
+        self.layers.values.contains_key(setting.env)
+    }
+
+    /// The callers' language, where it is set.
+    pub(crate) fn language(&self) -> Option<String> {
+        Some(self.raw(&settings::AGENT_LANGUAGE)?.text.trim().to_lowercase())
+    }
+
+    /// What a library makes of settings that are fine each by itself; a refusal is noted.
+    pub(crate) fn together<T, E: std::fmt::Display>(
+        &mut self,
+        name: &str,
+        settings: Result<T, E>,
+    ) -> Option<T> {
+        let refuse = |error: E| {
+            self.layers.error(name, Origin::Together, error.to_string(), "see docs/configuration.md");
+        };
+        settings.map_err(refuse).ok()
+    }
+
+    pub(crate) fn error(&mut self, setting: &Setting, problem: impl Into<String>, fix: &str) {
+        let origin = self.raw(setting).map_or(Origin::Default, |raw| raw.origin);
+        self.layers.error(setting.env, origin, problem, fix);
+    }
+
+    /// Keys and calls over an address without TLS, unless it is this machine.
+    pub(crate) fn warn_of_plain_text(&mut self, setting: &'static Setting, url: Option<&str>) {
+        if let Some((scheme, _)) = url.and_then(|url| url.split_once("://"))
+            && matches!(scheme, "ws" | "http")
+            && !url.is_some_and(is_local)
         {
-            self.notice(
-                &settings::OPENAI_REALTIME_URL,
-                "ws:// sends the key and the call unencrypted; use wss://",
-            );
+            let text = format!("{scheme}:// sends the key and the call unencrypted; use {scheme}s://");
+            self.notice(setting, &text);
         }
-        Some(OpenAiConfig { api_key: api_key?, realtime_url: realtime_url?, model: model?, voice: voice? })
     }
 
     fn twilio(&mut self) -> TwilioConfig {
@@ -162,13 +191,27 @@ impl Check {
         settings::ALL.iter().map(show).collect()
     }
 
-    fn raw(&self, setting: &Setting) -> Option<Raw> {
+    /// A setting that several services share is told of once.
+    fn errors(self) -> ConfigErrors {
+        let mut errors = Vec::new();
+        for error in self.layers.errors {
+            if !errors.contains(&error) {
+                errors.push(error);
+            }
+        }
+        ConfigErrors(errors)
+    }
+
+    pub(super) fn raw(&self, setting: &Setting) -> Option<Raw> {
         let default = || setting.default.map(|text| Raw { text: text.to_owned(), origin: Origin::Default });
         self.layers.values.get(setting.env).cloned().or_else(default)
     }
 
-    fn notice(&mut self, setting: &Setting, text: &str) {
-        self.notices.push(Notice { setting: setting.env, text: text.to_owned() });
+    pub(super) fn notice(&mut self, setting: &Setting, text: &str) {
+        let notice = Notice { setting: setting.env, text: text.to_owned() };
+        if !self.notices.contains(&notice) {
+            self.notices.push(notice);
+        }
     }
 }
 
@@ -177,10 +220,10 @@ fn relations(config: &mut Config) {
     let mut note = |setting: &Setting, text: &str| {
         config.notices.push(Notice { setting: setting.env, text: text.to_owned() });
     };
-    if config.openai.is_none() {
+    if config.providers.is_empty() {
         note(
-            &settings::OPENAI_API_KEY,
-            "not set, so the server runs in demo mode: a simulated voice, no network",
+            &settings::VOICE_PROVIDERS,
+            "no key of any AI service is set, so the server runs in demo mode: a simulated voice, no network",
         );
         return;
     }
@@ -202,6 +245,90 @@ fn relations(config: &mut Config) {
             );
         }
         Some(_) => {}
+    }
+}
+
+/// Values of which services have many.
+pub(crate) mod parse {
+    use super::*;
+
+    /// Up to the path, which the service's own name follows: `?model=` is not part of it.
+    pub(crate) fn openai_url(text: &str) -> Result<String, Wrong> {
+        const FIX: &str =
+            "leave it out for OpenAI itself, or write a ws:// or wss:// address without ?model=";
+        let url = address(text, &["ws", "wss"], FIX)?;
+        if url.query_pairs().any(|(name, _)| name == "model") {
+            let problem = format!("{} names a model, which OPENAI_MODEL does", masked_address(text));
+            return Err(Wrong(problem, FIX));
+        }
+        Ok(text.to_owned())
+    }
+
+    /// A WebSocket address, with or without a path.
+    pub(crate) fn web_socket_url(text: &str) -> Result<String, Wrong> {
+        address(
+            text,
+            &["ws", "wss"],
+            "leave it out for the service itself, or write a ws:// or wss:// address",
+        )?;
+        Ok(text.to_owned())
+    }
+
+    /// A WebSocket address of which only scheme, host and port count.
+    pub(crate) fn web_socket_host(text: &str) -> Result<String, Wrong> {
+        const FIX: &str =
+            "leave it out for the service itself, or write scheme and host, like wss://api.eu.deepgram.com";
+        let url = address(text, &["ws", "wss"], FIX)?;
+        if url.path() != "/" || url.query().is_some() {
+            return Err(Wrong(format!("{} has more than scheme, host and port", masked_address(text)), FIX));
+        }
+        Ok(text.trim_end_matches('/').to_owned())
+    }
+
+    /// The base address of a chat model, up to and with `/v1` as a rule.
+    pub(crate) fn http_url(text: &str) -> Result<String, Wrong> {
+        const FIX: &str = "write the base address up to /v1, like https://api.openai.com/v1";
+        address(text, &["http", "https"], FIX)?;
+        if text.trim_end_matches('/').ends_with("/chat/completions") {
+            return Err(Wrong(format!("{} goes on beyond the base address", masked_address(text)), FIX));
+        }
+        Ok(text.trim_end_matches('/').to_owned())
+    }
+
+    /// A model, a voice.
+    pub(crate) fn name(text: &str) -> Result<String, Wrong> {
+        let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '/');
+        if text.is_empty() || text.len() > 128 || !text.chars().all(fine) {
+            return Err(Wrong(
+                format!("{text:?} is not a name"),
+                "copy the name from the service's documentation",
+            ));
+        }
+        Ok(text.to_owned())
+    }
+
+    /// A key or token, whole.
+    pub(crate) fn secret(text: &str, fix: &'static str) -> Result<Secret<String>, Wrong> {
+        let lower = text.to_lowercase();
+        let is_placeholder = lower.len() < 4
+            || PLACEHOLDERS.contains(&lower.as_str())
+            || PLACEHOLDER_PARTS.iter().any(|part| lower.contains(part));
+        if is_placeholder {
+            return Err(Wrong("this is a placeholder, not a secret".to_owned(), fix));
+        }
+        if !text.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(Wrong("it contains a space, a line break or a letter beyond ASCII".to_owned(), fix));
+        }
+        Ok(Secret::new(text.to_owned()))
+    }
+
+    fn address(text: &str, schemes: &[&str], fix: &'static str) -> Result<Url, Wrong> {
+        let wrong = |problem: &str| Wrong(format!("{} {problem}", masked_address(text)), fix);
+        let url = Url::parse(text).map_err(|_| wrong("is not an address"))?;
+        if !schemes.contains(&url.scheme()) || url.host().is_none() {
+            return Err(wrong(&format!("is not an address that begins with {}://", schemes.join(":// or "))));
+        }
+        Ok(url)
     }
 }
 
@@ -280,30 +407,6 @@ fn log_level(text: &str) -> Result<String, Wrong> {
     }
 }
 
-fn realtime_url(text: &str) -> Result<String, Wrong> {
-    const FIX: &str = "leave it out for OpenAI itself, or write a ws:// or wss:// address without ?model=";
-    let wrong = |problem: &str| Wrong(format!("{} {problem}", masked_address(text)), FIX);
-    let url = Url::parse(text).map_err(|_| wrong("is not an address"))?;
-    if !matches!(url.scheme(), "ws" | "wss") || url.host().is_none() {
-        return Err(wrong("is not a WebSocket address"));
-    }
-    if url.query_pairs().any(|(name, _)| name == "model") {
-        return Err(wrong("names a model, which OPENAI_MODEL does"));
-    }
-    Ok(text.to_owned())
-}
-
-fn name(text: &str) -> Result<String, Wrong> {
-    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '/');
-    if text.is_empty() || text.len() > 128 || !text.chars().all(fine) {
-        return Err(Wrong(
-            format!("{text:?} is not a name"),
-            "copy the name from the service's documentation",
-        ));
-    }
-    Ok(text.to_owned())
-}
-
 fn account_sid(text: &str) -> Result<String, Wrong> {
     let hex = text.strip_prefix("AC").filter(|rest| rest.len() == 32);
     if hex.is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_hexdigit())) {
@@ -315,26 +418,8 @@ fn account_sid(text: &str) -> Result<String, Wrong> {
     ))
 }
 
-fn openai_key(text: &str) -> Result<Secret<String>, Wrong> {
-    secret(text, "create a key at platform.openai.com and paste it whole, or unset this for demo mode")
-}
-
 fn twilio_token(text: &str) -> Result<Secret<String>, Wrong> {
-    secret(text, "copy the auth token from the Twilio console, or unset this")
-}
-
-fn secret(text: &str, fix: &'static str) -> Result<Secret<String>, Wrong> {
-    let lower = text.to_lowercase();
-    let is_placeholder = lower.len() < 4
-        || PLACEHOLDERS.contains(&lower.as_str())
-        || PLACEHOLDER_PARTS.iter().any(|part| lower.contains(part));
-    if is_placeholder {
-        return Err(Wrong("this is a placeholder, not a secret".to_owned(), fix));
-    }
-    if !text.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(Wrong("it contains a space, a line break or a letter beyond ASCII".to_owned(), fix));
-    }
-    Ok(Secret::new(text.to_owned()))
+    parse::secret(text, "copy the auth token from the Twilio console, or unset this")
 }
 
 fn text(text: &str) -> Result<String, Wrong> {
@@ -375,7 +460,7 @@ fn drain(text: &str) -> Result<Duration, Wrong> {
     in_range(text, 0, DRAIN_SECONDS_MAX, "use whole seconds from 0 to 3600").map(Duration::from_secs)
 }
 
-fn in_range(text: &str, least: u64, most: u64, fix: &'static str) -> Result<u64, Wrong> {
+pub(super) fn in_range(text: &str, least: u64, most: u64, fix: &'static str) -> Result<u64, Wrong> {
     let number = text.parse().ok().filter(|number| (least..=most).contains(number));
     number.ok_or_else(|| Wrong(format!("{text:?} is out of range"), fix))
 }

@@ -62,6 +62,10 @@ pub enum Origin {
     Environment,
     /// A file named by a setting that ends in `_FILE` or `_file`.
     SecretFile(String),
+    /// Several settings, each fine by itself, that do not go together.
+    Together,
+    /// Laid over the configuration by a demonstration.
+    Demo,
 }
 
 impl fmt::Display for Origin {
@@ -72,6 +76,8 @@ impl fmt::Display for Origin {
             Self::WholeFile(path) => f.write_str(path),
             Self::Environment => f.write_str("environment"),
             Self::SecretFile(path) => write!(f, "file {path}"),
+            Self::Together => f.write_str("taken together"),
+            Self::Demo => f.write_str("demo"),
         }
     }
 }
@@ -84,7 +90,7 @@ pub(super) struct Raw {
 }
 
 /// All layers laid over each other.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Layers {
     pub(super) values: BTreeMap<&'static str, Raw>,
     pub(super) errors: Vec<ConfigError>,
@@ -92,7 +98,21 @@ pub(super) struct Layers {
     pub(super) blank: Vec<&'static str>,
 }
 
+/// Says nothing: secrets lie bare in it.
+impl fmt::Debug for Layers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Layers")
+    }
+}
+
 impl Layers {
+    pub(super) fn replace(&mut self, setting: &'static Setting, text: Option<String>) {
+        match text {
+            Some(text) => self.values.insert(setting.env, Raw { text, origin: Origin::Demo }),
+            None => self.values.remove(setting.env),
+        };
+    }
+
     pub(super) fn read_file(&mut self, path: &Path) {
         let name: Arc<str> = path.display().to_string().into();
         let text = match std::fs::read_to_string(path) {

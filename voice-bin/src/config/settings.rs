@@ -63,11 +63,37 @@ settings! {
     DATABASE_URL = Setting::new("DATABASE_URL", "storage", "database_url", Some("sqlite:voice.db"));
     LOG_FORMAT = Setting::new("LOG_FORMAT", "log", "format", Some("text"));
     LOG_LEVEL = Setting::new("LOG_LEVEL", "log", "level", Some("info"));
+    VOICE_STANDBY = Setting::new("VOICE_STANDBY", "calls", "standby", Some("off"));
+    COVER_PROMPTS = Setting::new("COVER_PROMPTS", "calls", "cover_prompts", Some("on"));
+    GAP_SECONDS = Setting::new("GAP_SECONDS", "calls", "gap_seconds", Some("30"));
+    CALL_SECONDS_MAX = Setting::new("CALL_SECONDS_MAX", "calls", "seconds_max", Some("7200"));
+    VOICE_PROVIDERS = Setting::new("VOICE_PROVIDERS", "providers", "order", None);
     OPENAI_API_KEY = Setting::secret("OPENAI_API_KEY", "openai", "api_key");
     OPENAI_REALTIME_URL =
         Setting::new("OPENAI_REALTIME_URL", "openai", "realtime_url", Some("wss://api.openai.com/v1/realtime"));
     OPENAI_MODEL = Setting::new("OPENAI_MODEL", "openai", "model", Some("gpt-realtime-2.1"));
     OPENAI_VOICE = Setting::new("OPENAI_VOICE", "openai", "voice", Some("marin"));
+    GEMINI_API_KEY = Setting::secret("GEMINI_API_KEY", "gemini", "api_key");
+    GEMINI_LIVE_URL = Setting::new(
+        "GEMINI_LIVE_URL",
+        "gemini",
+        "live_url",
+        Some("wss://generativelanguage.googleapis.com"),
+    );
+    GEMINI_MODEL = Setting::new("GEMINI_MODEL", "gemini", "model", Some("gemini-3.8-live"));
+    GEMINI_VOICE = Setting::new("GEMINI_VOICE", "gemini", "voice", Some("Kore"));
+    DEEPGRAM_API_KEY = Setting::secret("DEEPGRAM_API_KEY", "deepgram", "api_key");
+    DEEPGRAM_URL = Setting::new("DEEPGRAM_URL", "deepgram", "url", None);
+    DEEPGRAM_LISTEN_MODEL = Setting::new("DEEPGRAM_LISTEN_MODEL", "deepgram", "listen_model", Some("auto"));
+    DEEPGRAM_THINK_MODEL =
+        Setting::new("DEEPGRAM_THINK_MODEL", "deepgram", "think_model", Some("gpt-4.1-mini"));
+    DEEPGRAM_VOICE = Setting::new("DEEPGRAM_VOICE", "deepgram", "voice", Some("aura-2-thalia-en"));
+    LLM_API_KEY = Setting::secret("LLM_API_KEY", "llm", "api_key");
+    LLM_URL = Setting::new("LLM_URL", "llm", "url", Some("https://api.openai.com/v1"));
+    LLM_MODEL = Setting::new("LLM_MODEL", "llm", "model", Some("gpt-4.1-mini"));
+    LLM_FALLBACK_API_KEY = Setting::secret("LLM_FALLBACK_API_KEY", "llm", "fallback_api_key");
+    LLM_FALLBACK_URL = Setting::new("LLM_FALLBACK_URL", "llm", "fallback_url", None);
+    LLM_FALLBACK_MODEL = Setting::new("LLM_FALLBACK_MODEL", "llm", "fallback_model", None);
     TWILIO_ACCOUNT_SID = Setting::new("TWILIO_ACCOUNT_SID", "twilio", "account_sid", None);
     TWILIO_AUTH_TOKEN = Setting::secret("TWILIO_AUTH_TOKEN", "twilio", "auth_token");
     AGENT_INSTRUCTIONS = Setting::new(

@@ -15,7 +15,7 @@ fn nothing_at_all_is_demo_mode_on_loopback() {
     let config = load("", &[]).unwrap();
     assert_eq!((config.host.to_string().as_str(), config.port), ("127.0.0.1", 8080));
     assert_eq!(config.database_url, "sqlite:voice.db");
-    assert!(config.openai.is_none() && config.twilio.auth_token.is_none());
+    assert!(config.providers.is_empty() && config.twilio.auth_token.is_none());
     assert_eq!(config.limits, LimitsConfig { calls_max: 500, drain: Duration::from_secs(30) });
 }
 
@@ -40,11 +40,11 @@ fn every_error_is_told_with_place_and_fix() {
         8 errors in the configuration
           openai.model (voice.toml:7:9): this is a list, table or date; write a text or a number
           server.hots (voice.toml:3:1): there is no such setting; [server] has host, port, public_url, max_calls, drain_seconds
-          sever (voice.toml:8:2): there is no such table; the tables are server, door, storage, log, openai, twilio, agent
+          sever (voice.toml:8:2): there is no such table; the tables are server, door, storage, log, providers, openai, gemini, deepgram, llm, twilio, agent
           PORT (voice.toml:2:8): "many" is not a port; use a number from 1 to 65535, or 0 for any free one
           PUBLIC_URL (environment): voice.example.com is not an address; write https:// and the host name as Twilio calls it, like https://voice.example.com
           LOG_FORMAT (environment): "xml" is no format; use text or json
-          OPENAI_API_KEY (voice.toml:6:11): this is a placeholder, not a secret; create a key at platform.openai.com and paste it whole, or unset this for demo mode
+          OPENAI_API_KEY (voice.toml:6:11): this is a placeholder, not a secret; create a key at platform.openai.com and paste it whole, or unset this
           TWILIO_ACCOUNT_SID (environment): "AC1" is not an account SID; copy the one that begins with AC from the Twilio console"#]]
     .assert_eq(&errors.to_string());
 }
@@ -72,7 +72,7 @@ fn secrets_are_masked_wherever_the_configuration_is_printed() {
         assert!(!printed.contains("0123456789abcdef"), "{printed}");
     }
     assert!(config.to_string().contains("[secret …WXYZ]  (environment)"), "{config}");
-    assert_eq!(config.openai.unwrap().api_key.expose(), KEY);
+    assert_eq!(names(&config), ["openai"]);
 }
 
 #[test]
@@ -82,10 +82,13 @@ fn secrets_come_from_files_too() {
     std::fs::write(&path, format!("{KEY}\n")).unwrap();
     let path = path.to_str().unwrap();
 
-    let config = load("", &[("OPENAI_API_KEY_FILE", path)]).unwrap();
-    assert_eq!(config.openai.unwrap().api_key.expose(), KEY);
-    let config = load(&format!("[openai]\napi_key_file = {path:?}"), &[]).unwrap();
-    assert_eq!(config.openai.unwrap().api_key.expose(), KEY);
+    for (file, environment) in [
+        (String::new(), vec![("TWILIO_AUTH_TOKEN_FILE", path)]),
+        (format!("[twilio]\nauth_token_file = {path:?}"), vec![]),
+    ] {
+        let config = load(&file, &environment).unwrap();
+        assert_eq!(config.twilio.auth_token.unwrap().expose(), KEY);
+    }
 
     let twice = load("", &[("OPENAI_API_KEY_FILE", path), ("OPENAI_API_KEY", KEY)]).unwrap_err();
     assert!(twice.to_string().contains("given twice"), "{twice}");
@@ -98,7 +101,7 @@ fn what_is_probably_not_meant_is_said() {
     let settings = |environment: &[(&'static str, &'static str)]| -> Vec<&'static str> {
         load("", environment).unwrap().notices().iter().map(|notice| notice.setting).collect()
     };
-    assert_eq!(settings(&[]), ["OPENAI_API_KEY"]);
+    assert_eq!(settings(&[]), ["VOICE_PROVIDERS"]);
     assert_eq!(settings(&[("OPENAI_API_KEY", KEY)]), ["TWILIO_AUTH_TOKEN", "PUBLIC_URL"]);
     let complete = [
         ("OPENAI_API_KEY", KEY),
@@ -182,6 +185,93 @@ fn the_door_is_set_up_as_said() {
         let errors = load("", &[(name, value)]).unwrap_err().to_string();
         assert!(errors.contains(name), "{errors}");
     }
+}
+
+#[test]
+fn providers_are_used_in_the_order_given_or_else_all_that_have_a_key() {
+    let keys =
+        [("OPENAI_API_KEY", KEY), ("GEMINI_API_KEY", KEY), ("DEEPGRAM_API_KEY", KEY), ("LLM_API_KEY", KEY)];
+    let order =
+        |file: &str, environment: &[(&'static str, &str)]| names(&load(file, environment).unwrap()).join(" ");
+    assert_eq!(order("", &keys), "openai gemini deepgram-agent deepgram-pipeline");
+    assert_eq!(order("", &keys[2..3]), "deepgram-agent");
+    assert_eq!(
+        order("", &[keys[2], ("LLM_URL", "http://127.0.0.1:11434/v1")]),
+        "deepgram-agent deepgram-pipeline"
+    );
+    assert_eq!(order("", &[keys[0], keys[1], ("VOICE_PROVIDERS", " gemini , openai,")]), "gemini openai");
+    let file = "[providers]\norder = \"deepgram-pipeline\"\n[llm]\nmodel = \"qwen3\"\nurl = \"http://localhost:8000/v1/\"";
+    let chosen = load(file, &[keys[2]]).unwrap();
+    assert_eq!(names(&chosen), ["deepgram-pipeline"]);
+    expect![[
+        r#"[Notice { setting: "VOICE_PROVIDERS", text: "leaves out deepgram-agent, which could be used" }]"#
+    ]]
+    .assert_eq(&format!("{:?}", &chosen.notices()[..1]));
+}
+
+#[test]
+fn what_a_provider_lacks_is_told_by_its_name() {
+    let environment = [
+        ("VOICE_PROVIDERS", "gemini, openai, deepgram, openai, deepgram-pipeline"),
+        ("OPENAI_API_KEY", "your-key"),
+        ("DEEPGRAM_API_KEY", KEY),
+        ("DEEPGRAM_URL", "https://api.deepgram.com"),
+        ("LLM_URL", "http://localhost:8000/v1/chat/completions"),
+        ("LLM_FALLBACK_MODEL", "small"),
+    ];
+    expect![[r#"
+        7 errors in the configuration
+          VOICE_PROVIDERS (environment): there is no "deepgram"; the names are openai, gemini, deepgram-agent, deepgram-pipeline, separated by commas
+          VOICE_PROVIDERS (environment): openai is named twice; name it once
+          VOICE_PROVIDERS (environment): gemini has no GEMINI_API_KEY; set GEMINI_API_KEY, or take gemini out of the list
+          OPENAI_API_KEY (environment): this is a placeholder, not a secret; create a key at platform.openai.com and paste it whole, or unset this
+          DEEPGRAM_URL (environment): https://api.deepgram.com is not an address that begins with ws:// or wss://; leave it out for the service itself, or write scheme and host, like wss://api.eu.deepgram.com
+          LLM_URL (environment): http://localhost:8000/v1/chat/completions goes on beyond the base address; write the base address up to /v1, like https://api.openai.com/v1
+          LLM_FALLBACK_URL (default): it is needed for a second language model; set it, or unset all of LLM_FALLBACK_*"#]].assert_eq(&load("", &environment).unwrap_err().to_string());
+}
+
+#[test]
+fn what_a_library_refuses_is_told_with_its_provider() {
+    let environment = [("OPENAI_API_KEY", KEY), ("OPENAI_REALTIME_URL", "wss://voice.test/v1#x")];
+    expect![[r#"
+        1 error in the configuration
+          openai (taken together): the url is not ws:// or wss://, or has a query or fragment; see docs/configuration.md"#]].assert_eq(&load("", &environment).unwrap_err().to_string());
+}
+
+#[test]
+fn how_calls_get_over_gaps_is_set_and_checked() {
+    use voice_core::call::Standby;
+    let calls = |environment: &[(&'static str, &str)]| load("", environment).map(|config| config.calls);
+    let usual = calls(&[]).unwrap();
+    assert_eq!((usual.standby, usual.covers, usual.gap), (Standby::Off, true, Duration::from_secs(30)));
+    let set = calls(&[("VOICE_STANDBY", "fed"), ("COVER_PROMPTS", "off"), ("GAP_SECONDS", "0")]).unwrap();
+    assert_eq!((set.standby, set.covers, set.gap), (Standby::Fed, false, Duration::ZERO));
+    let wrong =
+        [("VOICE_STANDBY", "on"), ("COVER_PROMPTS", "?"), ("GAP_SECONDS", "121"), ("CALL_SECONDS_MAX", "9")];
+    assert_eq!(load("", &wrong).unwrap_err().0.len(), 4);
+}
+
+#[test]
+fn a_demonstration_lays_its_fakes_over_whatever_is_set() {
+    let wrong_place =
+        [("GEMINI_API_KEY", KEY), ("GEMINI_VOICE", "Puck"), ("PUBLIC_URL", "https://voice.test")];
+    let config = load("", &wrong_place).unwrap();
+    let nobody: std::net::SocketAddr = ([127, 0, 0, 1], 9).into();
+    let fakes =
+        crate::providers::FakeAddresses { openai: nobody, gemini: nobody, deepgram: nobody, llm: nobody };
+    for kind in crate::providers::KINDS {
+        let mut instead = (kind.pretend)(&fakes);
+        instead.push((&settings::VOICE_PROVIDERS, kind.name.to_owned()));
+        let instead = instead.into_iter().map(|(setting, text)| (setting, Some(text)));
+        let pretended = config.with(instead.chain([(&settings::PUBLIC_URL, None)])).unwrap();
+        assert_eq!(names(&pretended), [kind.name]);
+        assert_eq!(pretended.public_url, None);
+        assert!(pretended.to_string().contains("(demo)"), "{pretended}");
+    }
+}
+
+fn names(config: &Config) -> Vec<&str> {
+    config.providers.iter().map(|one| one.id.as_str()).collect()
 }
 
 fn load(file: &str, environment: &[(&'static str, &str)]) -> Result<Config, ConfigErrors> {

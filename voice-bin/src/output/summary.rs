@@ -32,10 +32,12 @@ pub(crate) struct Summary {
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct CallSummary {
     call: String,
+    /// Who answered it, and who took over, in order.
+    providers: Vec<String>,
     end: Option<&'static str>,
     duration_ms: u64,
-    caller_turns: u32,
-    replies: u32,
+    /// Tools that were called.
+    tools: Vec<String>,
     barge_ins: Vec<BargeInSummary>,
     latencies_ms: Vec<u64>,
     frames_in: u64,
@@ -136,6 +138,9 @@ fn failures(calls: &[CallSummary], callers: &[CallerSummary]) -> Vec<String> {
         if call.end != Some("caller_hung_up") {
             failures.push(format!("call {name}: ended with {}", call.end.unwrap_or("nothing")));
         }
+        if call.tools.is_empty() {
+            failures.push(format!("call {name}: the voice called no tool"));
+        }
         if call.frames_lost > 0 {
             failures.push(format!("call {name}: {} frames of the caller were lost", call.frames_lost));
         }
@@ -159,6 +164,10 @@ impl CallSummary {
             self.latencies_ms.push(millis(*latency));
         } else if let CallEvent::BargeIn { heard, unheard, .. } = event {
             self.barge_ins.push(BargeInSummary { heard_ms: millis(*heard), unheard_ms: millis(*unheard) });
+        } else if let CallEvent::Assigned { provider, .. } = event {
+            self.providers.push(provider.to_string());
+        } else if let CallEvent::ToolCalled(tool) = event {
+            self.tools.push(tool.name.clone());
         } else if let CallEvent::Problem { failure, .. } = event {
             if failure.verdict() != voice_core::failure::Verdict::Ignore {
                 self.problems.push(failure.kind());
@@ -166,7 +175,6 @@ impl CallSummary {
         } else if let CallEvent::Ended { reason, totals } = event {
             self.end = Some(reason.kind());
             self.duration_ms = millis(totals.duration);
-            (self.caller_turns, self.replies) = (totals.caller_turns, totals.replies);
             (self.frames_in, self.frames_out) = (totals.frames_in, totals.frames_out);
             self.frames_lost = totals.frames_lost;
         }

@@ -8,7 +8,7 @@ use voice_core::conversation::ToolCall;
 use voice_core::failure::Failure;
 use voice_core::id::{AttachmentId, CarrierId, CorrelationId, ProviderId, ReplyId, ToolCallId, UtteranceId};
 use voice_core::provider::Usage;
-use voice_core::record::{CallEvent, EndReason, Loss, SwitchRefusal, Totals, Why};
+use voice_core::record::{CallEvent, CoverKind, EndReason, Loss, Party, Switch, SwitchRefusal, Totals, Why};
 use voice_core::sensitive::Pii;
 use voice_core::wire::{LineEnd, Unreachable};
 
@@ -27,6 +27,18 @@ pub(crate) fn events() -> Vec<CallEvent> {
     events
 }
 
+const ODDITIES: [Oddity; 9] = [
+    Oddity::Binary,
+    Oddity::Unreadable,
+    Oddity::BadAudio,
+    Oddity::WrongStream,
+    Oddity::UnknownEvent,
+    Oddity::OutOfPlace,
+    Oddity::BadDigit,
+    Oddity::TooManyKeys,
+    Oddity::BadMark,
+];
+
 fn call() -> Vec<CallEvent> {
     let attachment = AttachmentId(1);
     let mut events = vec![
@@ -43,32 +55,48 @@ fn call() -> Vec<CallEvent> {
         CallEvent::Ready { attachment, session: None, took: Duration::ZERO },
         CallEvent::Live { attachment, gap: Duration::from_millis(320) },
         CallEvent::Detached { attachment },
+        CallEvent::Retrying { round: 1, wait: Duration::from_millis(940) },
+        CallEvent::Switched(Switch {
+            from: ProviderId::from_static("openai"),
+            to: ProviderId::from_static("gemini"),
+            attachment,
+            why: Why::Failure,
+            gap: Duration::from_millis(320),
+            lost: Duration::from_millis(20),
+            turns: 12,
+            bytes: 2_048,
+        }),
+        CallEvent::Held { music: true },
+        CallEvent::Resumed { after: Duration::from_secs(40), timed_out: false },
+        CallEvent::Muted { on: true },
+        CallEvent::Silence { of: Party::Caller, over: None },
+        CallEvent::Silence { of: Party::Provider, over: Some(Duration::from_secs(2)) },
         CallEvent::ProviderOddity { attachment, kind: "response.new".to_owned(), count: 10 },
         CallEvent::Used {
             attachment,
             usage: Usage { text_in: 1, audio_in: 2, cached_in: 3, text_out: 4, audio_out: 5 },
         },
     ];
-    for why in [Why::CallStart, Why::Failure, Why::Wish, Why::SessionLimit] {
+    for kind in [CoverKind::Moment, CoverKind::Still, CoverKind::Unavailable, CoverKind::Music] {
+        events.push(CallEvent::Covered { kind });
+    }
+    for why in [Why::CallStart, Why::Failure, Why::Wish, Why::SessionLimit, Why::Standby, Why::Drain] {
         events.push(CallEvent::Attaching { attachment, why });
     }
-    for why in [SwitchRefusal::NotTalking, SwitchRefusal::UnderWay, SwitchRefusal::Nobody] {
+    for why in [
+        SwitchRefusal::NotTalking,
+        SwitchRefusal::UnderWay,
+        SwitchRefusal::Nobody,
+        SwitchRefusal::Same,
+        SwitchRefusal::NoneBefore,
+        SwitchRefusal::Withdrawn,
+    ] {
         events.push(CallEvent::SwitchRefused { why });
     }
-    for what in [Loss::Carrier, Loss::Held, Loss::Playout] {
+    for what in [Loss::Carrier, Loss::Held, Loss::Playout, Loss::Withheld] {
         events.push(CallEvent::AudioLost { what, duration: Duration::from_millis(40) });
     }
-    for oddity in [
-        Oddity::Binary,
-        Oddity::Unreadable,
-        Oddity::BadAudio,
-        Oddity::WrongStream,
-        Oddity::UnknownEvent,
-        Oddity::OutOfPlace,
-        Oddity::BadDigit,
-        Oddity::TooManyKeys,
-        Oddity::BadMark,
-    ] {
+    for oddity in ODDITIES {
         events.push(CallEvent::CarrierOddity { oddity, count: 1 });
     }
     events
@@ -80,6 +108,8 @@ fn conversation() -> Vec<CallEvent> {
     let id = ToolCallId::new(attachment, 1);
     let (heard, unheard) = (Duration::from_millis(1_240), Duration::from_secs(3));
     vec![
+        CallEvent::Noted { text: PRIVATE[2].into() },
+        CallEvent::Summarised { text: PRIVATE[3].into() },
         CallEvent::CallerSpoke { utterance },
         CallEvent::CallerPaused { utterance },
         CallEvent::CallerSaid { utterance, text: PRIVATE[2].into() },
@@ -125,6 +155,7 @@ fn ends() -> Vec<EndReason> {
         EndReason::Carrier(CarrierEnd::Nonsense),
         EndReason::HungUp,
         EndReason::NoProvider,
+        EndReason::Transfer { to: PRIVATE[1].into() },
         EndReason::Limit,
         EndReason::Shutdown,
     ];

@@ -90,6 +90,9 @@ impl Reader for LogReader {
             CallEvent::ToolAnswered { id, took, .. } => warn!(%call, %id, ?took, "tool failed"),
             CallEvent::ToolCancelled { id } => info!(%call, %id, "tool no longer wanted"),
             // The network's losses are everyday; our own mean that something is too slow.
+            CallEvent::AudioLost { what: Loss::Withheld, duration } => {
+                info!(%call, ?duration, "audio withheld by order")
+            }
             CallEvent::AudioLost { what: Loss::Carrier, duration } => {
                 info!(%call, ?duration, "audio lost by the carrier")
             }

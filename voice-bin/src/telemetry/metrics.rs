@@ -155,6 +155,7 @@ const fn place(loss: Loss) -> &'static str {
         Loss::Carrier => "carrier",
         Loss::Held => "held",
         Loss::Playout => "playout",
+        Loss::Withheld => "withheld",
     }
 }
 

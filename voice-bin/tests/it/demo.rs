@@ -1,35 +1,58 @@
-//! The demonstration, which is a whole call over real sockets in real time.
+//! The demonstrations, which are whole calls over real sockets in real time.
 
-use std::process::Command;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
+const PROVIDERS: [&str; 4] = ["openai", "gemini", "deepgram-agent", "deepgram-pipeline"];
+
 #[test]
-fn a_demonstration_goes_well_and_says_so_in_json() {
+fn every_demonstration_goes_well_and_says_so_in_json() {
     let directory = tempfile::tempdir().unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_voice-server"))
-        .args(["demo", "--once", "--json", "--calls", "3"])
-        .current_dir(directory.path())
-        .env_clear()
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(output.status.success(), "{summary:#}\n{errors}");
-    assert_eq!((&summary["ok"], summary["calls"].as_array().unwrap().len()), (&Value::Bool(true), 3));
-    for call in summary["calls"].as_array().unwrap() {
-        let turns = call["transcript"].as_array().unwrap();
-        let who = |who: &str| turns.iter().filter(|turn| turn["who"] == who && turn["text"] != "").count();
-        assert!(who("caller") >= 3 && who("voice") >= 3, "{call:#}");
-        let cut = turns.iter().find(|turn| turn["cut"] == true).unwrap();
-        let barge_in = &call["barge_ins"][0];
-        assert!(
-            cut["heard_ms"].as_u64().unwrap() > 0 && barge_in["unheard_ms"].as_u64().unwrap() > 0,
-            "{call:#}"
-        );
-        assert_eq!(call["frames_lost"], 0, "{call:#}");
+    // All at once: each takes as long as the call.
+    let running = PROVIDERS.map(|provider| (provider, demo(directory.path(), provider)));
+    for (provider, demo) in running {
+        let output = demo.wait_with_output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(output.status.success(), "{provider}: {summary:#}\n{errors}");
+        let calls = summary["calls"].as_array().unwrap();
+        assert_eq!((&summary["ok"], calls.len()), (&Value::Bool(true), 2));
+        for call in calls {
+            check(provider, call);
+        }
+        assert!(!errors.contains("+1"), "{provider}: a number in the log: {errors}");
+        // Of the calls only the journal tells, and it holds all of them.
+        assert!(directory.path().join(format!("{provider}.db")).exists());
     }
-    // Of the calls only the journal tells, and it holds all of them.
-    assert!(directory.path().join("voice.db").exists());
-    assert!(!errors.contains("+1"), "a number in the log: {errors}");
+    assert!(!directory.path().join("voice.db").exists(), "that is where real calls go");
+}
+
+fn demo(directory: &Path, provider: &str) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_voice-server"))
+        .args(["demo", "--once", "--json", "--calls", "2", "--provider", provider])
+        .current_dir(directory)
+        .env_clear()
+        .env("DATABASE_URL", format!("sqlite:{provider}.db"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn check(provider: &str, call: &Value) {
+    assert_eq!(call["providers"], serde_json::json!([provider]));
+    assert_eq!(call["tools"], serde_json::json!(["lookup_order"]), "{provider}: {call:#}");
+    let turns = call["transcript"].as_array().unwrap();
+    let who = |who: &str| turns.iter().filter(|turn| turn["who"] == who && turn["text"] != "").count();
+    assert!(who("caller") >= 3 && who("voice") >= 3, "{provider}: {call:#}");
+    let cut = turns.iter().find(|turn| turn["cut"] == true).unwrap();
+    let barge_in = &call["barge_ins"][0];
+    assert!(
+        cut["heard_ms"].as_u64().unwrap() > 0 && barge_in["unheard_ms"].as_u64().unwrap() > 0,
+        "{provider}: {call:#}"
+    );
+    assert_eq!(call["frames_lost"], 0, "{provider}: {call:#}");
 }

@@ -9,4 +9,5 @@ mod draining;
 mod refusals;
 mod routes;
 mod signals;
+mod voice_sim;
 mod world;

@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use crate::audio::FRAME;
 use crate::conversation::ToolDefinition;
+use crate::limits;
+use crate::sensitive::Pii;
+
+use super::prompts::Prompts;
 
 /// Settings of a call. Made by [`CallConfig::builder`], immutable afterwards, shared by all calls.
 #[derive(Clone, Debug)]
@@ -14,6 +18,11 @@ pub struct CallConfig {
     pub(crate) language: Option<String>,
     pub(crate) tools: Arc<[ToolDefinition]>,
     pub(crate) limits: CallLimits,
+    pub(crate) patience: Patience,
+    pub(crate) prompts: Prompts,
+    pub(crate) when_nobody: WhenNobody,
+    pub(crate) standby: Standby,
+    pub(crate) context_bytes: usize,
 }
 
 /// Who speaks first.
@@ -25,14 +34,77 @@ pub enum Greeting {
     Caller,
 }
 
+/// What is done with a caller for whom nobody can be found, after they were told so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WhenNobody {
+    /// Hang up.
+    HangUp,
+    /// Lead them to this number or address, in the carrier's form. The call ends with
+    /// [`crate::record::EndReason::Transfer`] and leaves the carrier's leg standing; the telephony side
+    /// redirects it.
+    Transfer(Pii<String>),
+}
+
+/// Whether somebody else is connected early, in case the one who talks fails.
+///
+/// Then a failure costs one message instead of a connection. A second session costs what the service
+/// asks for an open one (most ask nothing while no audio flows, but count it as one of those allowed at
+/// once), and ends by its own limits; the call replaces it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standby {
+    /// Nobody stands by.
+    Off,
+    /// Connected, with the conversation up to then. The rest is told when it is needed: nothing is paid
+    /// for it before, but the first answer may take longer.
+    Ready,
+    /// Connected, and told every turn as soon as nothing about it can change any more. It never hears
+    /// the caller: no service can be made to listen without answering, and two must never answer.
+    Fed,
+}
+
+/// How long the caller may hear nothing before a prompt covers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// The one who talked has failed, and the caller is owed an answer or has spoken since.
+    pub gap: Duration,
+    /// The one who talked has failed, but nobody waits for an answer.
+    pub idle: Duration,
+    /// The call begins and nobody is there yet.
+    pub opening: Duration,
+    /// Somebody is there and owes an answer: a slow thinker, or a slow tool.
+    pub thinking: Duration,
+    /// After a prompt, until the next.
+    pub again: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            gap: Duration::from_millis(300),
+            idle: Duration::from_secs(2),
+            opening: Duration::from_secs(2),
+            thinking: Duration::from_secs(3),
+            again: Duration::from_secs(8),
+        }
+    }
+}
+
 /// How long things may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallLimits {
     /// From the choice of a provider until it is ready.
     pub attach: Duration,
+    /// How long a call for which nobody can be found goes on asking (after 1, 2, 4, 8 and 16 s, each
+    /// up to a quarter less). Zero: it is given up at once.
+    pub gap: Duration,
     /// While an answer is due, or a reply is under way, how long the provider may show no sign of life.
     /// It is reminded once if it has not begun; then it counts as stalled.
     pub stall: Duration,
+    /// How long nothing may come from the carrier, or from a provider from whom something is due, before
+    /// the record tells it. A slow thinker is not cut off for it; see `stall`.
+    pub silence: Duration,
+    /// How long a caller may be on hold.
+    pub hold: Duration,
     /// A tool call.
     pub tool: Duration,
     /// Waiting for a goodbye to be heard before hanging up.
@@ -52,7 +124,10 @@ impl Default for CallLimits {
     fn default() -> Self {
         Self {
             attach: Duration::from_secs(8),
+            gap: Duration::from_secs(30),
             stall: Duration::from_secs(10),
+            silence: Duration::from_millis(1_500),
+            hold: Duration::from_secs(10 * 60),
             tool: Duration::from_secs(20),
             goodbye: Duration::from_secs(15),
             cut_over: Duration::from_secs(30),
@@ -73,7 +148,13 @@ impl CallConfig {
                 language: None,
                 tools: Arc::from([]),
                 limits: CallLimits::default(),
+                patience: Patience::default(),
+                prompts: Prompts::none(),
+                when_nobody: WhenNobody::HangUp,
+                standby: Standby::Off,
+                context_bytes: limits::CONTEXT_BYTES,
             },
+            prompts: None,
         }
     }
 
@@ -98,6 +179,7 @@ impl CallConfig {
 #[must_use]
 pub struct CallConfigBuilder {
     config: CallConfig,
+    prompts: Option<Prompts>,
 }
 
 impl CallConfigBuilder {
@@ -125,8 +207,41 @@ impl CallConfigBuilder {
         self
     }
 
+    /// How long the caller may hear nothing. Default: [`Patience::default`].
+    pub fn patience(mut self, patience: Patience) -> Self {
+        self.config.patience = patience;
+        self
+    }
+
+    /// What covers a gap. Default: [`Prompts::bundled`] in the caller's language.
+    pub fn prompts(mut self, prompts: Prompts) -> Self {
+        self.prompts = Some(prompts);
+        self
+    }
+
+    /// What is done with a caller for whom nobody can be found. Default: hang up, once they were told.
+    pub fn when_nobody(mut self, when_nobody: WhenNobody) -> Self {
+        self.config.when_nobody = when_nobody;
+        self
+    }
+
+    /// Whether somebody stands by. Default: [`Standby::Off`], because it doubles the sessions.
+    pub fn standby(mut self, standby: Standby) -> Self {
+        self.config.standby = standby;
+        self
+    }
+
+    /// Bytes of text of the conversation that are given to whoever takes over (see
+    /// [`crate::conversation::fit`]). Default: [`limits::CONTEXT_BYTES`].
+    pub fn context_bytes(mut self, bytes: usize) -> Self {
+        self.config.context_bytes = bytes;
+        self
+    }
+
     /// Checks what must fit together.
-    pub fn build(self) -> Result<CallConfig, ConfigError> {
+    pub fn build(mut self) -> Result<CallConfig, ConfigError> {
+        let language = self.config.language.as_deref();
+        self.config.prompts = self.prompts.unwrap_or_else(|| Prompts::bundled(language));
         let limits = &self.config.limits;
         if limits.lead < FRAME * 3 || limits.lead > Duration::from_secs(2) {
             return Err(ConfigError::Lead);
@@ -134,6 +249,9 @@ impl CallConfigBuilder {
         if limits.attach.is_zero() || limits.stall.is_zero() || limits.call.is_zero() || limits.tool.is_zero()
         {
             return Err(ConfigError::Zero);
+        }
+        if self.config.context_bytes < limits::CONTEXT_BYTES_MIN {
+            return Err(ConfigError::Context);
         }
         for tool in self.config.tools.iter() {
             let name_is_fine = !tool.name.is_empty()
@@ -160,6 +278,9 @@ pub enum ConfigError {
     /// A limit of no time at all would end every call at once.
     #[error("attach, stall, tool and call limits must be longer than zero")]
     Zero,
+    /// Whoever takes over would know nothing.
+    #[error("the context must be at least {} bytes", limits::CONTEXT_BYTES_MIN)]
+    Context,
     /// Services accept letters, digits, `_` and `-`, at most 64.
     #[error("tool name {0:?} must be 1 to 64 letters, digits, '_' or '-'")]
     ToolName(String),
@@ -186,6 +307,8 @@ mod tests {
         assert_eq!(built(vec![tool("a b")], fine), Some(ConfigError::ToolName("a b".into())));
         assert_eq!(built(vec![tool("a"), tool("a")], fine), Some(ConfigError::ToolTwice("a".into())));
         assert_eq!(built(vec![], CallLimits { lead: FRAME, ..fine }), Some(ConfigError::Lead));
+        let small = CallConfig::builder("x").context_bytes(limits::CONTEXT_BYTES_MIN - 1);
+        assert_eq!(small.build().err(), Some(ConfigError::Context));
         assert_eq!(built(vec![], CallLimits { stall: Duration::ZERO, ..fine }), Some(ConfigError::Zero));
     }
 }

@@ -11,6 +11,7 @@ use crate::limits;
 pub(crate) struct HeldAudio {
     frames: VecDeque<AudioFrame>,
     duration: Duration,
+    lost: Duration,
 }
 
 impl HeldAudio {
@@ -25,7 +26,13 @@ impl HeldAudio {
             lost.frames += 1;
             lost.duration += oldest.duration();
         }
+        self.lost += lost.duration;
         (lost.frames > 0).then_some(lost)
+    }
+
+    /// How much had to go so far.
+    pub(crate) fn lost(&self) -> Duration {
+        self.lost
     }
 
     /// The frames in order, for whoever comes first.
@@ -34,9 +41,8 @@ impl HeldAudio {
     }
 
     /// All of it, given up.
-    pub(crate) fn into_lost(self) -> Option<Lost> {
-        let frames = self.frames.len() as u64;
-        (frames > 0).then_some(Lost { frames, duration: self.duration })
+    pub(crate) fn into_lost(self) -> Lost {
+        Lost { frames: self.frames.len() as u64, duration: self.duration }
     }
 }
 

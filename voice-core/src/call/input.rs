@@ -33,7 +33,19 @@ pub enum Control {
     /// [`super::CallConfig`]'s `goodbye_max`.
     HangUpAfterReply,
     /// Let another provider take over at the next pause; whoever the roster likes if none is named.
+    /// While nobody can be found, ask again at once.
     Switch(Option<ProviderId>),
+    /// Take back the last switch: one under way is given up; else whoever talked before takes over at
+    /// the next pause.
+    SwitchBack,
+    /// Let somebody else than the one who talks take over.
+    FailOver {
+        /// Let go of the one who talks at once, as if it had failed, instead of waiting for a pause. For
+        /// a voice that talks nonsense.
+        force: bool,
+    },
+    /// Leave this provider, if it talks, warms up or stands by: it is to be taken out of service.
+    LeaveProvider(ProviderId),
     /// A tool has answered. Answers to calls that are unknown or over are ignored.
     ToolAnswered {
         /// Which call of a tool.
@@ -48,6 +60,20 @@ pub enum Control {
     },
     /// Let the model know something, without an answer being due.
     Note(Pii<String>),
+    /// The conversation so far, in short. Whoever takes over is given this instead of the oldest turns
+    /// once those do not fit into [`super::CallConfig`]'s `context_bytes`; without it they are only
+    /// counted.
+    Summary(Pii<String>),
+    /// Put the caller on hold: neither hears the other until [`Control::Resume`], at the latest until
+    /// [`super::CallLimits::hold`].
+    Hold {
+        /// Whether they hear music.
+        music: bool,
+    },
+    /// Take the caller off hold. If an answer is owed, the voice is asked for it.
+    Resume,
+    /// Whether the voice hears silence instead of the caller.
+    Mute(bool),
     /// The server shuts down: end the call at once, and say why in the record.
     Shutdown,
 }

@@ -6,19 +6,27 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `phase.rs` | every transition: attach, go live, switch, fail over, end |
+//! | `phase.rs`, `phase/` | every transition: attach, go live, switch, fail over, end |
+//! | `backoff.rs` | how long to wait before everybody is asked again |
 //! | `voice.rs` | what the live provider says: speech, barge-in, tools |
 //! | `playout.rs` | the ledger: what was sent, what was heard |
 //! | `transcript.rs` | what was said, as it was heard |
 //! | `held.rs` | what the caller says while nobody hears them |
+//! | `covers.rs`, `prompts.rs` | what the caller hears when nobody has anything to say |
+//! | `aside.rs` | the caller on hold, or muted |
 //! | `tools.rs` | tools under way |
 
+mod aside;
+mod backoff;
 mod config;
+mod covers;
 mod held;
 mod input;
 mod output;
 mod phase;
 mod playout;
+mod prompts;
+mod status;
 mod tools;
 mod transcript;
 mod voice;
@@ -31,14 +39,20 @@ use crate::carrier::{CarrierCommand, CarrierEvent};
 use crate::conversation::Turn;
 use crate::id::{AttachmentId, CarrierId, CorrelationId, ProviderId, UtteranceId};
 use crate::provider::ProviderCommand;
-use crate::record::{CallEvent, EndReason, Entry, Loss, Totals, Why};
+use crate::record::{CallEvent, EndReason, Entry, Loss, Party, Switch, Totals, Why};
 use crate::sensitive::Pii;
 use crate::time::{MonoTime, Timers};
 
-pub use config::{CallConfig, CallConfigBuilder, CallLimits, ConfigError, Greeting};
+pub use config::{
+    CallConfig, CallConfigBuilder, CallLimits, ConfigError, Greeting, Patience, Standby, WhenNobody,
+};
 pub use input::{Control, Input};
 pub use output::{Outcome, Output, Timer};
+pub use prompts::Prompts;
+pub use status::{Attached, CallStatus, Standing};
 
+use aside::Aside;
+use covers::Covers;
 use held::Lost;
 use phase::Phase;
 use playout::{Playout, Release};
@@ -72,6 +86,8 @@ pub struct Call {
     tools: Tools,
     timers: Timers<Timer>,
     caller: Caller,
+    covers: Covers,
+    aside: Aside,
     books: Books,
     outbox: VecDeque<Output>,
     /// Tools that answered while nobody was live; for whoever is next.
@@ -93,6 +109,12 @@ struct Caller {
     cue: Option<String>,
     /// The live provider was reminded that an answer is due.
     reminded: bool,
+    /// Nothing has come of the live provider since then, although something is due.
+    unanswered_since: Option<MonoTime>,
+    /// When their last audio came, voiced or not.
+    last_frame: Option<MonoTime>,
+    /// Nothing comes from the carrier any more.
+    is_cut_off: bool,
 }
 
 /// Numbers that the record needs.
@@ -106,6 +128,20 @@ struct Books {
     attachments: u32,
     /// Live providers that failed almost at once, in a row.
     quick_failures: u32,
+    /// How often all were asked again since somebody last talked for a while.
+    rounds: u32,
+    /// Makes the waits of this call differ from those of others.
+    seed: u64,
+    /// Everybody who was ever chosen for this call.
+    met: Vec<ProviderId>,
+    /// Who talks, or talked last.
+    last: Option<ProviderId>,
+    /// Who talked before that one: a switch can be taken back.
+    before: Option<ProviderId>,
+    /// The last switches, oldest first.
+    switches: VecDeque<Switch>,
+    /// Times in a row that nobody could stand by.
+    standby_failures: u32,
     /// Providers that will fail the same way until a human acts.
     barred: Vec<ProviderId>,
 }
@@ -124,7 +160,9 @@ impl Call {
             tools: Tools::default(),
             timers,
             caller: Caller::default(),
-            books: Books { started: now, ..Books::default() },
+            covers: Covers::default(),
+            aside: Aside::default(),
+            books: Books::new(now, backoff::seed(start.correlation.as_str())),
             outbox: VecDeque::new(),
             late_answers: Vec::new(),
         };
@@ -139,7 +177,8 @@ impl Call {
                 correlation: start.correlation,
             },
         );
-        call.seek(now, Why::CallStart, None, None);
+        call.seek(now, Why::CallStart, None);
+        call.mind_silence(now);
         call
     }
 
@@ -166,6 +205,11 @@ impl Call {
         self.play(now);
         self.leave_when_said(now);
         self.cut_over_if_quiet(now);
+        if self.phase.is_ended() {
+            return;
+        }
+        self.feed_standby();
+        self.mind_silence(now);
         self.set_or_clear(Timer::Playout, self.playout.wakes_at());
         self.set_or_clear(Timer::Tool, self.tools.wakes_at());
     }
@@ -184,6 +228,19 @@ impl Call {
     /// The attachment that hears the caller, if any.
     pub fn live(&self) -> Option<AttachmentId> {
         self.phase.live()
+    }
+
+    /// How it stands. Made anew each time: for people, not for each frame.
+    pub fn status(&self) -> CallStatus {
+        let (standing, live, successor, standby) = self.phase.status();
+        let switches = self.books.switches.iter().cloned().collect();
+        let (on_hold, muted) = (self.aside.is_on_hold(), self.aside.is_muted());
+        CallStatus { standing, live, successor, standby, on_hold, muted, switches }
+    }
+
+    /// Entries of the record so far: as long as it stays the same, so does [`Self::status`].
+    pub fn entries(&self) -> u64 {
+        self.books.seq
     }
 
     /// The settings this call was made with.
@@ -218,14 +275,40 @@ impl Call {
 
     fn on_caller_audio(&mut self, now: MonoTime, frame: AudioFrame) {
         self.books.totals.frames_in += 1;
+        self.on_carrier_alive(now);
+        if self.aside.is_shut() && !self.phase.is_leaving() {
+            return self.withhold(now, &frame);
+        }
         if speech::is_voiced(frame.format.encoding, &frame.data) {
             self.caller.last_voiced = Some(now);
         }
         match self.phase.ear(frame) {
             phase::Ear::Live(id, frame) => self.hear(id, frame),
-            phase::Ear::Held(Some(lost)) => self.lose(now, lost),
-            phase::Ear::Held(None) => {}
+            phase::Ear::Held(lost) => self.lose(now, Loss::Held, lost.unwrap_or_default()),
         }
+    }
+
+    /// A carrier sends frames without a pause, speech or not.
+    fn on_carrier_alive(&mut self, now: MonoTime) {
+        let last = self.caller.last_frame.replace(now);
+        if let Some(last) = last.filter(|_| std::mem::take(&mut self.caller.is_cut_off)) {
+            let over = Some(now.since(last));
+            self.report(now, CallEvent::Silence { of: Party::Caller, over });
+        }
+        if self.timers.due(Timer::CarrierSilence).is_none() {
+            self.timers.set(Timer::CarrierSilence, now + self.config.limits.silence);
+        }
+    }
+
+    fn on_carrier_silent(&mut self, now: MonoTime) {
+        let Some(last) = self.caller.last_frame else { return };
+        let due = last + self.config.limits.silence;
+        // Moved only when it rings: setting it with each frame would cost more.
+        if due > now {
+            return self.timers.set(Timer::CarrierSilence, due);
+        }
+        self.caller.is_cut_off = true;
+        self.report(now, CallEvent::Silence { of: Party::Caller, over: None });
     }
 
     fn on_control(&mut self, now: MonoTime, control: Control) {
@@ -235,7 +318,20 @@ impl Call {
             Control::Switch(wish) => self.switch(now, Why::Wish, wish),
             Control::ToolAnswered { id, result } => self.on_tool_answered(now, id, result),
             Control::Say { cue } => self.ask(now, Some(cue)),
-            Control::Note(text) => self.note(text),
+            Control::SwitchBack => self.switch_back(now),
+            Control::FailOver { force } => self.fail_over(now, force),
+            Control::LeaveProvider(provider) => self.leave_provider(now, &provider),
+            Control::Note(text) => {
+                self.report(now, CallEvent::Noted { text: text.clone() });
+                self.note(text);
+            }
+            Control::Summary(text) => {
+                self.report(now, CallEvent::Summarised { text: text.clone() });
+                self.transcript.summarise(text);
+            }
+            Control::Hold { music } => self.hold(now, music),
+            Control::Resume => self.resume(now, false),
+            Control::Mute(muted) => self.mute(now, muted),
             Control::Shutdown => self.end(now, EndReason::Shutdown),
         }
     }
@@ -244,9 +340,17 @@ impl Call {
         match timer {
             Timer::Attach => self.on_attach_timeout(now),
             Timer::CutOver => self.cut_over(now),
+            Timer::Standby => self.on_standby_due(now),
             Timer::Stall => self.on_stall(now),
+            Timer::Silence => self.on_provider_silent(now),
+            Timer::CarrierSilence => self.on_carrier_silent(now),
+            Timer::Hold => self.resume(now, true),
+            Timer::Cover => self.on_quiet(),
             Timer::Tool => self.on_tool_timeout(now),
-            Timer::Goodbye => self.end(now, EndReason::HungUp),
+            Timer::Retry => {
+                self.ask_again(now, None);
+            }
+            Timer::Goodbye => self.leave(now),
             Timer::SessionLimit => self.roll_over(now),
             Timer::Limit => self.end(now, EndReason::Limit),
             Timer::Playout => {}
@@ -255,6 +359,7 @@ impl Call {
 
     /// Sends what is due, and notes what has been heard.
     fn play(&mut self, now: MonoTime) {
+        self.keep_music();
         while let Some(release) = self.playout.release(now) {
             match release {
                 Release::Frame(data) => {
@@ -263,6 +368,7 @@ impl Call {
                     self.outbox.push_back(Output::Carrier(CarrierCommand::Play(frame)));
                 }
                 Release::Mark(mark) => self.outbox.push_back(Output::Carrier(CarrierCommand::Mark(mark))),
+                Release::Starts(reply) if covers::is_cover(reply) => self.on_cover_starts(now, reply),
                 Release::Starts(reply) => {
                     self.transcript.voice_speaks(reply);
                     self.books.totals.replies += 1;
@@ -281,9 +387,12 @@ impl Call {
         self.tell(id, ProviderCommand::Hear(frame));
     }
 
-    fn lose(&mut self, now: MonoTime, lost: Lost) {
+    fn lose(&mut self, now: MonoTime, what: Loss, lost: Lost) {
+        if lost.frames == 0 {
+            return;
+        }
         self.books.totals.frames_lost += lost.frames;
-        self.report(now, CallEvent::AudioLost { what: Loss::Held, duration: lost.duration });
+        self.report(now, CallEvent::AudioLost { what, duration: lost.duration });
     }
 
     fn note(&mut self, text: Pii<String>) {
@@ -297,8 +406,8 @@ impl Call {
     fn ask(&mut self, now: MonoTime, cue: Option<String>) {
         self.caller.owed = true;
         self.caller.cue.clone_from(&cue);
-        if let Some(live) = self.phase.live() {
-            self.timers.set(Timer::Stall, now + self.config.limits.stall);
+        if let Some(live) = self.phase.live().filter(|_| !self.aside.is_on_hold()) {
+            self.expect(now);
             self.tell(live, ProviderCommand::Speak { cue });
         }
     }
@@ -317,6 +426,29 @@ impl Call {
             Some(at) => self.timers.set(timer, at),
             None => self.timers.clear(timer),
         }
+    }
+}
+
+impl Books {
+    fn new(started: MonoTime, seed: u64) -> Self {
+        Self { started, seed, ..Self::default() }
+    }
+
+    fn meet(&mut self, provider: &ProviderId) {
+        if !self.met.contains(provider) {
+            self.met.push(provider.clone());
+        }
+    }
+
+    fn bar(&mut self, provider: Option<&ProviderId>) {
+        if let Some(provider) = provider.filter(|provider| !self.barred.contains(provider)) {
+            self.barred.push(provider.clone());
+        }
+    }
+
+    /// Whoever could be asked would fail the same way: asking again changes nothing.
+    fn is_hopeless(&self) -> bool {
+        !self.barred.is_empty() && self.met.iter().all(|met| self.barred.contains(met))
     }
 }
 

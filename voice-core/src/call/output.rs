@@ -67,10 +67,22 @@ pub enum Outcome {
 pub enum Timer {
     /// The candidate has taken too long to become ready.
     Attach,
+    /// Nobody could take the call; all are asked again.
+    Retry,
+    /// Somebody is to stand by, or the one who does must be replaced.
+    Standby,
     /// A successor is ready but no pause has come.
     CutOver,
     /// It is the voice's turn and nothing comes.
     Stall,
+    /// The same, much earlier: it is only told.
+    Silence,
+    /// Nothing comes from the carrier.
+    CarrierSilence,
+    /// The caller has been on hold for too long.
+    Hold,
+    /// The caller waits and hears nothing.
+    Cover,
     /// The next frame is due at the carrier, or the last one has just been heard.
     Playout,
     /// A tool has taken too long.

@@ -21,12 +21,17 @@ use crate::time::MonoTime;
 
 pub(crate) use reply::{Finished, ReplyLedger};
 
+use super::covers::is_cover;
+
 /// Marks are sent after so many frames (200 ms), and at the end of each reply.
 const FRAMES_PER_MARK: u64 = 10;
 
 /// Marks may come back seconds late (field reports: up to 13 s) without the ear being late. Of the last
 /// few, the quickest tells the truth.
 const LAGS: usize = 8;
+
+/// Of fewer marks than these, the quickest may have been slow.
+const LAGS_MIN: usize = 3;
 
 /// A mark later than this says nothing about the ear at all.
 const LAG_MAX: Duration = Duration::from_secs(1);
@@ -117,7 +122,7 @@ impl Playout {
             return true;
         }
         let duration = self.format.duration_of(frame.len());
-        let full = FRAME * self.queue.len() as u32 >= limits::PLAYOUT_MAX;
+        let full = self.queued() >= limits::PLAYOUT_MAX;
         let ledger = self.ledger(reply);
         ledger.received += duration;
         // A reply with a hole in it is worse than one that ends: from the first loss on, all is lost.
@@ -141,6 +146,15 @@ impl Playout {
         if !self.is_history(reply) {
             self.ledger(reply).end = Some(end);
         }
+    }
+
+    /// Nobody hears this reply, of which so much has come. Nothing of it is played, now or later.
+    pub(crate) fn refuse(&mut self, reply: ReplyId, came: Duration) -> Finished {
+        self.cut_until = self.cut_until.max(Some(reply));
+        let at = self.replies.iter().position(|ledger| ledger.reply == reply);
+        let mut ledger = at.and_then(|at| self.replies.remove(at)).unwrap_or_else(|| ReplyLedger::new(reply));
+        ledger.received += came;
+        ledger.finish(true)
     }
 
     /// Every reply that is still open ends like this: its provider is gone. True if there was one.
@@ -212,7 +226,10 @@ impl Playout {
             self.ledger(reply).heard += part;
         }
         for ledger in std::mem::take(&mut self.replies) {
-            self.cut_until = self.cut_until.max(Some(ledger.reply));
+            // Ids of covers rise by themselves and are never used by a peer.
+            if !is_cover(ledger.reply) {
+                self.cut_until = self.cut_until.max(Some(ledger.reply));
+            }
             if ledger.is_over() {
                 cut.finished.push(ledger.finish(false));
                 continue;
@@ -250,16 +267,32 @@ impl Playout {
 
     /// Peers are rude: something of a reply may come after its end, and must not bring it back to life.
     pub(crate) fn is_history(&self, reply: ReplyId) -> bool {
-        self.cut_until.is_some_and(|cut| reply <= cut) || self.history.contains(&reply)
+        let cut = self.cut_until.is_some_and(|cut| reply <= cut && !is_cover(reply));
+        cut || self.history.contains(&reply)
     }
 
     pub(crate) fn format(&self) -> AudioFormat {
         self.format
     }
 
+    /// How much waits to be sent.
+    pub(crate) fn queued(&self) -> Duration {
+        FRAME * self.queue.len() as u32
+    }
+
+    /// When the caller has heard all there is, by our estimate.
+    pub(crate) fn ends(&self, now: MonoTime) -> MonoTime {
+        self.buffered_until.max(now) + self.queued() + self.lag
+    }
+
+    /// The caller hears nothing: nothing is queued, nothing on its way.
+    pub(crate) fn is_dry(&self) -> bool {
+        self.sent.is_empty() && self.queue.is_empty()
+    }
+
     /// Nothing is queued, nothing on its way, no reply open.
     pub(crate) fn is_silent(&self) -> bool {
-        self.replies.is_empty() && self.sent.is_empty() && self.queue.is_empty()
+        self.replies.is_empty() && self.is_dry()
     }
 
     /// What will have been said once everything received has been heard, oldest first.
@@ -299,7 +332,9 @@ impl Playout {
             self.lags.pop_front();
         }
         self.lags.push_back(lag);
-        self.lag = self.lags.iter().copied().min().unwrap_or_default();
+        if self.lags.len() >= LAGS_MIN {
+            self.lag = self.lags.iter().copied().min().unwrap_or_default();
+        }
     }
 
     fn hear_due(&mut self, now: MonoTime) {

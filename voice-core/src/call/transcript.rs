@@ -16,6 +16,8 @@ pub(crate) struct Transcript {
     turns: VecDeque<Spoken>,
     /// Turns that were dropped because there were too many, so that positions stay valid.
     dropped: usize,
+    /// The conversation in short, as somebody put it last.
+    summary: Option<Pii<String>>,
 }
 
 /// A turn, whose it is, and whether anything about it may still change.
@@ -90,6 +92,14 @@ impl Transcript {
         self.push(Spoken { key: Key::Note, turn: Turn::Note { text: bounded(text) }, settled: true });
     }
 
+    pub(crate) fn summarise(&mut self, text: Pii<String>) {
+        self.summary = Some(bounded(text));
+    }
+
+    pub(crate) fn summary(&self) -> Option<&Pii<String>> {
+        self.summary.as_ref()
+    }
+
     /// Everything so far, for somebody who takes over now, and the position after it.
     pub(crate) fn all(&self) -> (Vec<Turn>, usize) {
         (self.since(0), self.dropped + self.turns.len())
@@ -100,6 +110,13 @@ impl Transcript {
     pub(crate) fn settled(&self) -> (Vec<Turn>, usize) {
         let count = self.turns.iter().take_while(|spoken| spoken.settled).count();
         (self.turns.iter().take(count).filter_map(Spoken::told).collect(), self.dropped + count)
+    }
+
+    /// What has settled since, in order, and the position after it.
+    pub(crate) fn settled_since(&self, position: usize) -> (Vec<Turn>, usize) {
+        let skip = position.saturating_sub(self.dropped);
+        let settled = || self.turns.iter().skip(skip).take_while(|spoken| spoken.settled);
+        (settled().filter_map(Spoken::told).collect(), position.max(self.dropped) + settled().count())
     }
 
     /// What [`Self::settled`] left out.

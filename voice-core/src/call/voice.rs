@@ -3,17 +3,18 @@
 use std::time::Duration;
 
 use crate::carrier::CarrierCommand;
-use crate::conversation::{ToolCall, ToolResult, Turn};
+use crate::conversation::{Heard, ToolCall, ToolResult, Turn};
 use crate::failure::{Failure, Verdict};
 use crate::id::{AttachmentId, ReplyId, ToolCallId, UtteranceId};
 use crate::provider::{ProviderCommand, ProviderEvent, ReplyEnd};
-use crate::record::{CallEvent, Loss};
+use crate::record::{CallEvent, Loss, Party};
 use crate::sensitive::Pii;
 use crate::time::MonoTime;
 
+use super::covers::is_cover;
 use super::playout::Finished;
 use super::tools::{self, Admission};
-use super::{Call, Output, Timer, is_worth_telling};
+use super::{Call, CallLimits, Output, Timer, is_worth_telling};
 
 impl Call {
     pub(super) fn on_voice(&mut self, now: MonoTime, live: AttachmentId, event: ProviderEvent) {
@@ -29,6 +30,10 @@ impl Call {
             | ProviderEvent::Words { reply, .. }
             | ProviderEvent::ReplyDone { reply, .. }
                 if self.playout.is_history(reply) => {}
+            ProviderEvent::Speech { reply, .. } if self.aside.is_on_hold() => {
+                self.refuse_reply(now, live, reply);
+            }
+            ProviderEvent::Words { .. } if self.aside.is_on_hold() => {}
             ProviderEvent::Speech { reply, audio } => {
                 self.answered();
                 self.playout.push(reply, audio);
@@ -56,14 +61,27 @@ impl Call {
     fn on_caller_spoke(&mut self, now: MonoTime, live: AttachmentId, utterance: UtteranceId) {
         // A service that took a noise for the caller may never say that they paused.
         self.timers.set(Timer::Stall, now + self.config.limits.stall);
+        self.timers.clear(Timer::Silence);
         self.caller.speaking = Some(utterance);
         self.books.totals.caller_turns += 1;
         self.report(now, CallEvent::CallerSpoke { utterance });
+        if !self.aside.is_on_hold() {
+            self.barge_in(now, live);
+        }
+        // Only now: what was cut stands before what cut it.
+        self.transcript.caller_speaks(utterance);
+    }
+
+    fn barge_in(&mut self, now: MonoTime, live: AttachmentId) {
         let cut = self.playout.cut(now);
-        if let Some(first) = cut.heard.first().copied() {
-            self.books.totals.barge_ins += 1;
+        if !cut.heard.is_empty() {
             self.outbox.push_back(Output::Carrier(CarrierCommand::Clear));
-            self.tell(live, ProviderCommand::Interrupt(cut.heard));
+        }
+        // What we said ourselves is not the provider's business.
+        let heard: Vec<Heard> = cut.heard.into_iter().filter(|heard| !is_cover(heard.reply)).collect();
+        if let Some(first) = heard.first().copied() {
+            self.books.totals.barge_ins += 1;
+            self.tell(live, ProviderCommand::Interrupt(heard));
             self.report(
                 now,
                 CallEvent::BargeIn { reply: first.reply, heard: first.heard, unheard: first.unheard },
@@ -72,8 +90,6 @@ impl Call {
         for finished in cut.finished {
             self.on_finished(now, finished);
         }
-        // Only now: what was cut stands before what cut it.
-        self.transcript.caller_speaks(utterance);
     }
 
     fn on_caller_paused(&mut self, now: MonoTime, utterance: UtteranceId) {
@@ -82,7 +98,7 @@ impl Call {
         }
         self.caller.owed = true;
         self.caller.waiting_since = self.caller.last_voiced;
-        self.timers.set(Timer::Stall, now + self.config.limits.stall);
+        self.expect(now);
         self.report(now, CallEvent::CallerPaused { utterance });
     }
 
@@ -102,6 +118,9 @@ impl Call {
         let Finished { reply, text, heard, unheard, dropped, cut } = finished;
         if !dropped.is_zero() {
             self.report(now, CallEvent::AudioLost { what: Loss::Playout, duration: dropped });
+        }
+        if is_cover(reply) {
+            return self.on_cover_over(reply);
         }
         self.transcript.voice_said(reply, text.clone(), cut, true);
         if !heard.is_zero() || !unheard.is_zero() {
@@ -173,9 +192,13 @@ impl Call {
     }
 
     pub(super) fn on_stall(&mut self, now: MonoTime) {
-        if !self.tools.is_idle() {
-            // While a tool runs, silence is not the provider's fault.
-            return self.watch(now);
+        if self.aside.is_on_hold() {
+            // What it says is refused anyway; it is asked for an answer afterwards.
+            return;
+        }
+        if !self.tools.is_idle() || self.caller.is_cut_off {
+            // While a tool runs, or nothing comes from the carrier, silence is not the provider's fault.
+            return self.expect_if_due(now);
         }
         let stall = self.config.limits.stall;
         if self.caller.speaking.is_some() {
@@ -209,9 +232,41 @@ impl Call {
         self.caller.reminded = false;
     }
 
-    /// While something of the voice is due, the clock runs from its last sign of life.
+    /// A sign of life. While something of the voice is due, the clock runs from the last one.
     fn watch(&mut self, now: MonoTime) {
-        let due = self.caller.owed || self.playout.is_open();
-        self.set_or_clear(Timer::Stall, due.then(|| now + self.config.limits.stall));
+        if let Some(since) = self.caller.unanswered_since.take() {
+            let over = Some(now.since(since));
+            self.report(now, CallEvent::Silence { of: Party::Provider, over });
+        }
+        self.expect_if_due(now);
+    }
+
+    fn expect_if_due(&mut self, now: MonoTime) {
+        if self.caller.owed || self.playout.is_open() {
+            return self.expect(now);
+        }
+        self.timers.clear(Timer::Stall);
+        self.timers.clear(Timer::Silence);
+    }
+
+    /// Something of the voice is due from now on.
+    pub(super) fn expect(&mut self, now: MonoTime) {
+        let CallLimits { stall, silence, .. } = self.config.limits;
+        self.timers.set(Timer::Stall, now + stall);
+        self.timers.set(Timer::Silence, now + silence);
+    }
+
+    /// Nothing has come of the voice although it is due. What is being heard hides it.
+    pub(super) fn on_provider_silent(&mut self, now: MonoTime) {
+        let excused = !self.tools.is_idle() || self.aside.is_on_hold() || self.caller.is_cut_off;
+        if excused || self.phase.live().is_none() || self.caller.unanswered_since.is_some() {
+            return;
+        }
+        let silence = self.config.limits.silence;
+        if !self.playout.is_dry() {
+            return self.timers.set(Timer::Silence, self.playout.ends(now) + silence);
+        }
+        self.caller.unanswered_since = Some(now.saturating_sub(silence));
+        self.report(now, CallEvent::Silence { of: Party::Provider, over: None });
     }
 }

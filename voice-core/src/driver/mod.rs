@@ -6,16 +6,22 @@
 //! | `lines.rs` | the lines of one call, polled by its task |
 //! | `line.rs` | the port to sockets |
 //! | `tools.rs` | the port to the embedder's tools |
+//! | `prober.rs` | looks at providers without a call |
+//! | `load.rs` | measures whether this machine keeps up |
 //! | `clock.rs` | the one place that reads a clock |
 
 pub mod clock;
 pub mod line;
 mod lines;
+mod load;
+mod prober;
 mod run;
 pub mod tools;
 
-pub use crate::fleet::{Assignment, Fleet, InOrder};
+pub use crate::fleet::{Assignment, Fleet, InOrder, SharedRoster, StayId};
 pub use clock::Clock;
 pub use line::{Dial, Line};
+pub use load::LoadMeter;
+pub use prober::Prober;
 pub use run::{CallHandle, CallTask, World, place};
 pub use tools::{NoTools, RunTool};

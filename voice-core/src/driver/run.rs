@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::Sleep;
 
 use crate::bridge::{Bridge, BridgeInput, BridgeOutput, CARRIER_LINE};
-use crate::call::{CallConfig, CallStart, Control, Outcome};
+use crate::call::{CallConfig, CallStart, CallStatus, Control, Outcome};
 use crate::carrier::CarrierSession;
 use crate::conversation::{ToolCall, ToolResult};
-use crate::fleet::{Assignment, Fleet};
+use crate::fleet::{Assignment, Fleet, Needs, StayId};
 use crate::id::{AttachmentId, CallId, ProviderId, ToolCallId};
 use crate::record::{EndReason, Entry, Reader};
 use crate::time::MonoTime;
@@ -52,6 +52,8 @@ pub struct CallTask {
     line: Box<dyn Line>,
     world: World,
     controls: mpsc::Receiver<Control>,
+    needs: Needs,
+    status: watch::Sender<CallStatus>,
 }
 
 /// A way to reach a running call. Cheap to clone; the call goes on when all are dropped.
@@ -59,6 +61,7 @@ pub struct CallTask {
 pub struct CallHandle {
     id: CallId,
     controls: mpsc::Sender<Control>,
+    status: watch::Receiver<CallStatus>,
 }
 
 /// Puts a call together whose media has just arrived on `line`. Nothing happens before
@@ -73,14 +76,23 @@ pub fn place(
 ) -> (CallHandle, CallTask) {
     let (sender, controls) = mpsc::channel(CONTROLS_MAX);
     let clock = world.clock;
+    let needs = Needs::of(&config, &start);
     let bridge = Bridge::new(clock.now(), clock.unix(MonoTime::ZERO), config, start, session);
-    (CallHandle { id, controls: sender }, CallTask { id, bridge, line, world, controls })
+    let (status, look) = watch::channel(bridge.status());
+    let handle = CallHandle { id, controls: sender, status: look };
+    (handle, CallTask { id, bridge, line, world, controls, needs, status })
 }
 
 impl CallHandle {
     /// Which call it reaches.
     pub fn id(&self) -> CallId {
         self.id
+    }
+
+    /// How the call stands, as of its last step; after its end, how it ended up. Waits for nobody: the call
+    /// leaves a copy whenever something was told in its record.
+    pub fn status(&self) -> CallStatus {
+        self.status.borrow().clone()
     }
 
     /// Asks for something. False if the call is over, or is being asked for too much at once.
@@ -97,7 +109,7 @@ impl CallTask {
 
     /// Runs the call to its end.
     pub async fn run(self) -> EndReason {
-        let Self { id, mut bridge, line, world, controls } = self;
+        let Self { id, mut bridge, line, world, controls, needs, status } = self;
         let mut io = Io {
             call: id,
             lines: Lines::new(),
@@ -106,7 +118,10 @@ impl CallTask {
             assigned: Vec::new(),
             controls,
             pending: Vec::new(),
+            status,
+            told: 0,
             world,
+            needs,
         };
         io.lines.adopt(CARRIER_LINE, line);
         let clock = io.world.clock;
@@ -146,11 +161,15 @@ struct Io {
     lines: Lines,
     tools: JoinSet<(ToolCallId, ToolResult)>,
     running: Vec<RunningTool>,
-    assigned: Vec<(AttachmentId, ProviderId)>,
+    assigned: Vec<AttachmentId>,
     controls: mpsc::Receiver<Control>,
     /// What came up while outputs were carried out, to be handled before anything else.
     pending: Vec<Event>,
+    status: watch::Sender<CallStatus>,
+    /// Entries of the record when the status was left for others to see.
+    told: u64,
     world: World,
+    needs: Needs,
 }
 
 /// A tool under way, and how to stop it.
@@ -170,8 +189,9 @@ enum Event {
 /// A bug that ends a call must not keep a breaker waiting for its outcome.
 impl Drop for Io {
     fn drop(&mut self) {
-        for (_, provider) in std::mem::take(&mut self.assigned) {
-            self.world.fleet.settle(self.call, &provider, &Outcome::Unproven);
+        for attachment in std::mem::take(&mut self.assigned) {
+            let stay = StayId { call: self.call, attachment };
+            self.world.fleet.settle(self.world.clock.now(), stay, &Outcome::Unproven);
         }
     }
 }
@@ -187,13 +207,15 @@ impl Io {
                 }
                 BridgeOutput::HangUp(line) => self.lines.hang_up(line),
                 BridgeOutput::Assign { id, wish, tried, last_resort } => {
-                    self.pending.push(Event::Assign(id, Assignment { wish, tried, last_resort }));
+                    let needs = self.needs.clone();
+                    self.pending.push(Event::Assign(id, Assignment { wish, tried, last_resort, needs }));
                 }
                 BridgeOutput::Settle(id, outcome) => self.settle(id, &outcome),
                 BridgeOutput::RunTool(tool) => self.run_tool(tool),
                 BridgeOutput::AbandonTool(id) => self.abandon_tool(id),
                 BridgeOutput::Report(entry) => self.report(&entry),
                 BridgeOutput::WaitUntil(at) => {
+                    self.show(bridge);
                     // A call always waits for its own limit at least; without any deadline an hour will do.
                     let at = at.map_or_else(|| self.world.clock.now() + FAR, |(at, _)| at);
                     let deadline = self.world.clock.instant(at);
@@ -202,8 +224,19 @@ impl Io {
                     }
                     return None;
                 }
-                BridgeOutput::Finished(reason) => return Some(reason),
+                BridgeOutput::Finished(reason) => {
+                    self.show(bridge);
+                    return Some(reason);
+                }
             }
+        }
+    }
+
+    /// Leaves a copy of how the call stands, if anything was told since the last one.
+    fn show(&mut self, bridge: &Bridge) {
+        if self.told != bridge.entries() {
+            self.told = bridge.entries();
+            self.status.send_replace(bridge.status());
         }
     }
 
@@ -232,15 +265,17 @@ impl Io {
         id: AttachmentId,
         wanted: &Assignment,
     ) -> Option<(ProviderId, Arc<dyn crate::provider::Provider>)> {
-        let (provider, value) = self.world.fleet.assign(self.call, wanted)?;
-        self.assigned.push((id, provider.clone()));
-        Some((provider, value))
+        let stay = StayId { call: self.call, attachment: id };
+        let assigned = self.world.fleet.assign(self.world.clock.now(), stay, wanted)?;
+        self.assigned.push(id);
+        Some(assigned)
     }
 
     fn settle(&mut self, id: AttachmentId, outcome: &Outcome) {
-        if let Some(at) = self.assigned.iter().position(|(assigned, _)| *assigned == id) {
-            let (_, provider) = self.assigned.swap_remove(at);
-            self.world.fleet.settle(self.call, &provider, outcome);
+        if let Some(at) = self.assigned.iter().position(|assigned| *assigned == id) {
+            self.assigned.swap_remove(at);
+            let stay = StayId { call: self.call, attachment: id };
+            self.world.fleet.settle(self.world.clock.now(), stay, outcome);
         }
     }
 

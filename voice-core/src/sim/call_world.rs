@@ -3,8 +3,12 @@
 //!
 //! [`run`] plays one call to its end. The same seed gives the same call for ever.
 
+mod aside;
 mod checks;
 mod line;
+mod search;
+mod silence;
+mod switching;
 mod voices;
 
 use std::collections::BTreeMap;
@@ -14,10 +18,14 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::audio::{AudioFormat, AudioFrame, FRAME};
-use crate::call::{Call, CallConfig, CallLimits, CallStart, Control, Greeting, Input, Output};
+use crate::call::{
+    Call, CallConfig, CallLimits, CallStart, Control, Greeting, Input, Output, Patience, Prompts, Standby,
+    WhenNobody,
+};
 use crate::carrier::{CarrierCommand, CarrierEnd, CarrierEvent, Digit, Oddity};
 use crate::conversation::{ToolDefinition, ToolResult};
 use crate::id::{AttachmentId, CarrierId, CorrelationId, ProviderId, ToolCallId};
+use crate::limits;
 use crate::provider::ProviderEvent;
 use crate::sim::rng::Rng;
 use crate::time::MonoTime;
@@ -44,6 +52,8 @@ pub fn run(seed: u64) -> Result<Stats, Violation> {
 #[derive(Debug)]
 enum What {
     CallerFrame,
+    /// The carrier's stream is half open for so long.
+    CarrierPauses(Duration),
     Carrier(CarrierEvent),
     AtCarrier(line::Arrival),
     Assigned(AttachmentId, Option<ProviderId>),
@@ -59,8 +69,13 @@ struct World {
     schedule: BTreeMap<(MonoTime, u64), What>,
     scheduled: u64,
     frames: u64,
+    carrier_back: MonoTime,
     line: CarrierModel,
     voices: BTreeMap<AttachmentId, Voice>,
+    /// How many of the providers this call may use.
+    providers: usize,
+    /// From when until when no provider can be had.
+    outage: Option<(MonoTime, MonoTime)>,
     checks: Checks,
 }
 
@@ -68,7 +83,6 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let config = settings(&mut rng);
-        let lead = config.limits.lead;
         let now = MonoTime::from_millis(rng.range(0..5_000));
         let start = CallStart {
             carrier: CarrierId::from_static("sim"),
@@ -78,18 +92,26 @@ impl World {
             to: "+15550101".into(),
             correlation: CorrelationId::from_static("sim"),
         };
-        let call = Call::new(now, Arc::new(config), start);
+        let config = Arc::new(config);
+        let call = Call::new(now, config.clone(), start);
         let mut world = Self {
             line: CarrierModel::new(rng.fork()),
-            checks: Checks::new(lead),
+            checks: Checks::new(config.clone()),
             rng,
             now,
             call,
             schedule: BTreeMap::new(),
             scheduled: 0,
             frames: 0,
+            carrier_back: now,
             voices: BTreeMap::new(),
+            providers: PROVIDERS.len(),
+            outage: None,
         };
+        if world.rng.percent(20) {
+            world.providers = world.rng.range(1..3) as usize;
+        }
+        world.plan_an_outage();
         world.after(Duration::ZERO, What::CallerFrame);
         world.plan_the_end();
         world.plan_meddling();
@@ -128,9 +150,17 @@ impl World {
 
     fn happens(&mut self, what: What) -> Result<Option<Input>, String> {
         Ok(Some(match what {
+            What::CarrierPauses(duration) => {
+                self.carrier_back = self.now + duration;
+                return Ok(None);
+            }
             What::CallerFrame => {
                 self.after(FRAME, What::CallerFrame);
+                if self.now < self.carrier_back {
+                    return Ok(None);
+                }
                 self.frames += 1;
+                self.checks.caller_says(self.frames);
                 Input::Carrier(CarrierEvent::Audio(caller_frame(self.frames)))
             }
             What::Carrier(event) => Input::Carrier(event),
@@ -212,14 +242,17 @@ impl World {
         last_resort: Option<ProviderId>,
     ) {
         let free = |id: &ProviderId| !tried.contains(id);
-        let mut can: Vec<ProviderId> =
-            PROVIDERS.iter().map(|name| ProviderId::from_static(name)).filter(free).collect();
+        let mut can: Vec<ProviderId> = PROVIDERS[..self.providers]
+            .iter()
+            .map(|name| ProviderId::from_static(name))
+            .filter(free)
+            .collect();
         if let Some(wish) = wish {
             can.retain(|id| *id == wish);
         } else if can.len() > 1 {
             can.retain(|id| Some(id) != last_resort.as_ref());
         }
-        let nobody = can.is_empty() || self.rng.percent(3);
+        let nobody = can.is_empty() || self.rng.percent(3) || self.is_out();
         let chosen = (!nobody).then(|| self.rng.pick(&can).clone());
         let delay = self.rng.millis(0..5);
         self.after(delay, What::Assigned(id, chosen.clone()));
@@ -230,7 +263,7 @@ impl World {
     }
 
     fn open(&mut self, id: AttachmentId) {
-        let (voice, says) = Voice::open(id, &mut self.rng);
+        let (voice, says) = Voice::open(self.now, id, self.is_out(), &mut self.rng);
         self.voices.insert(id, voice);
         self.plan(id, says);
     }
@@ -262,18 +295,38 @@ impl World {
         }
     }
 
+    /// In some calls all providers are gone for a while, at the beginning or in the middle.
+    fn plan_an_outage(&mut self) {
+        if self.rng.percent(25) {
+            let from = self.now + self.rng.millis(0..15_000);
+            self.outage = Some((from, from + self.rng.millis(300..30_000)));
+        }
+    }
+
+    fn is_out(&mut self) -> bool {
+        let out = self.outage.is_some_and(|(from, until)| self.now >= from && self.now < until);
+        // Some answer the roster, and only then fail.
+        out && self.rng.percent(70)
+    }
+
     /// Operators, keys, nonsense.
     fn plan_meddling(&mut self) {
-        for _ in 0..self.rng.range(0..8) {
+        for number in 0..self.rng.range(0..10) {
             let at = self.rng.millis(0..40_000);
-            let what = match self.rng.range(0..12) {
+            let name = ProviderId::from_static(self.rng.pick::<&'static str>(&PROVIDERS));
+            let what = match self.rng.range(0..24) {
                 0..=3 => What::Control(Control::Switch(None)),
-                4 => {
-                    let wish = *self.rng.pick::<&'static str>(&PROVIDERS);
-                    What::Control(Control::Switch(Some(ProviderId::from_static(wish))))
-                }
+                4 => What::Control(Control::Switch(Some(name))),
                 5 => What::Control(Control::Say { cue: "go on".into() }),
-                6 => What::Control(Control::Note("a note".into())),
+                6 | 12 => What::Control(Control::Note(format!("note {number}").into())),
+                13 => What::Control(Control::Summary(format!("summary {number}").into())),
+                14 | 15 => What::Control(Control::SwitchBack),
+                16 | 17 => What::Control(Control::FailOver { force: self.rng.percent(60) }),
+                18 => What::Control(Control::LeaveProvider(name)),
+                19 | 20 => What::Control(Control::Hold { music: self.rng.percent(70) }),
+                21 => What::Control(Control::Resume),
+                22 => What::Control(Control::Mute(self.rng.percent(60))),
+                23 => What::CarrierPauses(self.rng.millis(300..6_000)),
                 7 if self.rng.percent(30) => What::Control(Control::HangUpAfterReply),
                 8 if self.rng.percent(10) => What::Control(Control::HangUp),
                 9 => What::Carrier(CarrierEvent::Lost(FRAME * 3)),
@@ -299,6 +352,7 @@ fn settings(rng: &mut Rng) -> CallConfig {
     let greeting = if rng.percent(50) { Greeting::Voice(None) } else { Greeting::Caller };
     let limits = CallLimits {
         attach: rng.millis(500..4_000),
+        gap: if rng.percent(15) { Duration::ZERO } else { rng.millis(1_000..40_000) },
         stall: rng.millis(2_000..8_000),
         tool: rng.millis(1_000..20_000),
         lead: rng.millis(100..500),
@@ -306,13 +360,47 @@ fn settings(rng: &mut Rng) -> CallConfig {
         rollover: rng.millis(1_000..10_000),
         call: rng.millis(20_000..60_000),
         goodbye: rng.millis(1_000..6_000),
+        silence: rng.millis(300..2_000),
+        hold: rng.millis(1_000..15_000),
     };
+    let patience = Patience {
+        gap: rng.millis(100..600),
+        idle: rng.millis(500..3_000),
+        opening: rng.millis(500..3_000),
+        thinking: rng.millis(500..5_000),
+        again: rng.millis(500..5_000),
+    };
+    let prompts = if rng.percent(85) { prompts() } else { Prompts::none() };
+    let when_nobody =
+        if rng.percent(50) { WhenNobody::HangUp } else { WhenNobody::Transfer("+15550102".into()) };
+    let standby = *rng.pick(&[Standby::Off, Standby::Ready, Standby::Fed]);
+    let context_bytes = if rng.percent(20) { limits::CONTEXT_BYTES_MIN } else { limits::CONTEXT_BYTES };
     CallConfig::builder("sim")
+        .standby(standby)
+        .context_bytes(context_bytes)
+        .patience(patience)
+        .prompts(prompts)
+        .when_nobody(when_nobody)
         .greeting(greeting)
         .tools(vec![tool])
         .limits(limits)
         .build()
         .expect("the ranges above are within the rules")
+}
+
+/// Clips whose frames say that nobody spoke them.
+fn prompts() -> Prompts {
+    let clip = |number: u8, frames: usize| {
+        let mut frame = [0x44; 160];
+        frame[..8].copy_from_slice(&u64::from(number).to_le_bytes());
+        Bytes::from(frame.repeat(frames))
+    };
+    let mut prompts = Prompts::none();
+    prompts.moment = clip(1, 40);
+    prompts.still = clip(2, 70);
+    prompts.unavailable = clip(3, 90);
+    prompts.music = clip(4, 100);
+    prompts
 }
 
 fn caller_frame(number: u64) -> AudioFrame {

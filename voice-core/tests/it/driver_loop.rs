@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 use voice_core::audio::AudioFormat;
-use voice_core::call::Control;
+use voice_core::call::{Control, Standing};
 use voice_core::driver::{CallHandle, Clock, Dial, InOrder, Line, NoTools, World, place};
 use voice_core::id::{CallId, ProviderId};
 use voice_core::record::{CallEvent, EndReason, Entry, Reader};
@@ -194,7 +194,11 @@ async fn a_handle_reaches_the_call_and_outlives_it() {
     let (exchange, notebook, carrier) = (Exchange::default(), Arc::new(Notebook::default()), Pipe::default());
     let (handle, running) = ring(&exchange, &notebook, &carrier);
     settle().await;
+    let status = handle.status();
+    assert_eq!(status.standing, Standing::Talking);
+    assert_eq!(status.live.and_then(|live| live.provider), Some(ProviderId::from_static("toy")));
     assert!(handle.control(Control::HangUp));
     assert_eq!(running.await.expect("no panic"), EndReason::HungUp);
     assert!(!handle.control(Control::HangUp));
+    assert_eq!(handle.status().standing, Standing::Ended);
 }

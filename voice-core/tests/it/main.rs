@@ -5,4 +5,5 @@
 
 mod bridge_lines;
 mod driver_loop;
+mod fleet;
 mod toys;

@@ -8,7 +8,7 @@ use crate::{Offence, Rule, ban, each};
 const LAYERS: &[&[&str]] = &[
     &["id", "limits", "sensitive", "time"],
     &["audio", "wire"],
-    &["failure"],
+    &["capabilities", "failure"],
     &["conversation"],
     &["carrier", "provider"],
     &["record"],

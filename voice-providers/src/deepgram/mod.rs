@@ -3,8 +3,12 @@
 
 pub mod agent;
 pub mod pipeline;
+mod quirks;
 
 use voice_core::sensitive::Secret;
+use voice_core::wire::Endpoint;
+
+use crate::probe::web_origin;
 
 /// Who we are to Deepgram. It is looked at once, when a line is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,4 +34,12 @@ impl Credential {
         let (Self::ApiKey(word) | Self::AccessToken(word)) = self;
         !word.expose().is_empty() && word.expose().bytes().all(|b| b.is_ascii_graphic())
     }
+}
+
+/// The list of our projects; the Voice Agent's host does not have it, its neighbour `api` does.
+fn probe(url: &str, authorization: String) -> Option<Endpoint> {
+    let origin = web_origin(url)?;
+    let host = origin.strip_prefix("https://agent.").filter(|host| host.ends_with("deepgram.com"));
+    let api = host.map_or_else(|| origin.clone(), |host| format!("https://api.{host}"));
+    Some(Endpoint::get(format!("{api}/v1/projects")).header("authorization", authorization))
 }

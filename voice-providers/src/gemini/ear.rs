@@ -25,12 +25,17 @@ pub(super) struct Ear {
     window: MonoTime,
     sent: u32,
     last_voiced: MonoTime,
+    /// When the caller began to say what they are saying, if they are.
+    began: MonoTime,
 }
 
 impl Ear {
     /// The caller is heard. The oldest audio is lost first if too much is held.
     pub(super) fn push(&mut self, now: MonoTime, frame: AudioFrame) {
         if is_voiced(frame.format.encoding, &frame.data) {
+            if self.quiet_for(now) > PAUSE {
+                self.began = now;
+            }
             self.last_voiced = now;
         }
         self.duration += frame.duration();
@@ -68,11 +73,25 @@ impl Ear {
         std::mem::take(&mut self.lost)
     }
 
+    /// Whether the caller is in the middle of saying something, beyond doubt, so that the service knows it too.
+    pub(super) fn is_mid_speech(&self, now: MonoTime) -> bool {
+        self.quiet_for(now) < SYLLABLE && now.since(self.began) >= BEYOND_DOUBT
+    }
+
     /// For how long no voice was heard.
     pub(super) fn quiet_for(&self, now: MonoTime) -> Duration {
         now.since(self.last_voiced)
     }
 }
+
+/// A pause that makes what follows something new.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// Between two voiced frames of a word there is no more than this.
+const SYLLABLE: Duration = Duration::from_millis(100);
+
+/// The service notices speech after some 100 ms of it, and hears it a network later than we do.
+const BEYOND_DOUBT: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
 mod tests {

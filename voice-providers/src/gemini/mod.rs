@@ -15,7 +15,7 @@
 //! * what cannot be resumed ends with `Failure::SessionLimit`: nobody's fault, and whoever takes over
 //!   is given the conversation as text.
 //!
-//! [`CallerSpeech::Detected`]: voice_core::provider::CallerSpeech::Detected
+//! [`CallerSpeech::Detected`]: voice_core::capabilities::CallerSpeech::Detected
 
 mod calls;
 mod content;
@@ -23,14 +23,14 @@ mod ear;
 mod failure;
 mod history;
 mod link;
-mod model;
 mod mouth;
+mod quirks;
 mod session;
 mod settings;
 mod setup;
 mod wire;
 
-pub use model::Family;
+pub use quirks::Family;
 pub use settings::{
     DEFAULT_MODEL, DEFAULT_VOICE, Detection, GeminiSettings, GeminiSettingsBuilder, Platform, Scheduling,
     Sensitivity, SettingsError, Thinking, ToolBehaviour,
@@ -39,7 +39,14 @@ pub use settings::{
 use std::sync::Arc;
 
 use voice_core::audio::AudioFormat;
-use voice_core::provider::{CallerSpeech, Capabilities, Provider, ProviderSession, Setup};
+use voice_core::capabilities::{
+    CallerSpeech, Capabilities, HistoryForm, HistoryForms, Lifetime, Price, Rate, TokenRates, ToolUse,
+};
+use voice_core::provider::{Provider, ProviderSession, Setup};
+use voice_core::wire::Endpoint;
+
+use quirks::Quirks;
+use settings::CONNECTION_MAX;
 
 /// Gemini Live as configured. One value serves every call.
 #[derive(Clone, Debug)]
@@ -52,9 +59,20 @@ impl Gemini {
     /// A provider with these settings.
     pub fn new(settings: GeminiSettings) -> Self {
         let hears = vec![AudioFormat::PCM16_16K, AudioFormat::PCM16_8K];
+        let quirks = settings.quirks();
         let mut capabilities = Capabilities::new(hears, vec![AudioFormat::PCM16_24K]);
         capabilities.caller_speech = CallerSpeech::Detected;
-        capabilities.session_max = settings.session_max();
+        capabilities.caller_pause = CallerSpeech::Detected;
+        capabilities.history = history_forms(quirks);
+        capabilities.lifetime = Lifetime {
+            session_max: settings.session_max(),
+            line_max: Some(CONNECTION_MAX),
+            resumes: settings.resumes,
+            announced: settings.session_max().is_some(),
+        };
+        capabilities.tools = Some(ToolUse { parallel: true, cancels: true, blocks: settings.tools_block() });
+        capabilities.images = true;
+        capabilities.price = quirks.rates.map(price);
         Self { settings: Arc::new(settings), capabilities }
     }
 
@@ -72,4 +90,25 @@ impl Provider for Gemini {
     fn open(&self, setup: Setup) -> Box<dyn ProviderSession> {
         Box::new(session::GeminiSession::new(self.settings.clone(), setup))
     }
+
+    /// The description of the model, which is free. Vertex has no such thing for a plain key.
+    fn probe(&self) -> Option<Endpoint> {
+        self.settings.probe()
+    }
+}
+
+/// Calls of tools are told in words, because the service takes calls of its own only.
+fn history_forms(quirks: Quirks) -> HistoryForms {
+    HistoryForms {
+        caller: HistoryForm::Item,
+        voice: HistoryForm::Item,
+        tool: HistoryForm::Words,
+        note: HistoryForm::Words,
+        later: if quirks.adds_turns { HistoryForm::Item } else { HistoryForm::Words },
+    }
+}
+
+fn price(rates: TokenRates) -> Price {
+    let source = "price list of a gateway; rates of audio could not be confirmed";
+    Price { rate: Rate::PerToken(rates), as_of: "2026-11-21", source }
 }

@@ -19,8 +19,8 @@ use super::ear::Ear;
 use super::failure;
 use super::history::{self, Recent};
 use super::link::Link;
-use super::model::{History, Prompt};
 use super::mouth::{CallerWords, Events, Mouth};
+use super::quirks::{History, Prompt};
 use super::settings::GeminiSettings;
 use super::setup::{self, Task};
 use super::wire::{self, ClientContent, Content, RealtimeInput, ToGemini};
@@ -174,8 +174,16 @@ impl GeminiSession {
                 self.give_history(Some(cue));
                 self.timers.set(Timer::Nudge, now + NUDGE);
             } else {
-                self.give_notes();
-                self.prompt(now, cue.as_deref().unwrap_or(YOUR_TURN));
+                let cue = cue.as_deref().unwrap_or(YOUR_TURN);
+                // Two texts would be answered twice where turns cannot be added.
+                if self.settings.quirks().adds_turns || self.told.notes.is_empty() {
+                    self.give_notes();
+                    self.prompt(now, cue);
+                } else {
+                    let notes: Vec<Turn> = self.told.notes.drain(..).collect();
+                    let notes = history::in_one_text(&history::contents(&notes));
+                    self.prompt(now, &format!("{notes} {cue}"));
+                }
             }
         } else if let ProviderCommand::CatchUp(turns) = command {
             let waits = self.owes_history()
@@ -216,7 +224,7 @@ impl GeminiSession {
             }
             Timer::CallerWords => self.flush_caller(),
             Timer::Nudge => self.nudge(now),
-            Timer::MicQuiet if self.is_listening() && !self.settings.is_vertex() => {
+            Timer::MicQuiet if self.is_listening() && self.settings.door().audio_stream_end => {
                 self.send(ToGemini::RealtimeInput(RealtimeInput::AudioStreamEnd(true)).message());
             }
             Timer::Leave => self.leave(now),
@@ -237,7 +245,7 @@ impl GeminiSession {
         }
         if self.is_listening() {
             // Turns would interrupt the model's own.
-            if self.mouth.is_silent() {
+            if self.mouth.is_silent() && self.may_add_turns(now) {
                 self.give_notes();
             }
             self.give_audio(now);
@@ -309,8 +317,13 @@ impl GeminiSession {
         }
     }
 
-    /// Turns for which no answer is due. One family knows no such thing; there they are said as the
-    /// caller's text and may be answered.
+    /// Whether turns can be told without an answer to them. One family answers whatever it is told: there
+    /// they wait until the caller speaks, to whom an answer is due anyway, or until it is asked to speak.
+    fn may_add_turns(&self, now: MonoTime) -> bool {
+        self.settings.quirks().adds_turns || self.ear.is_mid_speech(now)
+    }
+
+    /// Turns for which no answer is due; to one family as part of what the caller says.
     fn give_notes(&mut self) {
         if self.told.notes.is_empty() {
             return;
@@ -453,6 +466,9 @@ impl GeminiSession {
 
     /// The end of this session, with what can still be told.
     pub(super) fn fail(&mut self, failure: Failure) {
+        if self.link.is_over() {
+            return;
+        }
         self.flush_caller();
         self.hang_up();
         self.link.close();
@@ -476,12 +492,19 @@ impl GeminiSession {
         events.into_iter().for_each(|event| self.told(event));
     }
 
+    /// Nothing more is told once it is over, though the rest of the message that was the end of it is read.
     pub(super) fn told(&mut self, event: ProviderEvent) {
+        if self.link.is_over() {
+            return;
+        }
         self.told.recent.observe(&event);
         self.outbox.push_back(SessionOutput::Event(event));
     }
 
     fn send(&mut self, message: WireMessage) {
+        if self.link.is_over() {
+            return;
+        }
         self.told.begun |= self.link.is_talking();
         self.outbox.push_back(SessionOutput::Send(self.link.line(), message));
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use voice_core::sensitive::Secret;
 use voice_core::wire::Endpoint;
 
-use super::model::{Family, Quirks, Thinks};
+use super::quirks::{DoorQuirks, Family, Quirks, Thinks};
+use crate::probe::web_origin;
 
 /// The model where none is named.
 pub const DEFAULT_MODEL: &str = "gemini-3.8-live";
@@ -223,8 +224,12 @@ impl GeminiSettings {
         self.family.quirks()
     }
 
-    pub(super) fn is_vertex(&self) -> bool {
-        matches!(self.place.platform, Platform::Vertex { .. })
+    /// What the door takes.
+    pub(super) fn door(&self) -> DoorQuirks {
+        match &self.place.platform {
+            Platform::GeminiApi => DoorQuirks::GEMINI_API,
+            Platform::Vertex { .. } => DoorQuirks::VERTEX,
+        }
     }
 
     /// Whether the model says nothing, and hears nothing, while a tool runs.
@@ -258,6 +263,19 @@ impl GeminiSettings {
         }
     }
 
+    /// A request that only looks at the model; `None` where our key gives no leave to that.
+    pub(super) fn probe(&self) -> Option<Endpoint> {
+        if self.platform_is_vertex() || self.is_ephemeral() {
+            return None;
+        }
+        let url = format!("{}/v1beta/{}", web_origin(&self.endpoint().url)?, self.model_path());
+        Some(Endpoint::get(url).header("x-goog-api-key", self.place.key.expose()))
+    }
+
+    fn platform_is_vertex(&self) -> bool {
+        matches!(self.place.platform, Platform::Vertex { .. })
+    }
+
     pub(super) fn endpoint(&self) -> Endpoint {
         let key = self.place.key.expose();
         let token = self.is_ephemeral();
@@ -274,7 +292,7 @@ impl GeminiSettings {
     }
 
     fn is_ephemeral(&self) -> bool {
-        !self.is_vertex() && self.place.key.expose().starts_with("auth_tokens/")
+        self.door().ephemeral_tokens && self.place.key.expose().starts_with("auth_tokens/")
     }
 
     fn host(&self) -> String {
@@ -308,7 +326,7 @@ impl GeminiSettings {
 }
 
 /// One connection lives about so long (protocol notes, Gemini Live §10).
-const CONNECTION_MAX: Duration = Duration::from_secs(10 * 60);
+pub(super) const CONNECTION_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// A session of audio that is not compressed lives so long.
 const UNCOMPRESSED_MAX: Duration = Duration::from_secs(15 * 60);

@@ -9,7 +9,7 @@ use voice_core::conversation::ToolDefinition;
 use voice_core::failure::Failure;
 use voice_core::wire::WireMessage;
 
-use super::model::History;
+use super::quirks::History;
 use super::settings::{Detection, GeminiSettings, Scheduling, Sensitivity, Thinking, ToolBehaviour};
 use super::wire::{
     ActivityDetection, Compression, Content, Empty, FunctionDeclaration, GenerationConfig, HistoryConfig,

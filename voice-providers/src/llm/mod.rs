@@ -5,6 +5,7 @@
 //! surface, vLLM and Ollama all speak this; what differs is data on [`ChatEndpoint`]
 //! (protocol notes, chat completions §A1).
 
+mod quirks;
 pub(crate) mod sse;
 pub(crate) mod wire;
 
@@ -18,6 +19,8 @@ use voice_core::provider::Usage;
 use voice_core::sensitive::Secret;
 use voice_core::wire::{Endpoint, LineEnd};
 
+use quirks::Quirks;
+
 /// One model at one address, with its key.
 #[derive(Clone, Debug)]
 pub struct ChatEndpoint {
@@ -28,6 +31,7 @@ pub struct ChatEndpoint {
     temperature: Option<f32>,
     reasoning_effort: Option<String>,
     usage: bool,
+    quirks: Quirks,
     patience: Duration,
 }
 
@@ -67,7 +71,8 @@ pub enum ChatEndpointError {
 
 impl ChatEndpoint {
     /// The endpoint whose base address (up to and with `/v1`, a slash at the end does no harm) and model
-    /// these are. No key, no limit on the answer, usage asked for, patience of [`PATIENCE`].
+    /// these are. No key, no limit on the answer, patience of [`PATIENCE`]. How the server at that address
+    /// wants to be asked is known from a table.
     pub fn new(base_url: impl Into<String>, model: impl Into<String>) -> Result<Self, ChatEndpointError> {
         let (url, model) = (base_url.into(), model.into());
         if !url.starts_with("https://") && !url.starts_with("http://") {
@@ -76,6 +81,7 @@ impl ChatEndpoint {
         if model.trim().is_empty() {
             return Err(ChatEndpointError::Model);
         }
+        let quirks = Quirks::of(&url, &model);
         let url = format!("{}/chat/completions", url.trim_end_matches('/'));
         Ok(Self {
             url,
@@ -84,9 +90,16 @@ impl ChatEndpoint {
             answer_tokens: None,
             temperature: None,
             reasoning_effort: None,
-            usage: true,
+            usage: quirks.usage,
+            quirks,
             patience: PATIENCE,
         })
+    }
+
+    /// Sends the key in the way this server takes it.
+    #[must_use]
+    pub fn key(self, key: Secret<String>) -> Self {
+        if self.quirks.api_key { self.api_key(key) } else { self.bearer(key) }
     }
 
     /// Sends the key as `Authorization: Bearer`.
@@ -103,14 +116,22 @@ impl ChatEndpoint {
         self
     }
 
-    /// Limits the length of an answer.
+    /// Limits the length of an answer, under the name that this server takes.
+    #[must_use]
+    pub fn tokens_max(self, tokens: u32) -> Self {
+        let name = self.quirks.limit;
+        self.answer_tokens_max(name, tokens)
+    }
+
+    /// Limits the length of an answer, under this name.
     #[must_use]
     pub fn answer_tokens_max(mut self, name: TokenLimit, tokens: u32) -> Self {
         self.answer_tokens = Some((name, tokens));
         self
     }
 
-    /// Sets the temperature. Not sent unless set, because reasoning models refuse it.
+    /// Sets the temperature. Not sent unless set, nor to a model that is known to refuse it, as reasoning
+    /// ones do.
     #[must_use]
     pub fn temperature(mut self, temperature: f32) -> Self {
         self.temperature = Some(temperature);
@@ -124,7 +145,8 @@ impl ChatEndpoint {
         self
     }
 
-    /// Whether consumption is asked for by `stream_options`, which some servers refuse (400 or 422).
+    /// Whether consumption is asked for by `stream_options`, which some servers refuse (400 or 422). As the
+    /// table says unless set.
     #[must_use]
     pub fn usage(mut self, wanted: bool) -> Self {
         self.usage = wanted;
@@ -164,7 +186,7 @@ impl ChatEndpoint {
             messages,
             tools,
             tool_choice: (!tools.is_empty() && !may_call).then_some("none"),
-            temperature: self.temperature,
+            temperature: self.temperature.filter(|_| self.quirks.temperature),
             reasoning_effort: self.reasoning_effort.as_deref(),
             max_tokens: limit(TokenLimit::MaxTokens),
             max_completion_tokens: limit(TokenLimit::MaxCompletionTokens),
@@ -312,6 +334,35 @@ mod tests {
             assert!(written.contains(part), "{part} in {written}");
         }
         assert!(!written.contains("max_completion_tokens"));
+    }
+
+    #[test]
+    fn a_request_is_made_as_its_server_takes_it() {
+        let asked = |url: &str, model: &str| {
+            let endpoint = ChatEndpoint::new(url, model).expect("a good address");
+            let endpoint = endpoint.key(Secret::new("sk-1".into())).temperature(0.5).tokens_max(90);
+            let asked = endpoint.ask(&[], &[], true).expect("plain data");
+            let header = asked.headers.iter().map(|(name, _)| *name).next_back().unwrap_or_default();
+            let EndpointKind::Http { body, .. } = asked.kind else { return (header, String::new()) };
+            (header, String::from_utf8(body.to_vec()).expect("JSON"))
+        };
+        assert_eq!(
+            asked("https://api.openai.com/v1", "o3"),
+            (
+                "authorization",
+                r#"{"model":"o3","stream":true,"stream_options":{"include_usage":true},"messages":[],"max_completion_tokens":90}"#
+                    .to_owned()
+            )
+        );
+        assert_eq!(
+            asked("https://api.groq.com/openai/v1", "llama"),
+            (
+                "authorization",
+                r#"{"model":"llama","stream":true,"messages":[],"temperature":0.5,"max_tokens":90}"#
+                    .to_owned()
+            )
+        );
+        assert_eq!(asked("https://eu.openai.azure.com/openai/v1", "d").0, "api-key");
     }
 
     #[test]

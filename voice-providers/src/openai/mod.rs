@@ -10,6 +10,7 @@
 mod calls;
 mod errors;
 mod history;
+mod quirks;
 mod replies;
 mod responses;
 mod session;
@@ -22,7 +23,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use voice_core::audio::AudioFormat;
-use voice_core::provider::{CallerSpeech, Capabilities, Provider, ProviderSession, Setup};
+use voice_core::capabilities::{Capabilities, CutReport, HistoryForm, HistoryForms, Lifetime, ToolUse};
+use voice_core::provider::{Provider, ProviderSession, Setup};
+use voice_core::wire::Endpoint;
+
+use crate::probe::web_address;
+use settings::Address;
 
 pub use settings::{
     Eagerness, Effort, NoiseReduction, OpenAiSettings, OpenAiSettingsBuilder, SettingsError, Transcription,
@@ -40,10 +46,16 @@ impl OpenAi {
     /// The service with these settings.
     pub fn new(settings: OpenAiSettings) -> Self {
         let formats = vec![AudioFormat::MULAW_8K, AudioFormat::ALAW_8K, AudioFormat::PCM16_24K];
+        let quirks = settings.quirks();
         let mut capabilities = Capabilities::new(formats.clone(), formats);
-        capabilities.caller_speech = CallerSpeech::Told;
-        capabilities.session_max = Some(SESSION_MAX);
-        capabilities.tools = true;
+        capabilities.cut = CutReport::Milliseconds;
+        capabilities.history = HistoryForms::same(HistoryForm::Item);
+        capabilities.lifetime =
+            Lifetime { session_max: Some(SESSION_MAX), announced: true, ..Lifetime::default() };
+        capabilities.tools =
+            Some(ToolUse { parallel: settings.calls_in_parallel(), cancels: true, blocks: false });
+        capabilities.images = quirks.images;
+        capabilities.price = quirks.price();
         Self { settings: Arc::new(settings), capabilities }
     }
 }
@@ -55,6 +67,21 @@ impl Provider for OpenAi {
 
     fn open(&self, setup: Setup) -> Box<dyn ProviderSession> {
         Box::new(session::Session::new(Arc::clone(&self.settings), setup))
+    }
+
+    /// The description of the model, which is free. Needs a key that may read models.
+    fn probe(&self) -> Option<Endpoint> {
+        let Address { url, key, organization, project } = &self.settings.endpoint;
+        let base = web_address(url)?.strip_suffix("/realtime")?.to_owned();
+        let mut probe = Endpoint::get(format!("{base}/models/{}", self.settings.model))
+            .header("authorization", format!("Bearer {}", key.expose()));
+        if let Some(organization) = organization {
+            probe = probe.header("openai-organization", organization.as_str());
+        }
+        if let Some(project) = project {
+            probe = probe.header("openai-project", project.as_str());
+        }
+        Some(probe)
     }
 }
 

@@ -15,19 +15,33 @@ use super::wire::Piece;
 /// The last few replies. One response may consist of several, and each is cut on its own.
 #[derive(Debug)]
 pub(super) struct Replies {
-    attachment: AttachmentId,
     format: AudioFormat,
-    count: u32,
+    ids: Ids,
     known: VecDeque<Reply>,
     /// Responses of which nothing new is wanted: done, or cut as a whole.
     closed: VecDeque<String>,
+}
+
+/// Numbers in the order in which replies are first told of.
+#[derive(Debug)]
+struct Ids {
+    attachment: AttachmentId,
+    count: u32,
+}
+
+impl Ids {
+    fn next(&mut self) -> ReplyId {
+        self.count += 1;
+        ReplyId::new(self.attachment, self.count)
+    }
 }
 
 #[derive(Debug)]
 struct Reply {
     item: String,
     response: String,
-    id: ReplyId,
+    /// None until there is something to tell.
+    id: Option<ReplyId>,
     content_index: u32,
     received_bytes: usize,
     /// The first half of a sample whose second half is in the next piece.
@@ -50,20 +64,23 @@ pub(super) enum Amends {
 
 impl Replies {
     pub(super) fn new(attachment: AttachmentId, format: AudioFormat) -> Self {
-        Self { attachment, format, count: 0, known: VecDeque::new(), closed: VecDeque::new() }
+        let ids = Ids { attachment, count: 0 };
+        Self { format, ids, known: VecDeque::new(), closed: VecDeque::new() }
     }
 
     /// A piece of speech arrived. It is told unless it comes too late.
     pub(super) fn audio(&mut self, piece: &Piece<'_>, audio: Vec<u8>, events: &mut Vec<ProviderEvent>) {
         let sample = self.format.encoding.bytes_per_sample();
-        let Some(reply) = self.speaking(piece, events) else { return };
+        let Some(at) = self.speaking(piece, events) else { return };
+        let reply = &mut self.known[at];
         if reply.received_bytes == 0 {
             reply.content_index = piece.content_index;
         }
         reply.received_bytes += audio.len();
         let audio = whole_samples(audio, &mut reply.half, sample);
         if !audio.is_empty() {
-            events.push(ProviderEvent::Speech { reply: reply.id, audio: Bytes::from(audio) });
+            let id = *reply.id.get_or_insert_with(|| self.ids.next());
+            events.push(ProviderEvent::Speech { reply: id, audio: Bytes::from(audio) });
         }
     }
 
@@ -72,18 +89,20 @@ impl Replies {
         if piece.delta.is_empty() {
             return;
         }
-        let Some(reply) = self.speaking(piece, events) else { return };
+        let Some(at) = self.speaking(piece, events) else { return };
+        let reply = &mut self.known[at];
         if whole && reply.has_words {
             return;
         }
         reply.has_words = true;
-        events.push(ProviderEvent::Words { reply: reply.id, text: piece.delta.as_ref().into() });
+        let id = *reply.id.get_or_insert_with(|| self.ids.next());
+        events.push(ProviderEvent::Words { reply: id, text: piece.delta.as_ref().into() });
     }
 
     /// Nothing more of this item comes.
     pub(super) fn item_done(&mut self, item: &str, end: ReplyEnd, events: &mut Vec<ProviderEvent>) {
         if let Some(reply) = self.known.iter_mut().find(|reply| reply.item == item) {
-            reply.end(end, events);
+            reply.end(end, &mut self.ids, events);
         }
     }
 
@@ -91,7 +110,7 @@ impl Replies {
     pub(super) fn response_done(&mut self, response: &str, end: ReplyEnd, events: &mut Vec<ProviderEvent>) {
         self.close(response);
         for reply in self.known.iter_mut().filter(|reply| reply.response == response) {
-            reply.end(end, events);
+            reply.end(end, &mut self.ids, events);
         }
     }
 
@@ -102,13 +121,13 @@ impl Replies {
 
     /// The response had nothing to say, which is an answer too.
     pub(super) fn said_nothing(&mut self, end: ReplyEnd, events: &mut Vec<ProviderEvent>) {
-        events.push(ProviderEvent::ReplyDone { reply: self.next_id(), end });
+        events.push(ProviderEvent::ReplyDone { reply: self.ids.next(), end });
     }
 
     /// The caller interrupted this reply. What the service must be told, if anything.
     pub(super) fn cut(&mut self, heard: &Heard) -> Option<Amends> {
         let format = self.format;
-        let reply = self.known.iter_mut().find(|reply| reply.id == heard.reply)?;
+        let reply = self.known.iter_mut().find(|reply| reply.id == Some(heard.reply))?;
         if std::mem::replace(&mut reply.cut, true) {
             return None;
         }
@@ -135,10 +154,11 @@ impl Replies {
         self.closed.push_back(response.to_owned());
     }
 
-    /// The reply this piece belongs to, a new one if need be; `None` if the piece comes too late.
-    fn speaking(&mut self, piece: &Piece<'_>, events: &mut Vec<ProviderEvent>) -> Option<&mut Reply> {
+    /// The place of the reply this piece belongs to, a new one if need be; `None` if the piece comes too
+    /// late.
+    fn speaking(&mut self, piece: &Piece<'_>, events: &mut Vec<ProviderEvent>) -> Option<usize> {
         if let Some(at) = self.known.iter().rposition(|reply| reply.item == piece.item_id) {
-            return self.known.get_mut(at).filter(|reply| !reply.cut && !reply.done);
+            return Some(at).filter(|at| !self.known[*at].cut && !self.known[*at].done);
         }
         if self.closed.iter().any(|closed| *closed == piece.response_id) {
             return None;
@@ -146,12 +166,12 @@ impl Replies {
         if self.known.len() == limits::REPLIES_MAX
             && let Some(mut oldest) = self.known.pop_front()
         {
-            oldest.end(ReplyEnd::Incomplete, events);
+            oldest.end(ReplyEnd::Incomplete, &mut self.ids, events);
         }
         let reply = Reply {
             item: piece.item_id.to_string(),
             response: piece.response_id.to_string(),
-            id: self.next_id(),
+            id: None,
             content_index: piece.content_index,
             received_bytes: 0,
             half: None,
@@ -160,19 +180,15 @@ impl Replies {
             done: false,
         };
         self.known.push_back(reply);
-        self.known.back_mut()
-    }
-
-    fn next_id(&mut self) -> ReplyId {
-        self.count += 1;
-        ReplyId::new(self.attachment, self.count)
+        Some(self.known.len() - 1)
     }
 }
 
 impl Reply {
-    fn end(&mut self, end: ReplyEnd, events: &mut Vec<ProviderEvent>) {
+    fn end(&mut self, end: ReplyEnd, ids: &mut Ids, events: &mut Vec<ProviderEvent>) {
         if !std::mem::replace(&mut self.done, true) {
-            events.push(ProviderEvent::ReplyDone { reply: self.id, end });
+            let reply = *self.id.get_or_insert_with(|| ids.next());
+            events.push(ProviderEvent::ReplyDone { reply, end });
         }
     }
 }
@@ -251,6 +267,18 @@ mod tests {
         replies.item_done("a", ReplyEnd::Completed, &mut events);
         replies.audio(&piece("b", "r"), vec![0; 80], &mut events);
         assert_eq!(events, [], "a late item of a response that is over");
+    }
+
+    #[test]
+    fn numbers_rise_in_the_order_in_which_replies_are_told_of() {
+        let (mut replies, mut events) = (replies(), Vec::new());
+        replies.audio(&piece("a", "r"), Vec::new(), &mut events);
+        replies.audio(&piece("b", "r"), vec![0; 8], &mut events);
+        replies.audio(&piece("a", "r"), vec![0; 8], &mut events);
+        let of = |event: &ProviderEvent| {
+            if let ProviderEvent::Speech { reply, .. } = event { reply.number() } else { 0 }
+        };
+        assert_eq!(events.iter().map(of).collect::<Vec<_>>(), [1, 2]);
     }
 
     #[test]

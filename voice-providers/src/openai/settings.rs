@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use voice_core::sensitive::Secret;
 
+use super::quirks::{Quirks, TranscriptionQuirks};
+
 /// Checked settings, made by [`OpenAiSettingsBuilder::build`].
 #[derive(Clone, Debug)]
 pub struct OpenAiSettings {
@@ -227,6 +229,15 @@ impl OpenAiSettings {
     pub fn model(&self) -> &str {
         &self.model
     }
+
+    /// Whether a response may call several tools: models that reason do unless they are told otherwise.
+    pub(super) fn calls_in_parallel(&self) -> bool {
+        self.limits.parallel_tool_calls.unwrap_or(self.quirks().reasons)
+    }
+
+    pub(super) fn quirks(&self) -> &'static Quirks {
+        Quirks::of(&self.model)
+    }
 }
 
 impl OpenAiSettingsBuilder {
@@ -327,15 +338,14 @@ impl OpenAiSettingsBuilder {
         check_turn_detection(&settings.turn_detection)?;
         if let Some(transcription) = &settings.transcription {
             check_name("transcription.model", &transcription.model)?;
+            let quirks = TranscriptionQuirks::of(&transcription.model);
+            if !quirks.turn_detection {
+                return Err(SettingsError::NotForModel { field: "transcription beside turn detection" });
+            }
         }
         check_limits(&settings.limits, &settings.model)?;
         Ok(settings)
     }
-}
-
-/// Models of the 2 series reason and take the settings for it (protocol notes, OpenAI Realtime §3).
-fn reasons(model: &str) -> bool {
-    model.starts_with("gpt-realtime-2") && !model.starts_with("gpt-realtime-20")
 }
 
 fn check_address(address: &Address) -> Result<(), SettingsError> {
@@ -392,13 +402,14 @@ fn check_turn_detection(detection: &TurnDetection) -> Result<(), SettingsError> 
 }
 
 fn check_limits(limits: &Limits, model: &str) -> Result<(), SettingsError> {
-    if limits.output_tokens_max.is_some_and(|tokens| !(1..=32_768).contains(&tokens)) {
-        return Err(SettingsError::Range { field: "output_tokens_max", range: "1 to 32768" });
+    let quirks = Quirks::of(model);
+    if limits.output_tokens_max.is_some_and(|tokens| !(1..=quirks.output_tokens_max).contains(&tokens)) {
+        return Err(SettingsError::Range { field: "output_tokens_max", range: OUTPUT_TOKENS });
     }
     if let Truncation::Retain { ratio } = limits.truncation {
         in_range("truncation.ratio", ratio, 0.0, 1.0, "0 to 1")?;
     }
-    if !reasons(model) {
+    if !quirks.reasons {
         let given = [
             ("effort", limits.effort.is_some()),
             ("parallel_tool_calls", limits.parallel_tool_calls.is_some()),
@@ -409,6 +420,8 @@ fn check_limits(limits: &Limits, model: &str) -> Result<(), SettingsError> {
     }
     Ok(())
 }
+
+const OUTPUT_TOKENS: &str = "1 to 32768, to 4096 for models that do not reason";
 
 #[cfg(test)]
 mod tests {
@@ -450,7 +463,15 @@ mod tests {
                 settings().turn_detection(vad(0.5, 500, Some(Duration::from_secs(31)))),
                 range("idle_timeout", "5 to 30 s"),
             ),
-            (settings().output_tokens_max(Some(0)), range("output_tokens_max", "1 to 32768")),
+            (settings().output_tokens_max(Some(0)), range("output_tokens_max", OUTPUT_TOKENS)),
+            (
+                settings().model("gpt-realtime-1.5").output_tokens_max(Some(4_097)),
+                range("output_tokens_max", OUTPUT_TOKENS),
+            ),
+            (
+                settings().transcription(Some(Transcription::new("gpt-realtime-whisper"))),
+                SettingsError::NotForModel { field: "transcription beside turn detection" },
+            ),
             (settings().truncation(Truncation::Retain { ratio: 2.0 }), range("truncation.ratio", "0 to 1")),
             (
                 settings().model("gpt-realtime-1.5").effort(Some(Effort::Low)),

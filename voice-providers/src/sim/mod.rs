@@ -5,6 +5,8 @@
 
 pub mod deepgram;
 pub mod gemini;
-pub mod harness;
+mod http;
 pub mod llm;
 pub mod openai;
+
+pub use voice_core::sim::harness;

@@ -46,7 +46,7 @@ fn a_wrong_key_is_ours_to_mend() {
 #[test]
 fn errors_and_closes() {
     let mut tried = 0;
-    for rudeness in Rudeness::all() {
+    for &rudeness in Rudeness::ALL {
         let (code, ours) = match rudeness {
             Rudeness::SettingsError("FAILED_TO_START_LISTENING") => ("FAILED_TO_START_LISTENING", false),
             Rudeness::SettingsError(code) => (code, true),

@@ -21,7 +21,7 @@ fn asked(rudeness: Rudeness) -> Rig {
 
 #[test]
 fn every_rudeness_has_a_defined_outcome() {
-    for rudeness in Rudeness::all() {
+    for &rudeness in Rudeness::ALL {
         let mut rig = Rig::rude(rudeness);
         rig.run(500);
         if rig.is_ready() && rig.failure().is_none() {

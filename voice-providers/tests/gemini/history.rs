@@ -130,8 +130,14 @@ fn turns_later_on_are_given_as_each_family_takes_them() {
         world.run(7_000);
         let before = world.seen().texts.len();
         world.command(late());
-        world.run(300);
+        world.run(3_000);
+        assert_eq!(world.seen().texts.len(), before, "{model}: a text would be answered");
+        assert_eq!(world.ends().len(), 1, "{model}: nobody asked");
+        world.say("hello");
+        world.until_replies(2);
+        world.run(7_000);
         assert_eq!(world.seen().texts.len() - before, texts, "{model}");
+        assert_eq!(world.ends().len(), 2, "{model}: one turn, one answer");
         assert!(world.seen().closes.is_empty(), "{model}: {:?}", world.seen().closes);
     }
 }

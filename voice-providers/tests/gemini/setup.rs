@@ -316,7 +316,7 @@ fn capabilities_follow_the_settings() {
         Gemini::new(settings.build().expect("they are valid")).capabilities().clone()
     };
     let minutes = |capabilities: &voice_core::provider::Capabilities| {
-        capabilities.session_max.map(|max| max.as_secs() / 60)
+        capabilities.lifetime.session_max.map(|max| max.as_secs() / 60)
     };
     assert_eq!(of(settings()).caller_speech, CallerSpeech::Detected);
     assert_eq!(minutes(&of(settings())), Some(58));

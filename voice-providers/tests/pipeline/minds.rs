@@ -192,7 +192,7 @@ fn consumption_is_told_once_for_each_request() {
         let mind = voice_providers::llm::ChatEndpoint::new("https://mind.example/v1/", "fake");
         let mind = mind.expect("a good address").bearer(voice_core::sensitive::Secret::new("sk".into()));
         let builder = voice_providers::deepgram::pipeline::PipelineSettings::builder(
-            voice_core::sensitive::Secret::new("dg".into()),
+            voice_providers::deepgram::Credential::ApiKey(voice_core::sensitive::Secret::new("dg".into())),
             mind.usage(profile == LlmProfile::OpenAi),
         );
         let mut world = World::connected(builder, manners);

@@ -17,6 +17,7 @@ use voice_core::sim::peer::{Request, ServiceInput, ServiceOutput};
 use voice_core::sim::speech::{caller, recognise};
 use voice_core::time::{MonoTime, UnixMillis};
 use voice_core::wire::{Endpoint, EndpointKind, LineEnd, Unreachable, WireMessage};
+use voice_providers::deepgram::Credential;
 use voice_providers::deepgram::pipeline::{EarsModel, Pipeline, PipelineBuilder, PipelineSettings};
 use voice_providers::llm::ChatEndpoint;
 
@@ -58,7 +59,10 @@ pub(crate) struct World {
 
 pub(crate) fn settings() -> PipelineBuilder {
     let mind = ChatEndpoint::new("https://mind.example/v1", "fake").expect("a good address");
-    PipelineSettings::builder(Secret::new("dg".into()), mind.bearer(Secret::new("sk".into())))
+    PipelineSettings::builder(
+        Credential::ApiKey(Secret::new("dg".into())),
+        mind.bearer(Secret::new("sk".into())),
+    )
 }
 
 pub(crate) fn spare() -> ChatEndpoint {

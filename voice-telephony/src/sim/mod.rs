@@ -5,15 +5,18 @@
 //! test: no wire types, no signatures, no XML.
 
 mod caller;
+mod playout;
 mod report;
 mod rudeness;
 mod script;
+mod telnyx;
 mod twilio;
 mod wav;
 pub mod world;
 
 pub use report::{BargeIn, CallReport, Heard, Traffic};
-pub use rudeness::{Rudeness, UnknownRudeness};
+pub use rudeness::Rudeness;
 pub use script::{Script, Step, Utterance};
+pub use telnyx::{ApiAnswer, FakeTelnyxCall, TelnyxCallPlan, TelnyxRudeness, UnknownTelnyxRudeness};
 pub use twilio::{FakeTwilioCall, TwilioCallPlan};
 pub use wav::{WavError, read_wav};

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use voice_core::bridge::{Bridge, BridgeInput, BridgeOutput, CARRIER_LINE};
 use voice_core::call::{CallConfig, CallStart, Control};
 use voice_core::conversation::ToolResult;
-use voice_core::fleet::{Assignment, Fleet, InOrder};
+use voice_core::fleet::{Assignment, Fleet, InOrder, StayId};
 use voice_core::id::{AttachmentId, CallId, CarrierId, CorrelationId, LineId};
 use voice_core::record::{EndReason, Entry};
 use voice_core::sensitive::Secret;
@@ -374,7 +374,7 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
                 BridgeOutput::Send(line, message) => self.link(3, line, What::ToService(line, message)),
                 BridgeOutput::HangUp(line) => self.link(3, line, What::ServiceGone(line)),
                 BridgeOutput::Assign { id, wish, tried, last_resort } => {
-                    self.assign(id, &Assignment { wish, tried, last_resort });
+                    self.assign(id, &Assignment { wish, tried, last_resort, ..Assignment::default() });
                 }
                 BridgeOutput::RunTool(tool) => {
                     let result = ToolResult { output: "{\"arrives\":\"Friday\"}".into(), failed: false };
@@ -408,7 +408,8 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
     }
 
     fn assign(&mut self, id: AttachmentId, wanted: &Assignment) {
-        let chosen = self.fleet.assign(CallId::from_u128(1), wanted);
+        let stay = StayId { call: CallId::from_u128(1), attachment: id };
+        let chosen = self.fleet.assign(self.now, stay, wanted);
         let Some(bridge) = &mut self.bridge else { return };
         bridge.handle(self.now, BridgeInput::Assigned(id, chosen));
     }

@@ -8,14 +8,16 @@ use voice_core::carrier::{
     CarrierCommand, CarrierEnd, CarrierEvent, CarrierInput, CarrierOutput, CarrierSession, Digit, Oddity,
 };
 use voice_core::id::MarkId;
-use voice_core::limits::{CARRIER_AUDIO_MAX, MARKS_MAX, ODDITIES_MAX};
+use voice_core::limits::{CARRIER_AUDIO_MAX, ODDITIES_MAX};
 use voice_core::time::MonoTime;
 use voice_core::wire::{LineEnd, WireMessage};
 
 use super::sid::StreamSid;
-use super::wire::{Counter, FromTwilio, Media, Writer, decode_audio};
+use super::wire::{FromTwilio, Media, Writer};
 use crate::keys::Keys;
 use crate::limits::{LOSS_MAX, STREAM_SILENT_MAX};
+use crate::marks::{Echo, Marks};
+use crate::wire::{Counter, decode_audio};
 
 /// Translates between Twilio's messages and the call's events. Made by [`super::Opening`].
 #[derive(Debug)]
@@ -39,12 +41,7 @@ enum Phase {
 #[derive(Debug)]
 struct Live {
     writer: Writer,
-    /// Rises with each `clear`, so that an echo tells whether its mark was played or thrown away.
-    generation: u64,
-    /// Marks of this generation that have not come back, oldest first.
-    pending: VecDeque<MarkId>,
-    /// The newest mark that had to make room in `pending`; numbers rise, so it stands for all before.
-    forgotten: Option<MarkId>,
+    marks: Marks,
     position: Position,
     keys: Keys,
     oddities: u32,
@@ -86,9 +83,7 @@ impl TwilioSession {
     pub(super) fn new(now: MonoTime, stream_sid: StreamSid, format: AudioFormat) -> Self {
         let live = Live {
             writer: Writer::new(stream_sid.clone()),
-            generation: 0,
-            pending: VecDeque::new(),
-            forgotten: None,
+            marks: Marks::default(),
             position: Position::default(),
             keys: Keys::default(),
             oddities: 0,
@@ -248,39 +243,21 @@ impl Live {
     }
 
     fn mark(&mut self, mark: MarkId) -> WireMessage {
-        if self.pending.len() >= MARKS_MAX {
-            self.forgotten = self.pending.pop_front();
-        }
-        self.pending.push_back(mark);
-        self.writer.mark(self.generation, mark.0)
+        let generation = self.marks.sent(mark);
+        self.writer.mark(generation, mark.0)
     }
 
     /// Twilio echoes the marks that it throws away as well; their generation tells them apart.
     fn clear(&mut self) -> WireMessage {
-        self.generation += 1;
-        self.pending.clear();
-        self.forgotten = None;
+        self.marks.cleared();
         self.writer.clear()
     }
 
     fn echo(&mut self, name: &str) -> Heard {
-        let numbers = name.split_once('.').and_then(|(g, n)| Some((g.parse().ok()?, n.parse().ok()?)));
-        let Some((generation, number)): Option<(u64, u64)> = numbers else {
-            return Heard::Odd(Oddity::BadMark);
-        };
-        if generation < self.generation {
-            return Heard::Nothing;
-        }
-        let mark = MarkId(number);
-        let position = self.pending.iter().position(|pending| *pending == mark);
-        match position {
-            Some(position) if generation == self.generation => {
-                // Marks come back in order: those before it are lost.
-                self.pending.drain(..=position);
-                Heard::Event(CarrierEvent::Played(mark))
-            }
-            None if generation == self.generation && Some(mark) <= self.forgotten => Heard::Nothing,
-            Some(_) | None => Heard::Odd(Oddity::BadMark),
+        match self.marks.echoed(name) {
+            Echo::Played(mark) => Heard::Event(CarrierEvent::Played(mark)),
+            Echo::Stale => Heard::Nothing,
+            Echo::Unknown => Heard::Odd(Oddity::BadMark),
         }
     }
 }

@@ -5,14 +5,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use voice_core::audio::{AudioFormat, AudioFrame};
-use voice_core::carrier::{
-    CarrierCommand, CarrierEnd, CarrierEvent, CarrierInput, CarrierOutput, CarrierSession, Oddity,
-};
-use voice_core::id::{LineId, MarkId};
+use voice_core::audio::AudioFormat;
+use voice_core::carrier::{CarrierEnd, CarrierEvent, CarrierInput, CarrierOutput, CarrierSession, Oddity};
+use voice_core::id::LineId;
 use voice_core::sensitive::Secret;
 use voice_core::sim::peer::{CallerInput, CallerOutput, FakeCaller};
-use voice_core::sim::speech::{Hearing, Listener, recognise, voice};
 use voice_core::time::{MonoTime, UnixMillis};
 use voice_core::wire::{Endpoint, EndpointKind, LineEnd, WireMessage};
 use voice_telephony::opening::{Refusal, Step};
@@ -24,6 +21,8 @@ use voice_telephony::twilio::{
     verify_upgrade,
 };
 use voice_telephony::webhook::{RawRequest, Rejection, Verified, verify};
+
+use crate::voice::Voice;
 
 pub(crate) const TOKEN: &str = "5a1c0de5a1c0de5a1c0de5a1c0de5a1c";
 pub(crate) const WEBHOOK: &str = "https://voice.example.test/hooks/twilio";
@@ -208,7 +207,7 @@ impl Server {
                         Err(refusal) => self.refuse(line, refusal),
                         Ok(()) => {
                             let session = Box::new(opened.session);
-                            let voice = Box::new(Voice::new(now));
+                            let voice = Box::new(Voice::new(now, AudioFormat::MULAW_8K));
                             self.sockets.insert(line, Socket::Open { session, voice, has_ended: false });
                         }
                     }
@@ -310,92 +309,5 @@ impl Seen {
             CarrierEvent::Ended(end) => self.ends.push(end),
             other => panic!("a new kind of event: {other:?}"),
         }
-    }
-}
-
-/// The book shop's voice: knows the clips, answers each, falls silent when it is interrupted. Sends each
-/// reply at once, as providers do.
-struct Voice {
-    listener: Listener,
-    /// Replies for later.
-    later: VecDeque<(MonoTime, &'static str)>,
-    marks: u64,
-    played: u64,
-}
-
-impl Voice {
-    fn new(now: MonoTime) -> Self {
-        Self {
-            listener: Listener::new(Duration::from_millis(500)),
-            later: VecDeque::from([(now + Duration::from_millis(200), "greeting")]),
-            marks: 0,
-            played: 0,
-        }
-    }
-
-    fn due(&self) -> Option<MonoTime> {
-        self.later.front().map(|(at, _)| *at)
-    }
-
-    fn tick(&mut self, now: MonoTime) -> Vec<CarrierCommand> {
-        let mut commands = Vec::new();
-        while let Some((_, name)) = self.later.pop_front_if(|(at, _)| *at <= now) {
-            self.say(name, &mut commands);
-        }
-        commands
-    }
-
-    fn hear(&mut self, now: MonoTime, event: &CarrierEvent) -> Vec<CarrierCommand> {
-        let mut commands = Vec::new();
-        if let CarrierEvent::Played(MarkId(number)) = event {
-            assert!(*number > self.played, "marks come back once, in order");
-            self.played = *number;
-        }
-        let CarrierEvent::Audio(frame) = event else { return commands };
-        let mut noticed = Vec::new();
-        self.listener.push(&frame.data, &mut noticed);
-        for hearing in noticed {
-            match hearing {
-                Hearing::Began { .. } if self.played < self.marks => {
-                    commands.push(CarrierCommand::Clear);
-                    self.played = self.marks;
-                }
-                Hearing::Began { .. } => {}
-                Hearing::Ended { audio, .. } => {
-                    for (after_ms, reply) in answer(recognise(&audio).map(|clip| clip.name)) {
-                        self.later.push_back((now + Duration::from_millis(*after_ms), reply));
-                    }
-                }
-            }
-        }
-        commands
-    }
-
-    fn say(&mut self, name: &'static str, commands: &mut Vec<CarrierCommand>) {
-        for (number, piece) in voice(name).expect("a clip").mulaw.chunks(160).enumerate() {
-            let frame = AudioFrame::new(AudioFormat::MULAW_8K, Bytes::from_static(piece));
-            commands.push(CarrierCommand::Play(frame));
-            if number % 10 == 9 {
-                self.mark(commands);
-            }
-        }
-        self.mark(commands);
-    }
-
-    fn mark(&mut self, commands: &mut Vec<CarrierCommand>) {
-        self.marks += 1;
-        commands.push(CarrierCommand::Mark(MarkId(self.marks)));
-    }
-}
-
-fn answer(heard: Option<&str>) -> &'static [(u64, &'static str)] {
-    match heard {
-        Some("hello") => &[(300, "hear")],
-        Some("order") => &[(300, "check"), (3_300, "order")],
-        Some("delivery") => &[(300, "delivery")],
-        Some("price") => &[(300, "price")],
-        Some("thanks") => &[(300, "welcome")],
-        Some("goodbye") => &[(300, "goodbye")],
-        _ => &[(300, "sorry")],
     }
 }

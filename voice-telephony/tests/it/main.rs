@@ -5,5 +5,7 @@ mod exchange;
 mod fuzzed_door;
 mod signatures;
 mod streams;
+#[path = "../voice/mod.rs"]
+mod voice;
 mod webhooks;
 mod whole_calls;

@@ -5,12 +5,13 @@ use voice_core::carrier::Digit as Key;
 use voice_core::conversation::ToolCall;
 use voice_core::id::{AttachmentId, ReplyId, ToolCallId, UtteranceId};
 use voice_core::provider::Usage;
-use voice_core::record::{CallEvent, Totals};
+use voice_core::record::{CallEvent, Switch, Totals};
 use voice_core::sensitive::Pii;
 
 use super::FormatError;
 use super::parts::{
-    StoredEnd, StoredFailure, StoredFormat, StoredLoss, StoredOddity, StoredRefusal, StoredWhy, micros, time,
+    StoredCover, StoredEnd, StoredFailure, StoredFormat, StoredLoss, StoredOddity, StoredParty,
+    StoredRefusal, StoredWhy, micros, time,
 };
 
 macro_rules! bodies {
@@ -45,15 +46,22 @@ bodies! {
     CallerSaid = "caller_said" { utterance: u64, text: String }
     CallerSpoke = "caller_spoke" { utterance: u64 }
     CarrierOddity = "carrier_oddity" { oddity: StoredOddity, count: u32 }
+    Covered = "covered" { cover: StoredCover }
     Detached = "detached" { attachment: u32 }
     Digit = "digit" { digit: char }
     Ended = "ended" { reason: StoredEnd, totals: StoredTotals }
+    Held = "held" { music: bool }
     Live = "live" { attachment: u32, gap_us: u64 }
+    Muted = "muted" { on: bool }
+    Noted = "noted" { text: String }
     Problem = "problem" { attachment: u32, failure: StoredFailure }
     ProviderOddity = "provider_oddity" { attachment: u32, oddity: String, count: u32 }
     Ready = "ready" { attachment: u32, session: Option<String>, took_us: u64 }
     ReplyHeard = "reply_heard" { reply: u64, text: String, heard_us: u64, unheard_us: u64, cut: bool }
     ReplyStarted = "reply_started" { reply: u64, latency_us: Option<u64> }
+    Resumed = "resumed" { after_us: u64, timed_out: bool }
+    Retrying = "retrying" { round: u32, wait_us: u64 }
+    Silence = "silence" { of: StoredParty, over_us: Option<u64> }
     Started = "started" {
         carrier: String,
         carrier_call: String,
@@ -62,7 +70,18 @@ bodies! {
         to: String,
         correlation: String,
     }
+    Summarised = "summarised" { text: String }
     SwitchRefused = "switch_refused" { why: StoredRefusal }
+    Switched = "switched" {
+        attachment: u32,
+        from: String,
+        to: String,
+        why: StoredWhy,
+        gap_us: u64,
+        lost_us: u64,
+        turns: u32,
+        bytes: u64,
+    }
     ToolAnswered = "tool_answered" { id: u64, output: String, failed: bool, took_us: u64 }
     ToolCalled = "tool_called" { id: u64, name: String, arguments: String }
     ToolCancelled = "tool_cancelled" { id: u64 }
@@ -119,6 +138,26 @@ impl TryFrom<&CallEvent> for Body {
             CallEvent::Live { attachment, gap } => {
                 Self::Live { attachment: attachment.0, gap_us: micros(*gap) }
             }
+            CallEvent::Retrying { round, wait } => Self::Retrying { round: *round, wait_us: micros(*wait) },
+            CallEvent::Covered { kind } => Self::Covered { cover: (*kind).into() },
+            CallEvent::Switched(switch) => Self::Switched {
+                attachment: switch.attachment.0,
+                from: switch.from.to_string(),
+                to: switch.to.to_string(),
+                why: switch.why.into(),
+                gap_us: micros(switch.gap),
+                lost_us: micros(switch.lost),
+                turns: switch.turns,
+                bytes: switch.bytes,
+            },
+            CallEvent::Noted { text } => Self::Noted { text: text.expose().clone() },
+            CallEvent::Summarised { text } => Self::Summarised { text: text.expose().clone() },
+            CallEvent::Held { music } => Self::Held { music: *music },
+            CallEvent::Resumed { after, timed_out } => {
+                Self::Resumed { after_us: micros(*after), timed_out: *timed_out }
+            }
+            CallEvent::Muted { on } => Self::Muted { on: *on },
+            CallEvent::Silence { of, over } => Self::Silence { of: (*of).into(), over_us: over.map(micros) },
             CallEvent::Detached { attachment } => Self::Detached { attachment: attachment.0 },
             CallEvent::Problem { attachment, failure } => {
                 Self::Problem { attachment: attachment.0, failure: failure.try_into()? }
@@ -208,6 +247,26 @@ impl TryFrom<Body> for CallEvent {
             Body::Live { attachment, gap_us } => {
                 Self::Live { attachment: AttachmentId(attachment), gap: time(gap_us) }
             }
+            Body::Retrying { round, wait_us } => Self::Retrying { round, wait: time(wait_us) },
+            Body::Covered { cover } => Self::Covered { kind: cover.into() },
+            Body::Switched { attachment, from, to, why, gap_us, lost_us, turns, bytes } => {
+                Self::Switched(Switch {
+                    from: from.parse().map_err(|_| FormatError::Field("from"))?,
+                    to: to.parse().map_err(|_| FormatError::Field("to"))?,
+                    attachment: AttachmentId(attachment),
+                    why: why.into(),
+                    gap: time(gap_us),
+                    lost: time(lost_us),
+                    turns,
+                    bytes,
+                })
+            }
+            Body::Noted { text: words } => Self::Noted { text: text(words) },
+            Body::Summarised { text: words } => Self::Summarised { text: text(words) },
+            Body::Held { music } => Self::Held { music },
+            Body::Resumed { after_us, timed_out } => Self::Resumed { after: time(after_us), timed_out },
+            Body::Muted { on } => Self::Muted { on },
+            Body::Silence { of, over_us } => Self::Silence { of: of.into(), over: over_us.map(time) },
             Body::Detached { attachment } => Self::Detached { attachment: AttachmentId(attachment) },
             Body::Problem { attachment, failure } => {
                 Self::Problem { attachment: AttachmentId(attachment), failure: failure.into() }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use voice_core::audio::{AudioFormat, Encoding, Rate};
 use voice_core::carrier::{CarrierEnd, Oddity};
 use voice_core::failure::Failure;
-use voice_core::record::{EndReason, Loss, SwitchRefusal, Why};
+use voice_core::record::{CoverKind, EndReason, Loss, Party, SwitchRefusal, Why};
 use voice_core::wire::{LineEnd, Unreachable};
 
 use super::FormatError;
@@ -65,17 +65,27 @@ macro_rules! mirror {
 
 mirror! {
     /// Why somebody is wanted.
-    StoredWhy of Why { CallStart, Failure, Wish, SessionLimit }
+    StoredWhy of Why { CallStart, Failure, Wish, SessionLimit, Standby, Drain }
 }
 
 mirror! {
     /// Why a switch was refused.
-    StoredRefusal of SwitchRefusal { NotTalking, UnderWay, Nobody }
+    StoredRefusal of SwitchRefusal { NotTalking, UnderWay, Nobody, Same, NoneBefore, Withdrawn }
 }
 
 mirror! {
     /// Where audio was lost.
-    StoredLoss of Loss { Carrier, Held, Playout }
+    StoredLoss of Loss { Carrier, Held, Playout, Withheld }
+}
+
+mirror! {
+    /// What covered a gap.
+    StoredCover of CoverKind { Moment, Still, Unavailable, Music }
+}
+
+mirror! {
+    /// Who was silent.
+    StoredParty of Party { Caller, Provider }
 }
 
 mirror! {
@@ -203,6 +213,7 @@ pub(super) enum StoredEnd {
     CarrierNonsense,
     HungUp,
     NoProvider,
+    Transfer { to: String },
     Limit,
     Shutdown,
 }
@@ -217,6 +228,7 @@ impl TryFrom<&EndReason> for StoredEnd {
             EndReason::Carrier(CarrierEnd::Nonsense) => Self::CarrierNonsense,
             EndReason::HungUp => Self::HungUp,
             EndReason::NoProvider => Self::NoProvider,
+            EndReason::Transfer { to } => Self::Transfer { to: to.expose().clone() },
             EndReason::Limit => Self::Limit,
             EndReason::Shutdown => Self::Shutdown,
             EndReason::Carrier(_) | _ => return Err(FormatError::Unwritable),
@@ -232,6 +244,7 @@ impl From<StoredEnd> for EndReason {
             StoredEnd::CarrierNonsense => Self::Carrier(CarrierEnd::Nonsense),
             StoredEnd::HungUp => Self::HungUp,
             StoredEnd::NoProvider => Self::NoProvider,
+            StoredEnd::Transfer { to } => Self::Transfer { to: to.into() },
             StoredEnd::Limit => Self::Limit,
             StoredEnd::Shutdown => Self::Shutdown,
         }

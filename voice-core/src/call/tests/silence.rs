@@ -9,7 +9,7 @@ fn a_silent_provider_is_replaced_unless_a_tool_runs() {
     rig.provider(A1, ProviderEvent::CallerSpoke(utterance(1)));
     rig.provider(A1, ProviderEvent::CallerPaused(utterance(1))).said.clear();
     rig.pass(ms(9_980));
-    assert!(rig.said.is_empty());
+    assert_eq!(rig.wanted(), [""; 0]);
     rig.pass(ms(20));
     assert_eq!(rig.wanted(), ["tell a1 Speak { cue: None }"], "it is reminded once");
     rig.pass(ms(10_000));
@@ -21,12 +21,12 @@ fn a_noise_that_was_taken_for_the_caller_leaves_nobody_in_silence() {
     let mut rig = Rig::talking();
     rig.now = at(10_000);
     rig.provider(A1, ProviderEvent::CallerSpoke(utterance(1))).said.clear();
-    rig.pass(ms(5_000)).frame(0x10).said.clear();
-    rig.pass(ms(9_980));
+    rig.listen(ms(5_000)).frame(0x10).said.clear();
+    rig.listen(ms(9_980));
     assert_eq!(rig.wanted(), [""; 0], "the caller was heard meanwhile");
-    rig.pass(ms(20));
+    rig.listen(ms(20));
     assert_eq!(rig.wanted(), ["tell a1 Speak { cue: None }"]);
-    rig.pass(ms(10_000));
+    rig.listen(ms(10_000));
     assert_eq!(rig.wanted()[0], "· problem a1 stalled");
 }
 
@@ -43,7 +43,10 @@ fn a_tool_that_answers_while_nobody_is_live_is_told_to_whoever_comes() {
     rig.give(Input::Control(Control::ToolAnswered { id, result })).said.clear();
     rig.provider(A2, ProviderEvent::Ready { session: None, expires: None });
     let wanted = rig.wanted();
-    assert_eq!(wanted[2..], ["catch up a2 1", "tell a2 Speak { cue: None }"]);
+    assert_eq!(
+        wanted[2..],
+        ["catch up a2 1", "· switched openai gemini Failure 0-0 2", "tell a2 Speak { cue: None }"]
+    );
 }
 
 #[test]
@@ -126,4 +129,40 @@ fn who_was_put_aside_by_a_wish_may_still_be_needed() {
     rig.provider(A1, ProviderEvent::Failed(Failure::Cut)).said.clear();
     rig.provider(A2, ProviderEvent::Failed(Failure::Cut));
     assert_eq!(rig.wanted().pop().as_deref(), Some("attach a3 wish=None tried=[gemini] last=None"));
+}
+
+#[test]
+fn a_silent_provider_is_told_from_a_silent_carrier() {
+    let mut rig = Rig::talking();
+    rig.now = at(10_000);
+    rig.provider(A1, ProviderEvent::CallerSpoke(utterance(1)));
+    rig.provider(A1, ProviderEvent::CallerPaused(utterance(1))).listen(ms(1_480));
+    assert_eq!(rig.silences(), [""; 0]);
+    rig.listen(ms(20));
+    assert_eq!(rig.silences(), ["· silence Provider None"]);
+    rig.speech(reply(A1, 1), 200).listen(ms(5_000));
+    assert_eq!(rig.silences(), ["· silence Provider Some(1500)"], "what is being heard hides the next");
+    rig.provider(A1, ProviderEvent::ReplyDone { reply: reply(A1, 1), end: ReplyEnd::Completed });
+    rig.listen(ms(10_000));
+    assert_eq!(rig.silences(), [""; 0]);
+    rig.pass(ms(1_480));
+    assert_eq!(rig.silences(), [""; 0]);
+    rig.pass(ms(1_000));
+    assert_eq!(rig.silences(), ["· silence Caller None"]);
+    rig.listen(FRAME);
+    assert_eq!(rig.silences(), ["· silence Caller Some(2500)"]);
+    rig.pass(ms(2_000));
+    assert_eq!(rig.silences(), ["· silence Caller None"], "and the next is noticed too");
+}
+
+#[test]
+fn a_carrier_that_sends_nothing_is_not_the_fault_of_the_provider() {
+    let mut rig = Rig::talking();
+    rig.listen(ms(1_000));
+    rig.provider(A1, ProviderEvent::CallerSpoke(utterance(1)));
+    rig.provider(A1, ProviderEvent::CallerPaused(utterance(1))).said.clear();
+    rig.pass(ms(60_000));
+    assert_eq!(rig.wanted(), [""; 0]);
+    rig.listen(ms(25_000));
+    assert!(rig.wanted().contains(&"· problem a1 stalled".to_owned()));
 }

@@ -3,19 +3,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::AddAssign;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audio::FRAME;
-use crate::call::Output;
+use crate::call::{CallConfig, Output};
 use crate::carrier::CarrierCommand;
 use crate::conversation::Heard;
 use crate::id::{AttachmentId, ReplyId, ToolCallId};
 use crate::provider::{ProviderCommand, ProviderEvent};
-use crate::record::{CallEvent, EndReason, Entry, Loss};
+use crate::record::{CallEvent, EndReason, Entry, Loss, Totals};
 use crate::time::MonoTime;
 
+use super::aside::Aside;
 use super::line::CarrierModel;
+use super::search::Search;
+use super::silence::Silence;
+use super::switching::Switching;
 use super::voices::reply_of;
+
+/// Covers come from no attachment.
+const NOBODY: AttachmentId = AttachmentId(0);
 
 /// A rule was broken. The seed replays the call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +54,7 @@ impl AddAssign for Stats {
 
 /// See the module.
 pub(super) struct Checks {
-    lead: Duration,
+    config: Arc<CallConfig>,
     stats: Stats,
     entries: u64,
     last_entry: MonoTime,
@@ -59,6 +67,10 @@ pub(super) struct Checks {
     ear: EarBooks,
     mouth: MouthBooks,
     tools: BTreeMap<ToolCallId, u32>,
+    search: Search,
+    silence: Silence,
+    switching: Switching,
+    aside: Aside,
 }
 
 /// What an attachment is due.
@@ -88,9 +100,12 @@ struct MouthBooks {
 }
 
 impl Checks {
-    pub(super) fn new(lead: Duration) -> Self {
+    pub(super) fn new(config: Arc<CallConfig>) -> Self {
         Self {
-            lead,
+            silence: Silence::default(),
+            aside: Aside::default(),
+            switching: Switching::default(),
+            config,
             stats: Stats::default(),
             entries: 0,
             last_entry: MonoTime::ZERO,
@@ -103,6 +118,7 @@ impl Checks {
             ear: EarBooks::default(),
             mouth: MouthBooks::default(),
             tools: BTreeMap::new(),
+            search: Search::default(),
         }
     }
 
@@ -112,6 +128,10 @@ impl Checks {
 
     pub(super) fn assigned(&mut self, id: AttachmentId) {
         self.attached.entry(id).or_default();
+    }
+
+    pub(super) fn caller_says(&mut self, frame: u64) {
+        self.aside.caller_says(frame);
     }
 
     /// Something is about to be given to the call.
@@ -134,21 +154,31 @@ impl Checks {
         if self.ended.is_some() && !waits {
             return Err(format!("wants {output:?} after its last entry"));
         }
+        if waits {
+            self.silence.check(now, self.mouth.dry_at, &self.config)?;
+            self.switching.check()?;
+            let attached = self.attached.values().filter(|stay| stay.opened && !stay.detached).count();
+            require(attached <= 2, || format!("{attached} are attached at once"))?;
+        }
         match output {
             Output::Carrier(command) => self.carrier(now, command),
             Output::Provider(id, command) => self.provider(now, *id, command, line),
-            Output::Attach { tried, wish, .. } => match wish {
-                Some(wish) if tried.contains(wish) => Err("wishes for somebody it has tried".to_owned()),
-                _ => Ok(()),
-            },
-            Output::Open { id, .. } => {
+            Output::Attach { tried, wish, .. } => self.search.asks(tried, wish.as_ref()),
+            Output::Open { id, history } => {
+                if self.switching.told(*id, history) {
+                    self.count("histories shortened");
+                }
                 let stay = self.attached.entry(*id).or_default();
                 require(!stay.opened, || format!("opens {id} twice"))?;
                 stay.opened = true;
                 Ok(())
             }
             Output::Detach(id) => {
-                self.live = self.live.filter(|live| live != id);
+                if self.live.take_if(|live| live == id).is_some() {
+                    self.switching.lost_the_voice();
+                    self.silence.lost_the_voice(now);
+                    self.search.lost_the_voice(now);
+                }
                 let stay = self.attached.entry(*id).or_default();
                 require(!stay.detached, || format!("detaches {id} twice"))?;
                 stay.detached = true;
@@ -183,7 +213,7 @@ impl Checks {
         require(self.ear.heard + lost == frames, || {
             format!("of {frames} frames {} were heard and {lost} lost", self.ear.heard)
         })?;
-        let by_carrier = matches!(self.ended, Some(EndReason::Carrier(_)));
+        let by_carrier = matches!(self.ended, Some(EndReason::Carrier(_) | EndReason::Transfer { .. }));
         require(by_carrier != self.hung_up, || format!("hung up: {} after {:?}", self.hung_up, self.ended))?;
         for (reply, given) in &self.mouth.given {
             let known = self.mouth.closed.contains(reply);
@@ -199,13 +229,15 @@ impl Checks {
         match command {
             CarrierCommand::Play(frame) => {
                 let reply = reply_of(&frame.data);
-                require(self.mouth.cut.is_none_or(|cut| reply > cut), || {
+                let cover = reply.attachment() == NOBODY;
+                require(cover || self.mouth.cut.is_none_or(|cut| reply > cut), || {
                     format!("plays {reply} after it was cut")
                 })?;
                 require(!self.mouth.closed.contains(&reply), || format!("plays {reply} after its end"))?;
+                self.aside.plays(cover, reply)?;
                 self.mouth.dry_at = self.mouth.dry_at.max(now) + FRAME;
                 let ahead = self.mouth.dry_at.since(now);
-                require(ahead <= self.lead, || format!("is {ahead:?} ahead of the ear"))
+                require(ahead <= self.config.limits.lead, || format!("is {ahead:?} ahead of the ear"))
             }
             CarrierCommand::Clear => {
                 self.mouth.dry_at = now;
@@ -230,9 +262,15 @@ impl Checks {
     ) -> Result<(), String> {
         let stay = self.attached.get(&id).ok_or_else(|| format!("talks to {id}, who was never assigned"))?;
         require(stay.opened && !stay.detached, || format!("talks to {id}, who is not attached"))?;
-        require(self.live == Some(id), || format!("talks to {id} while {:?} is live", self.live))?;
+        let fed = matches!(command, ProviderCommand::CatchUp(_)) && self.switching.may_be_fed(id);
+        let standby = self.live != Some(id) && fed;
+        require(self.live == Some(id) || standby, || format!("talks to {id} while {:?} is live", self.live))?;
         match command {
             ProviderCommand::Hear(frame) => {
+                if self.aside.hears(now, frame)? {
+                    self.count("silent frames");
+                    return Ok(());
+                }
                 let mut number = [0; 8];
                 number.copy_from_slice(&frame.data[..8]);
                 let number = u64::from_le_bytes(number);
@@ -249,8 +287,9 @@ impl Checks {
                 self.count("tool answers");
                 Ok(())
             }
-            ProviderCommand::CatchUp(_) => {
-                self.count("catch-ups");
+            ProviderCommand::CatchUp(turns) => {
+                self.count(if standby { "catch-ups of a standby" } else { "catch-ups" });
+                self.switching.told(id, turns);
                 Ok(())
             }
             ProviderCommand::Speak { .. } | ProviderCommand::Note(_) | ProviderCommand::Close => Ok(()),
@@ -284,6 +323,11 @@ impl Checks {
             format!("entry {} has a wrong time", entry.seq)
         })?;
         self.last_entry = entry.at;
+        let searched = self.search.entry(now, &entry.event, &self.config.limits)?;
+        let covered = self.silence.entry(now, &entry.event, &self.config)?;
+        let switched = self.switching.entry(&entry.event)?;
+        let aside = self.aside.entry(now, &entry.event, &self.config)?;
+        searched.into_iter().chain(covered).chain(switched).chain(aside).for_each(|what| self.count(what));
         let first = matches!(entry.event, CallEvent::Started { .. });
         require(first == (self.entries == 1), || "the first entry is not Started".to_owned())?;
         match &entry.event {
@@ -293,13 +337,13 @@ impl Checks {
                     format!("{attachment} and {:?} are live at once", self.live)
                 })?;
                 self.live = Some(*attachment);
+                self.switching.live(*attachment);
                 self.count("attachments");
             }
-            CallEvent::AudioLost { what: Loss::Held, duration } => {
+            CallEvent::AudioLost { what: what @ (Loss::Held | Loss::Withheld), duration } => {
                 self.ear.lost += *duration;
-                self.count("held frames lost");
+                self.count(if *what == Loss::Held { "held frames lost" } else { "frames withheld" });
             }
-            CallEvent::AudioLost { what: Loss::Playout, .. } => self.count("playout overflows"),
             CallEvent::BargeIn { .. } => self.count("barge-ins"),
             CallEvent::ReplyHeard { reply, heard, unheard, cut, .. } => {
                 let given = self.mouth.given.get(reply).copied().unwrap_or_default();
@@ -313,14 +357,17 @@ impl Checks {
             CallEvent::SwitchRefused { .. } => self.count("switches refused"),
             CallEvent::ToolCancelled { .. } => self.count("tools cancelled"),
             CallEvent::ProviderOddity { .. } => self.count("provider oddities"),
-            CallEvent::Ended { reason, totals } => {
-                require(totals.frames_heard == self.ear.heard, || "the totals are wrong".to_owned())?;
-                require(totals.duration == now.since(self.started), || "the duration is wrong".to_owned())?;
-                *self.stats.0.entry("switches").or_default() += u64::from(totals.switches);
-                self.count(reason.kind());
-                self.ended = Some(reason.clone());
-            }
+            CallEvent::Ended { reason, totals } => self.ended(now, reason, totals)?,
             CallEvent::Attaching { .. }
+            | CallEvent::Retrying { .. }
+            | CallEvent::Switched(_)
+            | CallEvent::Noted { .. }
+            | CallEvent::Summarised { .. }
+            | CallEvent::Held { .. }
+            | CallEvent::Resumed { .. }
+            | CallEvent::Muted { .. }
+            | CallEvent::Silence { .. }
+            | CallEvent::Covered { .. }
             | CallEvent::Assigned { .. }
             | CallEvent::Ready { .. }
             | CallEvent::Detached { .. }
@@ -331,10 +378,19 @@ impl Checks {
             | CallEvent::ToolCalled(_)
             | CallEvent::ToolAnswered { .. }
             | CallEvent::Digit { .. }
-            | CallEvent::AudioLost { what: Loss::Carrier, .. }
+            | CallEvent::AudioLost { what: Loss::Carrier | Loss::Playout, .. }
             | CallEvent::CarrierOddity { .. }
             | CallEvent::Used { .. } => {}
         }
+        Ok(())
+    }
+
+    fn ended(&mut self, now: MonoTime, reason: &EndReason, totals: &Totals) -> Result<(), String> {
+        require(totals.frames_heard == self.ear.heard, || "the totals are wrong".to_owned())?;
+        require(totals.duration == now.since(self.started), || "the duration is wrong".to_owned())?;
+        *self.stats.0.entry("switches").or_default() += u64::from(totals.switches);
+        self.count(reason.kind());
+        self.ended = Some(reason.clone());
         Ok(())
     }
 
@@ -343,6 +399,6 @@ impl Checks {
     }
 }
 
-fn require(holds: bool, rule: impl FnOnce() -> String) -> Result<(), String> {
+pub(super) fn require(holds: bool, rule: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(rule()) }
 }

@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::id::{AttachmentId, ReplyId, ToolCallId, UtteranceId};
 use crate::provider::{ProviderCommand, ProviderEvent, ReplyEnd};
 use crate::sim::rng::Rng;
+use crate::time::MonoTime;
 
 /// One attached provider.
 pub(super) struct Voice {
@@ -30,7 +31,7 @@ type Says = Vec<(Duration, ProviderEvent)>;
 
 impl Voice {
     /// A session that was just opened, and what it will say about that.
-    pub(super) fn open(id: AttachmentId, rng: &mut Rng) -> (Self, Says) {
+    pub(super) fn open(now: MonoTime, id: AttachmentId, out: bool, rng: &mut Rng) -> (Self, Says) {
         let voice = Self {
             id,
             planned: 0,
@@ -42,9 +43,12 @@ impl Voice {
             failed: false,
         };
         let ready_in = rng.millis(50..1_500);
-        let expires = None;
+        // Some services end a session after a while, and say so.
+        let ends_in = rng.percent(20).then(|| ready_in + rng.millis(8_000..40_000));
+        let expires = ends_in.map(|ends_in| now + ends_in);
         let ready = ProviderEvent::Ready { session: Some("sim".into()), expires };
-        let says = match rng.range(0..100) {
+        let mut says = match rng.range(0..100) {
+            _ if out => vec![(ready_in / 4, ProviderEvent::Failed(some_failure(rng)))],
             0..6 => vec![(ready_in, ProviderEvent::Failed(some_failure(rng)))],
             6..10 => vec![],
             10..13 => vec![(ready_in, ready.clone()), (ready_in + rng.millis(0..500), ready)],
@@ -52,6 +56,7 @@ impl Voice {
             13..15 => vec![(ready_in / 2, speech(ReplyId::new(id, 900), 0)), (ready_in, ready)],
             _ => vec![(ready_in, ready)],
         };
+        says.extend(ends_in.map(|ends_in| (ends_in, ProviderEvent::Failed(Failure::SessionLimit))));
         (voice, says)
     }
 
@@ -132,7 +137,8 @@ impl Voice {
                 says.push((at, ProviderEvent::CallerPaused(utterance)));
             }
             if !rng.percent(10) {
-                let text = format!("words {}", self.utterances).into();
+                let rest = " and so on".repeat(rng.range(0..20) as usize);
+                let text = format!("words {} of {}{rest}", self.utterances, self.id).into();
                 says.push((at + rng.millis(0..3_000), ProviderEvent::CallerSaid { utterance, text }));
             }
             at += rng.millis(100..1_500);

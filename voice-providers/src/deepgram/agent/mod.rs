@@ -18,7 +18,7 @@
 //!     .speak([Speak::deepgram("aura-2-thalia-en")])
 //!     .build()?;
 //! let agent = Agent::new(settings);
-//! assert!(agent.capabilities().tools);
+//! assert!(agent.capabilities().tools.is_some());
 //! # Ok::<(), voice_providers::deepgram::agent::SettingsError>(())
 //! ```
 
@@ -38,7 +38,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use voice_core::audio::AudioFormat;
-use voice_core::provider::{CallerSpeech, Capabilities, Provider, ProviderSession, Setup};
+use voice_core::capabilities::{
+    Capabilities, HistoryForm, HistoryForms, Lifetime, MicroUsd, Price, Rate, ToolUse,
+};
+use voice_core::provider::{Provider, ProviderSession, Setup};
+use voice_core::wire::Endpoint;
 
 pub use settings::{AgentSettings, AgentSettingsBuilder, SettingsError};
 pub use stages::{AwsCredentials, Effort, Flux, Header, Listen, Nova, Speak, StageEndpoint, Think};
@@ -59,9 +63,16 @@ impl Agent {
         // It takes A-law but does not speak it (protocol notes, Deepgram §5.2).
         let speaks = [AudioFormat::MULAW_8K].into_iter().chain(pcm).collect();
         let mut capabilities = Capabilities::new(hears, speaks);
-        capabilities.caller_speech = CallerSpeech::Told;
-        capabilities.session_max = Some(SESSION_MAX);
-        capabilities.tools = settings.think.iter().any(Think::takes_tools);
+        capabilities.history = HistoryForms {
+            note: HistoryForm::Instructions,
+            later: HistoryForm::Instructions,
+            ..HistoryForms::same(HistoryForm::Settings)
+        };
+        capabilities.lifetime = Lifetime { session_max: Some(SESSION_MAX), ..Lifetime::default() };
+        let tools = ToolUse { parallel: true, cancels: true, blocks: false };
+        capabilities.tools = settings.think.iter().any(Think::takes_tools).then_some(tools);
+        capabilities.languages = settings.languages();
+        capabilities.price = settings.is_all_inclusive().then_some(PRICE);
         Self { settings: Arc::new(settings), capabilities }
     }
 }
@@ -74,8 +85,21 @@ impl Provider for Agent {
     fn open(&self, setup: Setup) -> Box<dyn ProviderSession> {
         Box::new(session::Session::new(Arc::clone(&self.settings), setup))
     }
+
+    /// The list of projects, which is free.
+    fn probe(&self) -> Option<Endpoint> {
+        super::probe(&self.settings.url, self.settings.credential.header())
+    }
 }
 
 /// The longest session, counted from the connection; keep-alives do not extend it (protocol notes,
 /// Deepgram §5.6).
 const SESSION_MAX: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// About 4.50 USD an hour where ears, mind and voice are all Deepgram's to provide (protocol notes,
+/// Deepgram §7).
+const PRICE: Price = Price {
+    rate: Rate::PerMinute(MicroUsd(75_000)),
+    as_of: "2026-11-21",
+    source: "pricing page of deepgram.com, pay as you go",
+};

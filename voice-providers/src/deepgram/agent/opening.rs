@@ -136,7 +136,7 @@ fn speak(speak: &Speak) -> SpeakPart<'_> {
     // Every maker has names of their own for the same two things.
     match speak.service {
         "deepgram" => {
-            provider.version = Some(if speak.is_flux() { "v2" } else { "v1" });
+            provider.version = speak.quirks().map(|quirks| quirks.version);
             provider.model = Some(model);
         }
         "eleven_labs" => provider.model_id = Some(model),

@@ -2,6 +2,7 @@
 
 use super::super::Credential;
 use super::stages::{Flux, Listen, Speak, Think};
+use crate::deepgram::quirks::EarQuirks;
 
 /// Checked settings, made by [`AgentSettingsBuilder::build`].
 #[derive(Clone, Debug)]
@@ -94,6 +95,23 @@ impl AgentSettings {
             tags: Vec::new(),
             mip_opt_out: false,
         })
+    }
+}
+
+impl AgentSettings {
+    /// What ears and voices have in common, where they are not made for many languages.
+    pub(super) fn languages(&self) -> Option<Vec<String>> {
+        let heard = match &self.listen {
+            Listen::Nova(nova) => nova.language.as_deref().filter(|language| *language != "multi"),
+            Listen::Flux(flux) => EarQuirks::of(&flux.model).only,
+        };
+        heard.map(|language| vec![language.to_owned()])
+    }
+
+    /// Whether nobody else has a bill to send: no stage is elsewhere, or of another maker's voices.
+    pub(super) fn is_all_inclusive(&self) -> bool {
+        let thinks = self.think.iter().all(|think| think.endpoint.is_none() && think.credentials.is_none());
+        thinks && self.speak.iter().all(|speak| speak.endpoint.is_none() && speak.quirks().is_some())
     }
 }
 

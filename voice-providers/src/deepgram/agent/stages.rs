@@ -5,6 +5,7 @@ use std::time::Duration;
 use voice_core::sensitive::Secret;
 
 use super::settings::{SettingsError, check_url};
+use crate::deepgram::quirks::{EarQuirks, LanguageHint, MindQuirks, VoiceQuirks};
 
 /// The ears.
 #[derive(Clone, Debug, PartialEq)]
@@ -213,27 +214,31 @@ impl Think {
     /// Reasoning models of OpenAI fail when tools are offered (protocol notes, Deepgram §9). Such a
     /// mind is offered none, so that as a fallback it can at least talk.
     pub(super) fn takes_tools(&self) -> bool {
-        let reasons = ["gpt-5", "o1", "o3", "o4"].iter().any(|series| self.model.starts_with(series));
-        !(self.service == "open_ai" && self.endpoint.is_none() && reasons)
+        // Behind an address of one's own may be any model, whatever it is called.
+        self.endpoint.is_some() || self.quirks().tools
     }
 
     pub(super) fn check(&self, mip_opt_out: bool) -> Result<(), SettingsError> {
         check_name("think.model", &self.model)?;
-        let warmest = if self.service == "anthropic" { (1.0, "0 to 1") } else { (2.0, "0 to 2") };
-        in_range("think.temperature", self.temperature, 0.0, warmest.0, warmest.1)?;
+        let quirks = self.quirks();
+        in_range("think.temperature", self.temperature, 0.0, quirks.warmest.0, quirks.warmest.1)?;
         if let Some(endpoint) = &self.endpoint {
             endpoint.check("think.endpoint", &["https://", "http://"], "https://")?;
         } else if self.context_length.is_some() {
             return Err(not_for("context_length", "a model without endpoint"));
         }
-        if self.effort.is_some() && !["open_ai", "groq", "deepgram"].contains(&self.service) {
+        if self.effort.is_some() && !quirks.effort {
             return Err(not_for("effort", self.service));
         }
         // Accepted only where its makers may learn from it (reference of the service's settings).
-        if mip_opt_out && self.model == "think-fast" {
+        if mip_opt_out && !quirks.mip_opt_out {
             return Err(not_for("mip_opt_out", "think-fast"));
         }
         Ok(())
+    }
+
+    fn quirks(&self) -> &'static MindQuirks {
+        MindQuirks::of(self.service, &self.model)
     }
 
     fn of(service: &'static str, model: impl Into<String>) -> Self {
@@ -326,9 +331,9 @@ impl Speak {
         self
     }
 
-    /// Whether it is one of Deepgram's voices of the second generation.
-    pub(super) fn is_flux(&self) -> bool {
-        self.service == "deepgram" && self.model.starts_with("flux-")
+    /// What it takes, if it is one of Deepgram's own voices.
+    pub(super) fn quirks(&self) -> Option<&'static VoiceQuirks> {
+        (self.service == "deepgram").then(|| VoiceQuirks::of(&self.model))
     }
 
     pub(super) fn check(&self) -> Result<(), SettingsError> {
@@ -337,15 +342,14 @@ impl Speak {
             name.as_ref().map_or(Ok(()), |name| check_name(field, name))?;
         }
         self.check_endpoint()?;
-        if self.service != "deepgram" {
+        let Some(quirks) = self.quirks() else {
             let own = [("speed", self.speed.is_some()), ("expressivity", self.expressivity.is_some())];
             let wrong = own.into_iter().find(|(_, given)| *given);
             return wrong.map_or(Ok(()), |(field, _)| Err(not_for(field, self.service)));
-        }
-        let slowest = if self.is_flux() { (0.5, "0.5 to 1.5") } else { (0.7, "0.7 to 1.5") };
-        in_range("speak.speed", self.speed, slowest.0, 1.5, slowest.1)?;
+        };
+        in_range("speak.speed", self.speed, quirks.slowest.0, 1.5, quirks.slowest.1)?;
         match self.expressivity {
-            Some(_) if !self.is_flux() => Err(not_for("expressivity", "aura")),
+            Some(_) if !quirks.expressivity => Err(not_for("expressivity", "aura")),
             Some(lively) if !(-2..=2).contains(&lively) => {
                 Err(SettingsError::Range { field: "speak.expressivity", range: "-2 to 2" })
             }
@@ -393,6 +397,10 @@ impl Listen {
         match self {
             Self::Nova(nova) => {
                 check_name("listen.model", &nova.model)?;
+                // The agent has no other way to tell them than the one of the latest ears.
+                if !nova.keyterms.is_empty() && EarQuirks::of(&nova.model).keyterms != "keyterm" {
+                    return Err(not_for("keyterms", "a model before nova-3"));
+                }
                 nova.language.as_ref().map_or(Ok(()), |language| check_name("listen.language", language))
             }
             Self::Flux(flux) => flux.check(),
@@ -403,7 +411,7 @@ impl Listen {
 impl Flux {
     /// Whether it knows more than one language.
     pub(super) fn is_multilingual(&self) -> bool {
-        self.model.ends_with("-multi")
+        EarQuirks::of(&self.model).language == LanguageHint::Hint
     }
 
     fn check(&self) -> Result<(), SettingsError> {

@@ -8,19 +8,21 @@
 //! ```
 //! use voice_core::provider::Provider;
 //! use voice_core::sensitive::Secret;
+//! use voice_providers::deepgram::Credential;
 //! use voice_providers::deepgram::pipeline::{EarsModel, Pipeline, PipelineSettings};
 //! use voice_providers::llm::ChatEndpoint;
 //!
+//! let key = Credential::ApiKey(Secret::new("speech-key".to_owned()));
 //! let mind = ChatEndpoint::new("https://llm.example/v1", "small-and-fast")?
 //!     .bearer(Secret::new("llm-key".to_owned()));
 //! let spare = ChatEndpoint::new("https://spare.example/v1", "another")?;
-//! let settings = PipelineSettings::builder(Secret::new("speech-key".to_owned()), mind)
+//! let settings = PipelineSettings::builder(key, mind)
 //!     .ears(EarsModel::listen("nova-3"))
 //!     .voice("aura-2-thalia-en")
 //!     .fallback(spare)
 //!     .build()?;
 //! let pipeline = Pipeline::new(settings);
-//! assert!(pipeline.capabilities().tools);
+//! assert!(pipeline.capabilities().tools.is_some());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -39,7 +41,9 @@ mod wire;
 use std::sync::Arc;
 
 use voice_core::audio::AudioFormat;
-use voice_core::provider::{Capabilities, Provider, ProviderSession, Setup};
+use voice_core::capabilities::{Capabilities, CutReport, HistoryForm, HistoryForms, Lifetime, ToolUse};
+use voice_core::provider::{Provider, ProviderSession, Setup};
+use voice_core::wire::Endpoint;
 
 pub use settings::{EarsModel, PipelineBuilder, PipelineError, PipelineSettings};
 
@@ -60,9 +64,16 @@ impl Pipeline {
             AudioFormat::PCM16_16K,
             AudioFormat::PCM16_24K,
         ];
-        // No session limit: the ears have none that is documented, and the voice's line is renewed in a
-        // pause before its hour is over.
-        let capabilities = Capabilities::new(formats.clone(), formats);
+        let mut capabilities = Capabilities::new(formats.clone(), formats);
+        capabilities.cut = CutReport::Words;
+        capabilities.history =
+            HistoryForms { note: HistoryForm::Words, ..HistoryForms::same(HistoryForm::Item) };
+        // No limit of the whole: the ears have none that is documented, and the voice's line is renewed in
+        // a pause before its hour is over.
+        capabilities.lifetime =
+            Lifetime { line_max: Some(voice::RECYCLE_AFTER), resumes: true, ..Lifetime::default() };
+        capabilities.tools = Some(ToolUse { parallel: true, cancels: false, blocks: false });
+        capabilities.languages = settings.languages();
         Self { settings: Arc::new(settings), capabilities }
     }
 }
@@ -74,5 +85,11 @@ impl Provider for Pipeline {
 
     fn open(&self, setup: Setup) -> Box<dyn ProviderSession> {
         Box::new(session::Session::new(&self.settings, setup))
+    }
+
+    /// Deepgram's list of projects, which is free. The chat model has no request that all of its kind
+    /// understand, and a second one beside it.
+    fn probe(&self) -> Option<Endpoint> {
+        super::probe(&self.settings.url, self.settings.authorization())
     }
 }

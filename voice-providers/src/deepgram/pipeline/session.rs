@@ -248,6 +248,8 @@ impl Session {
                 }
                 self.ready_if_complete();
             }
+            // Before anybody was ready there was nobody to speak.
+            EarsEvent::Turn(_) if matches!(self.state, State::Opening { .. }) => {}
             EarsEvent::Turn(Turning::Began { words }) => self.on_began(now, words),
             EarsEvent::Turn(Turning::Words) => self.drop_unspoken(),
             EarsEvent::Turn(Turning::Eager(text)) => self.on_eager(now, text),

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use voice_core::audio::{AudioFormat, Encoding};
-use voice_core::sensitive::Secret;
-
+use crate::deepgram::Credential;
+use crate::deepgram::quirks::{EarQuirks, LanguageHint, language_of_voice};
 use crate::llm::ChatEndpoint;
+use voice_core::audio::{AudioFormat, Encoding};
 
 /// Everything that all calls of one pipeline share. Made by [`PipelineBuilder`].
 #[derive(Debug)]
 pub struct PipelineSettings {
-    key: Secret<String>,
-    url: String,
+    credential: Credential,
+    pub(super) url: String,
     pub(super) ears: Ears,
     pub(super) voice: Voice,
     /// The first is asked first; the others when it fails.
@@ -94,7 +94,7 @@ pub(super) struct Voice {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PipelineError {
-    /// The key is empty or has characters that no header can carry.
+    /// The key or token is empty or has characters that no header can carry.
     #[error("the key of the speech service is missing or not a key")]
     Key,
     /// Only these two schemes are WebSockets.
@@ -125,10 +125,10 @@ pub struct PipelineBuilder {
 
 impl PipelineSettings {
     /// A pipeline of Flux, this language model, and the voice `aura-2-thalia-en`.
-    pub fn builder(deepgram_key: Secret<String>, mind: ChatEndpoint) -> PipelineBuilder {
+    pub fn builder(credential: Credential, mind: ChatEndpoint) -> PipelineBuilder {
         PipelineBuilder {
             settings: Self {
-                key: deepgram_key,
+                credential,
                 url: "wss://api.deepgram.com".to_owned(),
                 ears: Ears {
                     model: EarsModel::flux("flux-general-en"),
@@ -143,7 +143,7 @@ impl PipelineSettings {
     }
 
     pub(super) fn authorization(&self) -> String {
-        format!("Token {}", self.key.expose())
+        self.credential.header()
     }
 
     pub(super) fn ears_url(&self, format: AudioFormat, language: Option<&str>) -> String {
@@ -156,31 +156,40 @@ impl PipelineSettings {
         query.add_format(format);
         match &self.ears.model {
             EarsModel::Listen { endpointing, utterance_end, .. } => {
-                if let Some(language) = language {
-                    query.add("language", language);
-                }
                 query.add("interim_results", "true");
                 query.add("smart_format", "true");
                 query.add("vad_events", "true");
                 query.add("endpointing", &endpointing.as_millis().to_string());
                 query.add("utterance_end_ms", &utterance_end.as_millis().to_string());
             }
-            EarsModel::Flux { model, eot_threshold, eager_eot_threshold, eot_timeout } => {
+            EarsModel::Flux { eot_threshold, eager_eot_threshold, eot_timeout, .. } => {
                 query.add("eot_threshold", &eot_threshold.to_string());
                 if let Some(eager) = eager_eot_threshold {
                     query.add("eager_eot_threshold", &eager.to_string());
                 }
                 query.add("eot_timeout_ms", &eot_timeout.as_millis().to_string());
-                // Flux takes a hint only where it understands several languages.
-                if let Some(language) = language.filter(|_| model.contains("multi")) {
-                    query.add("language_hint", language);
-                }
             }
         }
+        let quirks = EarQuirks::of(model);
+        match (quirks.language, language) {
+            (LanguageHint::Language, Some(language)) => query.add("language", language),
+            (LanguageHint::Hint, Some(language)) => query.add("language_hint", language),
+            (LanguageHint::No, _) | (_, None) => {}
+        }
         for term in &self.ears.keyterms {
-            query.add("keyterm", term);
+            query.add(quirks.keyterms, term);
         }
         query.url
+    }
+
+    /// What ears and voice have in common, where the ears are made for one language or the voice is.
+    pub(super) fn languages(&self) -> Option<Vec<String>> {
+        let heard = EarQuirks::of(self.ears.model.model()).only;
+        let spoken = language_of_voice(&self.voice.model);
+        match (heard, spoken) {
+            (Some(heard), Some(spoken)) if heard != spoken => Some(Vec::new()),
+            (heard, spoken) => heard.or(spoken).map(|language| vec![language.to_owned()]),
+        }
     }
 
     pub(super) fn voice_url(&self, format: AudioFormat) -> String {
@@ -248,8 +257,7 @@ impl PipelineBuilder {
     /// Checks everything.
     pub fn build(self) -> Result<PipelineSettings, PipelineError> {
         let settings = self.settings;
-        let key = settings.key.expose();
-        if key.trim().is_empty() || key.bytes().any(|b| !b.is_ascii_graphic()) {
+        if !settings.credential.is_sendable() {
             return Err(PipelineError::Key);
         }
         if !settings.url.starts_with("wss://") && !settings.url.starts_with("ws://") {
@@ -293,7 +301,7 @@ fn within(name: &'static str, range: &'static str, inside: bool) -> Result<(), P
 
 /// An address with parameters, each written so that it survives.
 struct Query {
-    url: String,
+    pub(super) url: String,
     separator: char,
 }
 
@@ -328,11 +336,13 @@ impl Query {
 
 #[cfg(test)]
 mod tests {
+    use voice_core::sensitive::Secret;
+
     use super::*;
 
     fn builder() -> PipelineBuilder {
         let mind = ChatEndpoint::new("https://llm.example/v1", "m").expect("a good address");
-        PipelineSettings::builder(Secret::new("dg-key".into()), mind)
+        PipelineSettings::builder(Credential::ApiKey(Secret::new("dg-key".into())), mind)
     }
 
     #[test]
@@ -350,9 +360,16 @@ mod tests {
         let listen = builder().url("ws://fake/").ears(EarsModel::listen("nova-3")).build();
         assert_eq!(
             listen.expect("good settings").ears_url(AudioFormat::PCM16_16K, Some("en-GB")),
-            "ws://fake/v1/listen?model=nova-3&encoding=linear16&sample_rate=16000&language=en-GB\
-             &interim_results=true&smart_format=true&vad_events=true&endpointing=300&utterance_end_ms=1000"
+            "ws://fake/v1/listen?model=nova-3&encoding=linear16&sample_rate=16000\
+             &interim_results=true&smart_format=true&vad_events=true&endpointing=300&utterance_end_ms=1000\
+             &language=en-GB"
         );
+        let older = builder().ears(EarsModel::listen("nova-2-phonecall")).keyterms(["Ada".to_owned()]);
+        let older = older.build().expect("good settings").ears_url(AudioFormat::MULAW_8K, None);
+        assert!(older.ends_with("&keywords=Ada"), "{older}");
+        let many = builder().ears(EarsModel::flux("flux-general-multi")).build().expect("good settings");
+        let many = many.ears_url(AudioFormat::MULAW_8K, Some("de"));
+        assert!(many.ends_with("&language_hint=de"), "{many}");
     }
 
     #[test]
@@ -375,7 +392,8 @@ mod tests {
         assert_eq!(builder().url("https://a").build().err(), Some(PipelineError::Scheme));
         assert_eq!(builder().voice("").build().err(), Some(PipelineError::Model("voice")));
         let mind = ChatEndpoint::new("https://llm.example/v1", "m").expect("a good address");
-        let keyless = PipelineSettings::builder(Secret::new("a\nb".into()), mind).build();
+        let keyless =
+            PipelineSettings::builder(Credential::AccessToken(Secret::new("a\nb".into())), mind).build();
         assert_eq!(keyless.err(), Some(PipelineError::Key));
     }
 

@@ -126,7 +126,7 @@ const STALL_AFTER: Duration = Duration::from_secs(5);
 const CLEAR_WITHIN: Duration = Duration::from_secs(2);
 
 /// The service cuts a socket after an hour (NET-0003).
-const RECYCLE_AFTER: Duration = Duration::from_secs(55 * 60);
+pub(super) const RECYCLE_AFTER: Duration = Duration::from_secs(55 * 60);
 /// While it speaks, recycling waits so long.
 const RECYCLE_AGAIN: Duration = Duration::from_secs(10);
 

@@ -1,108 +1,66 @@
 //! What the fakes of Listen, Flux and Speak have in common: the door, the agenda, and bad manners.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use voice_core::sim::peer::{Request, ServiceOutput};
+use voice_core::sim::rudeness;
 use voice_core::time::MonoTime;
 use voice_core::wire::WireMessage;
 
-macro_rules! rudeness {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
-        /// One way in which a fake speech service can misbehave. Any number of them can be combined;
-        /// those that mean nothing to a service do nothing.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[non_exhaustive]
-        pub enum SpeechRudeness {
-            $($(#[$doc])* $variant,)*
-        }
-
-        impl SpeechRudeness {
-            /// All of them.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
-
-            /// Their names, in the order of [`Self::ALL`].
-            pub const NAMES: &'static [&'static str] = &[$($name),*];
-
-            /// The name on a command line.
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $name,)*
-                }
-            }
-        }
-    };
-}
-
 rudeness! {
-    /// Refuses the upgrade: a bad parameter.
-    Refuse400 = "refuse-400",
-    /// Refuses the upgrade: the key.
-    Refuse401 = "refuse-401",
-    /// Refuses the upgrade: no money.
-    Refuse402 = "refuse-402",
-    /// Refuses the upgrade: no permission.
-    Refuse403 = "refuse-403",
-    /// Refuses the upgrade: too many sockets.
-    Refuse429 = "refuse-429",
-    /// Refuses the upgrade: broken inside.
-    Refuse500 = "refuse-500",
-    /// Never answers the upgrade.
-    NoAnswer = "no-answer",
-    /// Accepts, and never says anything.
-    HalfOpen = "half-open",
-    /// Cuts the connection in the middle of speech.
-    Cut = "cut",
-    /// Closes with 1011 NET-0000 in the middle of speech.
-    Net0000 = "net-0000",
-    /// Closes with 1008 DATA-0000 in the middle of speech.
-    Data0000 = "data-0000",
-    /// Closes with 1011 NET-0003 in the middle of speech.
-    Net0003 = "net-0003",
-    /// Says `Error` and closes in the middle of speech.
-    ErrorMessage = "error-message",
-    /// Messages of kinds that nobody knows, and fields that nobody knows; legal.
-    UnknownMessages = "unknown-messages",
-    /// Text that is no JSON, JSON cut short, JSON of the wrong shape.
-    Garbage = "garbage",
-    /// Binary messages from a service that has nothing binary to say.
-    StrayBinary = "stray-binary",
-    /// Listen: no `speech_final`, only `UtteranceEnd`; legal on a noisy line.
-    NoSpeechFinal = "no-speech-final",
-    /// Listen: neither end of speech, only interim results. Flux: no `EndOfTurn`.
-    NoEnd = "no-end",
-    /// Flux: `EagerEndOfTurn`, `TurnResumed`, and only then the end.
-    Resumed = "resumed",
-    /// A `Warning` now and then; legal.
-    Warnings = "warnings",
-    /// Speak: nothing ever follows a flush.
-    Mute = "mute",
-    /// Speak: audio, but never `Flushed`.
-    NoFlushed = "no-flushed",
-    /// Speak: `Clear` is never answered, and the audio goes on.
-    NotCleared = "not-cleared",
-    /// Speak: `Flushed` twice.
-    DoubledFlushed = "doubled-flushed",
-}
-
-impl fmt::Display for SpeechRudeness {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// A name that no rudeness has.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no such rudeness; known are {}", SpeechRudeness::NAMES.join(", "))]
-pub struct UnknownSpeechRudeness;
-
-impl FromStr for SpeechRudeness {
-    type Err = UnknownSpeechRudeness;
-
-    fn from_str(name: &str) -> Result<Self, UnknownSpeechRudeness> {
-        Self::ALL.iter().copied().find(|rudeness| rudeness.name() == name).ok_or(UnknownSpeechRudeness)
+    /// One way in which a fake speech service can misbehave. Any number of them can be combined;
+    /// those that mean nothing to a service do nothing.
+    #[non_exhaustive]
+    pub enum SpeechRudeness {
+        /// Refuses the upgrade: a bad parameter.
+        Refuse400 = "refuse-400",
+        /// Refuses the upgrade: the key.
+        Refuse401 = "refuse-401",
+        /// Refuses the upgrade: no money.
+        Refuse402 = "refuse-402",
+        /// Refuses the upgrade: no permission.
+        Refuse403 = "refuse-403",
+        /// Refuses the upgrade: too many sockets.
+        Refuse429 = "refuse-429",
+        /// Refuses the upgrade: broken inside.
+        Refuse500 = "refuse-500",
+        /// Never answers the upgrade.
+        NoAnswer = "no-answer",
+        /// Accepts, and never says anything.
+        HalfOpen = "half-open",
+        /// Cuts the connection in the middle of speech.
+        Cut = "cut",
+        /// Closes with 1011 NET-0000 in the middle of speech.
+        Net0000 = "net-0000",
+        /// Closes with 1008 DATA-0000 in the middle of speech.
+        Data0000 = "data-0000",
+        /// Closes with 1011 NET-0003 in the middle of speech.
+        Net0003 = "net-0003",
+        /// Says `Error` and closes in the middle of speech.
+        ErrorMessage = "error-message",
+        /// Messages of kinds that nobody knows, and fields that nobody knows; legal.
+        UnknownMessages = "unknown-messages",
+        /// Text that is no JSON, JSON cut short, JSON of the wrong shape.
+        Garbage = "garbage",
+        /// Binary messages from a service that has nothing binary to say.
+        StrayBinary = "stray-binary",
+        /// Listen: no `speech_final`, only `UtteranceEnd`; legal on a noisy line.
+        NoSpeechFinal = "no-speech-final",
+        /// Listen: neither end of speech, only interim results. Flux: no `EndOfTurn`.
+        NoEnd = "no-end",
+        /// Flux: `EagerEndOfTurn`, `TurnResumed`, and only then the end.
+        Resumed = "resumed",
+        /// A `Warning` now and then; legal.
+        Warnings = "warnings",
+        /// Speak: nothing ever follows a flush.
+        Mute = "mute",
+        /// Speak: audio, but never `Flushed`.
+        NoFlushed = "no-flushed",
+        /// Speak: `Clear` is never answered, and the audio goes on.
+        NotCleared = "not-cleared",
+        /// Speak: `Flushed` twice.
+        DoubledFlushed = "doubled-flushed",
     }
 }
 

@@ -1,9 +1,9 @@
 //! How the fake behaves: model, key, pace, and what it does wrong on purpose.
 
-use std::fmt;
 use std::ops::Range;
-use std::str::FromStr;
 use std::time::Duration;
+
+use voice_core::sim::rudeness;
 
 /// How a fake behaves.
 #[derive(Clone, Debug)]
@@ -101,130 +101,89 @@ impl FakeGeminiConfig {
     }
 }
 
-macro_rules! rudenesses {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
-        /// Something a service does wrong. All of them have been seen (protocol notes, Gemini Live §13, §15).
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Rudeness {
-            $($(#[$doc])* $variant,)*
-        }
-
-        impl Rudeness {
-            /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$variant),*];
-
-            /// Their names, as [`FromStr`] takes them.
-            pub const NAMES: &[&str] = &[$($name),*];
-
-            /// Its name.
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $name,)*
-                }
-            }
-        }
-    };
-}
-
-rudenesses! {
-    /// HTTP 403 although the key is right.
-    Refuse403 = "refuse-403",
-    /// HTTP 400 that says the key is not valid.
-    Refuse400 = "refuse-400",
-    /// HTTP 429.
-    Refuse429 = "refuse-429",
-    /// Takes the connection, then closes it with 1008 because of the key.
-    CloseKey = "close-key",
-    /// 1007 to the setup.
-    BadSetup = "bad-setup",
-    /// 1008 to the setup: no such model.
-    NoModel = "no-model",
-    /// 1011 to the setup: no quota.
-    NoQuota = "no-quota",
-    /// Accepts the connection and never says a word.
-    Mute = "mute",
-    /// In the middle of the first reply: 1011 "Internal error occurred.".
-    Close1011 = "close-1011",
-    /// In the middle of the first reply: 1008 "The operation was aborted.".
-    Abort = "abort",
-    /// In the middle of the first reply the TCP connection is cut.
-    Cut = "cut",
-    /// In the middle of the first reply: 1011 "Deadline expired…".
-    Deadline = "deadline",
-    /// In the middle of the first reply: an error in a message in place of a close.
-    ErrorMessage = "error-message",
-    /// `goAway` with 0 s left, after the first reply.
-    GoAwayAtOnce = "go-away-at-once",
-    /// Never gives a handle.
-    NoHandle = "no-handle",
-    /// Refuses to resume with 1007.
-    RefuseResume = "refuse-resume",
-    /// Refuses to resume with 1011, once.
-    BusyResume = "busy-resume",
-    /// Refuses to resume with 1011, always.
-    NeverResume = "never-resume",
-    /// Speaks more slowly than real time.
-    SlowAudio = "slow-audio",
-    /// No `generationComplete`.
-    NoGenerationComplete = "no-generation-complete",
-    /// No `turnComplete` after an interruption.
-    NoTurnComplete = "no-turn-complete",
-    /// A turn without audio: it wants to hear more first.
-    NeedMoreInput = "need-more-input",
-    /// A turn without audio: the answer was rejected. Once.
-    ResponseRejected = "response-rejected",
-    /// Tool calls without an id.
-    ToolWithoutId = "tool-without-id",
-    /// The same tool call twice, with another id.
-    ToolTwice = "tool-twice",
-    /// Three different tool calls at once.
-    ToolsParallel = "tools-parallel",
-    /// A tool that was not declared.
-    ToolUnknown = "tool-unknown",
-    /// Cancels its tool call after a moment.
-    ToolCancelled = "tool-cancelled",
-    /// Empty `serverContent` with nothing but usage before each reply.
-    EmptyContent = "empty-content",
-    /// Text frames.
-    TextFrames = "text-frames",
-    /// No reply at all after the caller's first turn, until it is prompted.
-    Silent = "silent",
-    /// Goes on talking when the caller interrupts.
-    KeepsTalking = "keeps-talking",
-    /// Thinks that it was interrupted when nobody spoke.
-    FalseInterruption = "false-interruption",
-    /// Words of a reply come after its audio is complete.
-    LateWords = "late-words",
-    /// Samples torn in two.
-    OddBytes = "odd-bytes",
-    /// Speaks at 16 kHz, and says so.
-    OtherRate = "other-rate",
-    /// Audio that is no base64, now and then.
-    BadBase64 = "bad-base64",
-    /// Random bytes, JSON cut in half, unknown keys and text frames between the messages.
-    Garbage = "garbage",
-    /// A message of 5 MB in each reply.
-    HugeMessage = "huge-message",
-}
-
-impl FromStr for Rudeness {
-    type Err = UnknownRudeness;
-
-    fn from_str(name: &str) -> Result<Self, UnknownRudeness> {
-        Self::ALL.iter().copied().find(|rudeness| rudeness.name() == name).ok_or(UnknownRudeness)
+rudeness! {
+    /// Something a service does wrong. All of them have been seen (protocol notes, Gemini Live §13, §15).
+    pub enum Rudeness {
+        /// HTTP 403 although the key is right.
+        Refuse403 = "refuse-403",
+        /// HTTP 400 that says the key is not valid.
+        Refuse400 = "refuse-400",
+        /// HTTP 429.
+        Refuse429 = "refuse-429",
+        /// Takes the connection, then closes it with 1008 because of the key.
+        CloseKey = "close-key",
+        /// 1007 to the setup.
+        BadSetup = "bad-setup",
+        /// 1008 to the setup: no such model.
+        NoModel = "no-model",
+        /// 1011 to the setup: no quota.
+        NoQuota = "no-quota",
+        /// Accepts the connection and never says a word.
+        Mute = "mute",
+        /// In the middle of the first reply: 1011 "Internal error occurred.".
+        Close1011 = "close-1011",
+        /// In the middle of the first reply: 1008 "The operation was aborted.".
+        Abort = "abort",
+        /// In the middle of the first reply the TCP connection is cut.
+        Cut = "cut",
+        /// In the middle of the first reply: 1011 "Deadline expired…".
+        Deadline = "deadline",
+        /// In the middle of the first reply: an error in a message in place of a close.
+        ErrorMessage = "error-message",
+        /// `goAway` with 0 s left, after the first reply.
+        GoAwayAtOnce = "go-away-at-once",
+        /// Never gives a handle.
+        NoHandle = "no-handle",
+        /// Refuses to resume with 1007.
+        RefuseResume = "refuse-resume",
+        /// Refuses to resume with 1011, once.
+        BusyResume = "busy-resume",
+        /// Refuses to resume with 1011, always.
+        NeverResume = "never-resume",
+        /// Speaks more slowly than real time.
+        SlowAudio = "slow-audio",
+        /// No `generationComplete`.
+        NoGenerationComplete = "no-generation-complete",
+        /// No `turnComplete` after an interruption.
+        NoTurnComplete = "no-turn-complete",
+        /// A turn without audio: it wants to hear more first.
+        NeedMoreInput = "need-more-input",
+        /// A turn without audio: the answer was rejected. Once.
+        ResponseRejected = "response-rejected",
+        /// Tool calls without an id.
+        ToolWithoutId = "tool-without-id",
+        /// The same tool call twice, with another id.
+        ToolTwice = "tool-twice",
+        /// Three different tool calls at once.
+        ToolsParallel = "tools-parallel",
+        /// A tool that was not declared.
+        ToolUnknown = "tool-unknown",
+        /// Cancels its tool call after a moment.
+        ToolCancelled = "tool-cancelled",
+        /// Empty `serverContent` with nothing but usage before each reply.
+        EmptyContent = "empty-content",
+        /// Text frames.
+        TextFrames = "text-frames",
+        /// No reply at all after the caller's first turn, until it is prompted.
+        Silent = "silent",
+        /// Goes on talking when the caller interrupts.
+        KeepsTalking = "keeps-talking",
+        /// Thinks that it was interrupted when nobody spoke.
+        FalseInterruption = "false-interruption",
+        /// Words of a reply come after its audio is complete.
+        LateWords = "late-words",
+        /// Samples torn in two.
+        OddBytes = "odd-bytes",
+        /// Speaks at 16 kHz, and says so.
+        OtherRate = "other-rate",
+        /// Audio that is no base64, now and then.
+        BadBase64 = "bad-base64",
+        /// Random bytes, JSON cut in half, unknown keys and text frames between the messages.
+        Garbage = "garbage",
+        /// A message of 5 MB in each reply.
+        HugeMessage = "huge-message",
     }
 }
-
-impl fmt::Display for Rudeness {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// There is no such rudeness; [`Rudeness::NAMES`] lists them.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no such rudeness; there are: {}", Rudeness::NAMES.join(", "))]
-pub struct UnknownRudeness;
 
 #[cfg(test)]
 mod tests {
@@ -235,6 +194,6 @@ mod tests {
         for rudeness in Rudeness::ALL {
             assert_eq!(rudeness.name().parse(), Ok(*rudeness));
         }
-        assert_eq!("polite".parse::<Rudeness>(), Err(UnknownRudeness));
+        assert!("polite".parse::<Rudeness>().is_err());
     }
 }

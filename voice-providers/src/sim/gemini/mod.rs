@@ -15,7 +15,7 @@
 //! let mut fake = FakeGemini::new(config, memory.clone());
 //! assert!(matches!(fake.poll(), ServiceOutput::WaitUntil(None)));
 //! assert!(memory.seen().setups.is_empty());
-//! # Ok::<(), voice_providers::sim::gemini::UnknownRudeness>(())
+//! # Ok::<(), voice_core::sim::UnknownRudeness>(())
 //! ```
 
 mod check;
@@ -25,6 +25,6 @@ mod script;
 mod service;
 mod speaking;
 
-pub use config::{FakeGeminiConfig, Profile, Rudeness, UnknownRudeness};
+pub use config::{FakeGeminiConfig, Profile, Rudeness};
 pub use memory::{FakeGeminiMemory, Seen};
 pub use service::FakeGemini;

@@ -21,6 +21,7 @@ use super::config::{FakeGeminiConfig, Profile, Rudeness};
 use super::memory::{FakeGeminiMemory, Handle};
 use super::script::{self, Answer};
 use super::speaking::{Turn, Waiting};
+use crate::sim::http;
 
 /// One connection to a fake Gemini Live.
 #[derive(Debug)]
@@ -136,29 +137,34 @@ impl FakeGemini {
     }
 
     fn knock(&mut self, request: &Request) {
-        let body = |text: &'static str| ServiceOutput::Send(WireMessage::Binary(text.as_bytes().into()));
+        let probed = http::read(request).and_then(|path| path.strip_prefix("/v1beta/models/"));
         let refusal = if self.is(Rudeness::Refuse403) || !self.lets_in(request) {
-            Some((403, ""))
+            Some((403, "Method doesn't allow unregistered callers. Please use API Key."))
         } else if self.is(Rudeness::Refuse400) {
             Some((400, "API key not valid. Please pass a valid API key."))
         } else if self.is(Rudeness::Refuse429) {
-            Some((429, ""))
-        } else if !request.target.contains("BidiGenerateContent") {
-            Some((404, ""))
+            Some((429, "Resource has been exhausted (e.g. check quota)."))
+        } else if probed.is_none() && !request.target.contains("BidiGenerateContent") {
+            Some((404, "Not found."))
         } else {
             None
         };
         if let Some((status, text)) = refusal {
-            self.plan.now.push_back(ServiceOutput::Respond { status, headers: Vec::new() });
-            self.plan.now.push_back(body(text));
-            self.stage = Stage::Gone;
-            return;
+            let error = json!({ "error": { "code": status, "message": text } });
+            return self.respond(status, &error);
+        }
+        if let Some(name) = probed {
+            let methods = ["bidiGenerateContent"];
+            let model = json!({ "name": format!("models/{name}"), "supportedGenerationMethods": methods });
+            return self.respond(200, &model);
         }
         self.plan.now.push_back(ServiceOutput::Accept { subprotocol: None });
         self.stage = Stage::Setup;
-        if self.is(Rudeness::CloseKey) {
-            self.close((1008, "API key not valid. Please pass a valid API key.".to_owned()));
-        }
+    }
+
+    fn respond(&mut self, status: u16, body: &Value) {
+        self.plan.now.extend(http::answer(status, Vec::new(), body));
+        self.stage = Stage::Gone;
     }
 
     fn lets_in(&self, request: &Request) -> bool {
@@ -204,6 +210,7 @@ impl FakeGemini {
         self.session.profile = self.config.profile.unwrap_or_else(|| Profile::of(&model));
         self.memory.see(|seen| seen.setups.push(setup.clone()));
         for (rudeness, code, reason) in [
+            (Rudeness::CloseKey, 1008, "API key not valid. Please pass a valid API key."),
             (Rudeness::BadSetup, 1007, "Request contains an invalid argument."),
             (Rudeness::NoModel, 1008, "models/x is not found for API version v1beta"),
             (Rudeness::NoQuota, 1011, "You exceeded your current quota, please check your plan."),
@@ -307,6 +314,10 @@ impl FakeGemini {
         }
         if let Some(text) = input["text"].as_str() {
             self.memory.see(|seen| seen.texts.push(text.to_owned()));
+            // Input like the rest of what the caller is saying: one turn, one answer.
+            if self.ears.listener.is_speaking() {
+                return Ok(());
+            }
             self.barge_in(now);
             let answer = script::to_text(text, self.session.greeted);
             self.answer(now, answer);

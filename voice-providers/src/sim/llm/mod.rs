@@ -12,14 +12,17 @@ use voice_core::sim::rng::Rng;
 use voice_core::time::MonoTime;
 use voice_core::wire::WireMessage;
 
-pub use rudeness::{LlmProfile, LlmRudeness, UnknownLlmRudeness};
+pub use rudeness::{LlmProfile, LlmRudeness};
 
+use crate::sim::http;
 use answer::Answer;
 
 /// One request.
 #[derive(Debug)]
 pub struct FakeLlm {
     profile: LlmProfile,
+    /// The key that is let in; `None` lets everybody in who shows one.
+    key: Option<String>,
     rude: Vec<LlmRudeness>,
     rng: Rng,
     due: Vec<(MonoTime, ServiceOutput)>,
@@ -37,6 +40,7 @@ impl FakeLlm {
     pub fn new(seed: u64, profile: LlmProfile, rude: &[LlmRudeness]) -> Self {
         Self {
             profile,
+            key: None,
             rude: rude.to_vec(),
             rng: Rng::new(seed),
             due: Vec::new(),
@@ -44,6 +48,13 @@ impl FakeLlm {
             gone: false,
             log: Vec::new(),
         }
+    }
+
+    /// Lets only this key in.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
     }
 
     /// What was seen: the body of the request, then `gone` if the peer hung up before the end.
@@ -67,14 +78,19 @@ impl FakeLlm {
         if let Some((status, body)) = self.rude.iter().find_map(|rudeness| rudeness.refusal()) {
             return self.refuse(status, &body);
         }
-        let key = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
-        if key.or(request.header("api-key")).is_none_or(str::is_empty) {
+        let bearer = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
+        let shown = bearer.or(request.header("api-key")).filter(|shown| !shown.is_empty());
+        if shown.is_none_or(|shown| self.key.as_ref().is_some_and(|key| key != shown)) {
             return self.refuse(401, &error("invalid_api_key"));
         }
-        match (request.method.as_str(), request.target.split('?').next().unwrap_or_default()) {
+        match (request.method.as_str(), http::path(request)) {
             ("GET", "/v1/models") => {
-                let list = json!({"object": "list", "data": [{"id": "fake", "object": "model"}]});
+                let list = json!({"object": "list", "data": [model("fake")]});
                 self.respond(200, "application/json", list.to_string());
+            }
+            ("GET", path) if path.starts_with("/v1/models/") => {
+                let model = model(path.trim_start_matches("/v1/models/"));
+                self.respond(200, "application/json", model.to_string());
             }
             ("POST", "/v1/chat/completions") => match answer::check(&body, self.profile) {
                 Ok(()) => self.complete(&body),
@@ -213,6 +229,10 @@ impl FakeService for FakeLlm {
             first => ServiceOutput::WaitUntil(first.map(|(at, _)| *at)),
         }
     }
+}
+
+fn model(id: &str) -> Value {
+    json!({"id": id, "object": "model", "created": 0, "owned_by": "fake"})
 }
 
 fn error(code: &str) -> Value {

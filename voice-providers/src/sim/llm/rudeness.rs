@@ -1,9 +1,7 @@
 //! Servers that a fake language model can be like, and the ways in which it can misbehave.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde_json::{Value, json};
+use voice_core::sim::rudeness;
 
 /// Whose habits the fake has (protocol notes, chat completions §A3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,97 +21,75 @@ pub enum LlmProfile {
     OpenRouter,
 }
 
-macro_rules! rudeness {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
-        /// One way to misbehave. Any number of them can be combined.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[non_exhaustive]
-        pub enum LlmRudeness {
-            $($(#[$doc])* $variant,)*
-        }
-
-        impl LlmRudeness {
-            /// All of them.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
-
-            /// Their names, in the order of [`Self::ALL`].
-            pub const NAMES: &'static [&'static str] = &[$($name),*];
-
-            /// The name on a command line.
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $name,)*
-                }
-            }
-        }
-    };
-}
-
 rudeness! {
-    /// 400, the conversation is too long.
-    ContextLength = "context-length",
-    /// 400, the model wrote a call that cannot be read.
-    ToolUseFailed = "tool-use-failed",
-    /// 401.
-    Refuse401 = "refuse-401",
-    /// 404, there is no such model.
-    NoModel = "no-model",
-    /// 422.
-    Refuse422 = "refuse-422",
-    /// 429 with a time to stay away.
-    Throttle = "throttle",
-    /// 429, no money.
-    NoQuota = "no-quota",
-    /// 500.
-    Refuse500 = "refuse-500",
-    /// 529.
-    Overloaded = "overloaded",
-    /// Never answers.
-    NoAnswer = "no-answer",
-    /// A status, and then nothing.
-    NoFirstWord = "no-first-word",
-    /// The first word after ten seconds.
-    SlowFirstWord = "slow-first-word",
-    /// Falls silent in the middle.
-    StallMidway = "stall-midway",
-    /// The connection is cut in the middle.
-    CutMidway = "cut-midway",
-    /// The body ends in the middle.
-    EndMidway = "end-midway",
-    /// An error event in the middle.
-    ErrorMidway = "error-midway",
-    /// An error event before the first word.
-    ErrorFirst = "error-first",
-    /// One event is no JSON.
-    Malformed = "malformed",
-    /// A web page instead of an answer.
-    Html = "html",
-    /// A compressed body that nobody asked for.
-    Gzip = "gzip",
-    /// Every byte comes by itself; legal.
-    SplitBytes = "split-bytes",
-    /// Lines end with `\r\n`; legal.
-    CarriageReturns = "carriage-returns",
-    /// Comments between events; legal.
-    Comments = "comments",
-    /// No `[DONE]`.
-    NoDone = "no-done",
-    /// No reason to finish.
-    NoReason = "no-reason",
-    /// Chunks without choices, fields that nobody knows, nulls; legal.
-    OddFields = "odd-fields",
-    /// Thoughts before the words; legal.
-    Thoughts = "thoughts",
-    /// The arguments of its calls are no JSON.
-    BadArguments = "bad-arguments",
-    /// Two calls at once; legal.
-    TwoCalls = "two-calls",
-    /// Calls tools whatever it is told.
-    AlwaysCalls = "always-calls",
-    /// Answers with nothing.
-    Nothing = "nothing",
-    /// 100 kB in one chunk.
-    Huge = "huge",
+    /// One way to misbehave. Any number of them can be combined.
+    #[non_exhaustive]
+    pub enum LlmRudeness {
+        /// 400, the conversation is too long.
+        ContextLength = "context-length",
+        /// 400, the model wrote a call that cannot be read.
+        ToolUseFailed = "tool-use-failed",
+        /// 401.
+        Refuse401 = "refuse-401",
+        /// 404, there is no such model.
+        NoModel = "no-model",
+        /// 422.
+        Refuse422 = "refuse-422",
+        /// 429 with a time to stay away.
+        Throttle = "throttle",
+        /// 429, no money.
+        NoQuota = "no-quota",
+        /// 500.
+        Refuse500 = "refuse-500",
+        /// 529.
+        Overloaded = "overloaded",
+        /// Never answers.
+        NoAnswer = "no-answer",
+        /// A status, and then nothing.
+        NoFirstWord = "no-first-word",
+        /// The first word after ten seconds.
+        SlowFirstWord = "slow-first-word",
+        /// Falls silent in the middle.
+        StallMidway = "stall-midway",
+        /// The connection is cut in the middle.
+        CutMidway = "cut-midway",
+        /// The body ends in the middle.
+        EndMidway = "end-midway",
+        /// An error event in the middle.
+        ErrorMidway = "error-midway",
+        /// An error event before the first word.
+        ErrorFirst = "error-first",
+        /// One event is no JSON.
+        Malformed = "malformed",
+        /// A web page instead of an answer.
+        Html = "html",
+        /// A compressed body that nobody asked for.
+        Gzip = "gzip",
+        /// Every byte comes by itself; legal.
+        SplitBytes = "split-bytes",
+        /// Lines end with `\r\n`; legal.
+        CarriageReturns = "carriage-returns",
+        /// Comments between events; legal.
+        Comments = "comments",
+        /// No `[DONE]`.
+        NoDone = "no-done",
+        /// No reason to finish.
+        NoReason = "no-reason",
+        /// Chunks without choices, fields that nobody knows, nulls; legal.
+        OddFields = "odd-fields",
+        /// Thoughts before the words; legal.
+        Thoughts = "thoughts",
+        /// The arguments of its calls are no JSON.
+        BadArguments = "bad-arguments",
+        /// Two calls at once; legal.
+        TwoCalls = "two-calls",
+        /// Calls tools whatever it is told.
+        AlwaysCalls = "always-calls",
+        /// Answers with nothing.
+        Nothing = "nothing",
+        /// 100 kB in one chunk.
+        Huge = "huge",
+    }
 }
 
 impl LlmRudeness {
@@ -132,24 +108,5 @@ impl LlmRudeness {
         ];
         let (_, status, code) = *REFUSALS.iter().find(|(rudeness, ..)| *rudeness == self)?;
         Some((status, json!({"error": {"message": "no", "type": "error", "param": null, "code": code}})))
-    }
-}
-
-impl fmt::Display for LlmRudeness {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// A name that no rudeness has.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no such rudeness; known are {}", LlmRudeness::NAMES.join(", "))]
-pub struct UnknownLlmRudeness;
-
-impl FromStr for LlmRudeness {
-    type Err = UnknownLlmRudeness;
-
-    fn from_str(name: &str) -> Result<Self, UnknownLlmRudeness> {
-        Self::ALL.iter().copied().find(|rudeness| rudeness.name() == name).ok_or(UnknownLlmRudeness)
     }
 }

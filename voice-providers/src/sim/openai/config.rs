@@ -1,9 +1,8 @@
 //! How the fake behaves: key, pace, and what it does wrong on purpose.
 
-use std::fmt;
 use std::ops::Range;
-use std::str::FromStr;
 
+use voice_core::sim::rudeness;
 use voice_core::time::UnixMillis;
 
 /// How a fake behaves.
@@ -71,112 +70,71 @@ impl FakeOpenAiConfig {
     }
 }
 
-macro_rules! rudenesses {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
-        /// Something a service does wrong. All of them have been seen (protocol notes, OpenAI Realtime §17).
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Rudeness {
-            $($(#[$doc])* $variant,)*
-        }
-
-        impl Rudeness {
-            /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$variant),*];
-
-            /// Their names, as [`FromStr`] takes them.
-            pub const NAMES: &[&str] = &[$($name),*];
-
-            /// Its name.
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $name,)*
-                }
-            }
-        }
-    };
-}
-
-rudenesses! {
-    /// HTTP 401 although the key is right.
-    Refuse401 = "refuse-401",
-    /// HTTP 403.
-    Refuse403 = "refuse-403",
-    /// HTTP 429 with `Retry-After`.
-    Refuse429 = "refuse-429",
-    /// HTTP 503 with a body that is no JSON.
-    Refuse503 = "refuse-503",
-    /// Takes the connection, then says `insufficient_quota` and closes.
-    NoQuota = "no-quota",
-    /// Accepts the connection and never says a word.
-    Mute = "mute",
-    /// The first audio takes 2 to 10 s.
-    Slow = "slow",
-    /// No response at all after the caller's turn.
-    NoAnswer = "no-answer",
-    /// The response fails with `server_error`.
-    FailServer = "fail-server",
-    /// The response fails with `rate_limit_exceeded`.
-    FailRateLimit = "fail-rate-limit",
-    /// In the middle of a reply: `session_expired`, then close 1001.
-    Expire = "expire",
-    /// In the middle of a reply the TCP connection is cut.
-    Cut = "cut",
-    /// In the middle of a reply: close 1011.
-    Close1011 = "close-1011",
-    /// In the middle of a reply it falls silent for ever, and the connection stays.
-    Silent = "silent",
-    /// More audio after `output_audio.done`, after the item and after the response.
-    StrayDelta = "stray-delta",
-    /// Two spoken items in each response.
-    TwoItems = "two-items",
-    /// Events nobody has heard of.
-    UnknownEvent = "unknown-event",
-    /// Fields nobody has heard of, in every event, before the kind.
-    UnknownField = "unknown-field",
-    /// No transcript of the caller.
-    TranscriptionFails = "transcription-fails",
-    /// The transcript of the caller comes after the reply.
-    LateTranscript = "late-transcript",
-    /// Base64 with a newline at its end.
-    Newline = "newline",
-    /// Now and then a piece of audio that is no base64.
-    BadBase64 = "bad-base64",
-    /// All audio is no base64.
-    OnlyBadBase64 = "only-bad-base64",
-    /// An event of 5 MB in each reply.
-    HugeEvent = "huge-event",
-    /// `usage` is `null`.
-    NullUsage = "null-usage",
-    /// The conversation so far is never acknowledged.
-    NoAcks = "no-acks",
-    /// Goes on talking when the caller interrupts.
-    KeepsTalking = "keeps-talking",
-    /// Uses the names of the beta.
-    BetaNames = "beta-names",
-    /// Random bytes, JSON cut in half and binary messages between the events.
-    Garbage = "garbage",
-    /// Takes the settings and answers that it speaks 24 kHz PCM.
-    OtherFormat = "other-format",
-}
-
-impl FromStr for Rudeness {
-    type Err = UnknownRudeness;
-
-    fn from_str(name: &str) -> Result<Self, UnknownRudeness> {
-        Self::ALL.iter().copied().find(|rudeness| rudeness.name() == name).ok_or(UnknownRudeness)
+rudeness! {
+    /// Something a service does wrong. All of them have been seen (protocol notes, OpenAI Realtime §17).
+    pub enum Rudeness {
+        /// HTTP 401 although the key is right.
+        Refuse401 = "refuse-401",
+        /// HTTP 403.
+        Refuse403 = "refuse-403",
+        /// HTTP 429 with `Retry-After`.
+        Refuse429 = "refuse-429",
+        /// HTTP 503 with a body that is no JSON.
+        Refuse503 = "refuse-503",
+        /// Takes the connection, then says `insufficient_quota` and closes.
+        NoQuota = "no-quota",
+        /// Accepts the connection and never says a word.
+        Mute = "mute",
+        /// The first audio takes 2 to 10 s.
+        Slow = "slow",
+        /// No response at all after the caller's turn.
+        NoAnswer = "no-answer",
+        /// The response fails with `server_error`.
+        FailServer = "fail-server",
+        /// The response fails with `rate_limit_exceeded`.
+        FailRateLimit = "fail-rate-limit",
+        /// In the middle of a reply: `session_expired`, then close 1001.
+        Expire = "expire",
+        /// In the middle of a reply the TCP connection is cut.
+        Cut = "cut",
+        /// In the middle of a reply: close 1011.
+        Close1011 = "close-1011",
+        /// In the middle of a reply it falls silent for ever, and the connection stays.
+        Silent = "silent",
+        /// More audio after `output_audio.done`, after the item and after the response.
+        StrayDelta = "stray-delta",
+        /// Two spoken items in each response.
+        TwoItems = "two-items",
+        /// Events nobody has heard of.
+        UnknownEvent = "unknown-event",
+        /// Fields nobody has heard of, in every event, before the kind.
+        UnknownField = "unknown-field",
+        /// No transcript of the caller.
+        TranscriptionFails = "transcription-fails",
+        /// The transcript of the caller comes after the reply.
+        LateTranscript = "late-transcript",
+        /// Base64 with a newline at its end.
+        Newline = "newline",
+        /// Now and then a piece of audio that is no base64.
+        BadBase64 = "bad-base64",
+        /// All audio is no base64.
+        OnlyBadBase64 = "only-bad-base64",
+        /// An event of 5 MB in each reply.
+        HugeEvent = "huge-event",
+        /// `usage` is `null`.
+        NullUsage = "null-usage",
+        /// The conversation so far is never acknowledged.
+        NoAcks = "no-acks",
+        /// Goes on talking when the caller interrupts.
+        KeepsTalking = "keeps-talking",
+        /// Uses the names of the beta.
+        BetaNames = "beta-names",
+        /// Random bytes, JSON cut in half and binary messages between the events.
+        Garbage = "garbage",
+        /// Takes the settings and answers that it speaks 24 kHz PCM.
+        OtherFormat = "other-format",
     }
 }
-
-impl fmt::Display for Rudeness {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// There is no such rudeness; [`Rudeness::NAMES`] lists them.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no such rudeness; there are: {}", Rudeness::NAMES.join(", "))]
-pub struct UnknownRudeness;
 
 #[cfg(test)]
 mod tests {
@@ -188,6 +146,6 @@ mod tests {
             assert_eq!(rudeness.name().parse(), Ok(*rudeness));
         }
         assert_eq!(Rudeness::ALL.len(), Rudeness::NAMES.len());
-        assert_eq!("polite".parse::<Rudeness>(), Err(UnknownRudeness));
+        assert!("polite".parse::<Rudeness>().is_err());
     }
 }

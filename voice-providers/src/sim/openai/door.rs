@@ -5,6 +5,7 @@ use voice_core::sim::peer::{Request, ServiceOutput};
 use voice_core::wire::WireMessage;
 
 use super::config::{FakeOpenAiConfig, Rudeness};
+use crate::sim::http;
 
 /// Somebody who may come in.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,13 +18,14 @@ pub(super) struct Guest {
     pub(super) is_beta: bool,
 }
 
-/// Lets somebody in, or says why not.
+/// Lets somebody in, or says why not. A probe of a model (`GET /v1/models/…`) is answered, not let in.
 pub(super) fn enter(config: &FakeOpenAiConfig, request: &Request) -> Result<Guest, Vec<ServiceOutput>> {
     if let Some(status) = rude_status(config) {
         return Err(refuse(status, "rate_limit_exceeded"));
     }
     let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
-    if !request.upgrade || path != "/v1/realtime" {
+    let probed = http::read(request).and_then(|path| path.strip_prefix("/v1/models/"));
+    if probed.is_none() && (!request.upgrade || path != "/v1/realtime") {
         return Err(refuse(404, "not_found"));
     }
     let protocols: Vec<&str> =
@@ -34,6 +36,10 @@ pub(super) fn enter(config: &FakeOpenAiConfig, request: &Request) -> Result<Gues
         (Some(given), Some(key)) if given == key => {}
         (Some(given), None) if !given.is_empty() => {}
         _ => return Err(refuse(401, "invalid_api_key")),
+    }
+    if let Some(model) = probed {
+        let model = json!({"id": model, "object": "model", "created": 0, "owned_by": "fake"});
+        return Err(http::answer(200, Vec::new(), &model).into());
     }
     let model = query.split('&').find_map(|pair| pair.strip_prefix("model=")).unwrap_or_default();
     Ok(Guest {
@@ -82,6 +88,17 @@ mod tests {
             headers: headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
             body: bytes::Bytes::new(),
             upgrade: true,
+        }
+    }
+
+    #[test]
+    fn a_probe_is_told_whether_its_key_is_right() {
+        let config = FakeOpenAiConfig::new(1).key("sk-1");
+        for (header, expected) in [("Bearer sk-1", 200), ("Bearer sk-2", 401)] {
+            let mut probe = request("/v1/models/gpt-realtime-2.1", &[("authorization", header)]);
+            probe.upgrade = false;
+            let answer = enter(&config, &probe).expect_err("an answer");
+            assert!(matches!(answer[0], ServiceOutput::Respond { status, .. } if status == expected));
         }
     }
 

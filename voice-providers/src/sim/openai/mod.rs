@@ -13,7 +13,7 @@
 //! let log = fake.log();
 //! assert!(matches!(fake.poll(), ServiceOutput::WaitUntil(None)));
 //! assert!(log.seen().turns.is_empty());
-//! # Ok::<(), voice_providers::sim::openai::UnknownRudeness>(())
+//! # Ok::<(), voice_core::sim::UnknownRudeness>(())
 //! ```
 
 mod check;
@@ -28,6 +28,6 @@ mod script;
 mod service;
 mod speaking;
 
-pub use config::{FakeOpenAiConfig, Rudeness, UnknownRudeness};
+pub use config::{FakeOpenAiConfig, Rudeness};
 pub use log::{FakeOpenAiLog, Seen, Truncated, TurnHeard};
 pub use service::FakeOpenAi;

@@ -3,7 +3,6 @@
 mod document;
 mod http;
 mod plan;
-mod playout;
 mod stream;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -14,8 +14,8 @@ use voice_core::sim::rng::Rng;
 use voice_core::time::MonoTime;
 use voice_core::wire::WireMessage;
 
-use super::playout::Playout;
 use crate::sim::caller::Caller;
+use crate::sim::playout::Playout;
 use crate::sim::report::Traffic;
 use crate::sim::rudeness::Rudeness;
 

@@ -16,7 +16,8 @@ use voice_core::sim::speech::Listener;
 use voice_core::time::MonoTime;
 use voice_core::wire::WireMessage;
 
-pub use rudeness::{NoSuchRudeness, Rudeness};
+use super::host::shown_key;
+pub use rudeness::Rudeness;
 use schema::{Applied, Refusal, only, text};
 
 /// One connection to a fake Voice Agent.
@@ -168,11 +169,7 @@ impl FakeAgent {
     }
 
     fn is_known(&self, request: &Request) -> bool {
-        let protocols = request.header("sec-websocket-protocol").unwrap_or_default();
-        let offered = protocols.split_once(", ").filter(|(kind, _)| ["token", "bearer"].contains(kind));
-        let header = request.header("authorization").unwrap_or_default();
-        let sent = ["Token ", "Bearer "].iter().find_map(|kind| header.strip_prefix(kind));
-        sent.or(offered.map(|(_, key)| key)) == Some(self.key.as_str())
+        shown_key(request) == Some(self.key.as_str())
     }
 
     fn refuse(&mut self, status: u16) {

@@ -86,7 +86,8 @@ impl FakeOpenAi {
         match self.conversation.unanswered() {
             Some(Kind::User { text }) => script::answer(script::caller_clip(text), has_tool),
             Some(Kind::Output { .. }) => Act::Say("order"),
-            Some(Kind::Assistant { .. } | Kind::Call { .. } | Kind::System { .. }) | None => Act::Say("hear"),
+            Some(Kind::Assistant { .. } | Kind::Call { .. } | Kind::System { .. }) => Act::Say("hear"),
+            None => Act::Say("greeting"),
         }
     }
 

@@ -1,20 +1,22 @@
 //! A provider's session and the fakes it dials, joined by links with latency, in virtual time.
 //!
-//! The harness also keeps the contract of [`voice_core::provider`]: it panics as soon as a session
-//! breaks it, so every test that uses it is a test of the contract.
+//! The harness also keeps the contract of [`crate::provider`]: it panics as soon as a session
+//! breaks it, so every test that uses it is a test of the contract. And it can do mischief: put messages on
+//! a line that nobody sent, and end lines that nobody closed.
 
 mod contract;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::audio::{AudioFormat, AudioFrame, FRAME};
+use crate::id::{AttachmentId, LineId};
+use crate::limits;
+use crate::provider::{ProviderCommand, ProviderEvent, ProviderSession, SessionInput, SessionOutput};
+use crate::sim::peer::{FakeService, Request, ServiceInput, ServiceOutput};
+use crate::time::MonoTime;
+use crate::wire::{Endpoint, EndpointKind, LineEnd, WireMessage};
 use bytes::Bytes;
-use voice_core::audio::{AudioFormat, AudioFrame, FRAME};
-use voice_core::id::{AttachmentId, LineId};
-use voice_core::provider::{ProviderCommand, ProviderEvent, ProviderSession, SessionInput, SessionOutput};
-use voice_core::sim::peer::{FakeService, Request, ServiceInput, ServiceOutput};
-use voice_core::time::MonoTime;
-use voice_core::wire::{Endpoint, EndpointKind, LineEnd, WireMessage};
 
 use self::contract::Contract;
 
@@ -34,7 +36,15 @@ pub struct Harness {
     wake_at: Option<MonoTime>,
     contract: Contract,
     events: Vec<(MonoTime, ProviderEvent)>,
+    traffic: Traffic,
+}
+
+/// What was seen on the lines.
+#[derive(Default)]
+struct Traffic {
     sent: Vec<(MonoTime, LineId, WireMessage)>,
+    received: Vec<(LineId, WireMessage)>,
+    dialled: Vec<(LineId, Endpoint)>,
     hung_up: Vec<LineId>,
 }
 
@@ -46,6 +56,8 @@ struct Line {
     wake_at: Option<MonoTime>,
     /// Whether the session still holds its end.
     held: bool,
+    /// Whether it is open, so that something can be sent.
+    up: bool,
     /// A refusal whose body is still coming.
     refusal: Option<(u16, Option<Duration>, Vec<u8>)>,
 }
@@ -78,11 +90,17 @@ impl Harness {
             wake_at: None,
             contract: Contract::new(attachment),
             events: Vec::new(),
-            sent: Vec::new(),
-            hung_up: Vec::new(),
+            traffic: Traffic::default(),
         };
         harness.tell(SessionInput::Tick);
         harness
+    }
+
+    /// The session is of a service that does not tell when the caller speaks.
+    #[must_use]
+    pub fn caller_is_detected(mut self) -> Self {
+        self.contract.caller_is_detected();
+        self
     }
 
     /// Lets so much time pass.
@@ -144,12 +162,56 @@ impl Harness {
 
     /// All messages the session sent.
     pub fn sent(&self) -> &[(MonoTime, LineId, WireMessage)] {
-        &self.sent
+        &self.traffic.sent
+    }
+
+    /// All messages the session was given.
+    pub fn received(&self) -> &[(LineId, WireMessage)] {
+        &self.traffic.received
+    }
+
+    /// All lines the session dialled, with where they lead.
+    pub fn dialled(&self) -> &[(LineId, Endpoint)] {
+        &self.traffic.dialled
     }
 
     /// Lines the session hung up.
     pub fn hung_up(&self) -> &[LineId] {
-        &self.hung_up
+        &self.traffic.hung_up
+    }
+
+    /// Lines that the session holds: dialled, not hung up, and not ended by the peer.
+    pub fn held(&self) -> Vec<LineId> {
+        self.lines.iter().filter(|(_, line)| line.held).map(|(id, _)| *id).collect()
+    }
+
+    /// Whether the session wants to be woken again.
+    pub fn is_asleep(&self) -> bool {
+        self.wake_at.is_none()
+    }
+
+    /// A message arrives that nobody sent. False if that line is not open.
+    pub fn inject(&mut self, line: LineId, message: &WireMessage) -> bool {
+        let is_up = self.is_up(line);
+        if is_up {
+            self.tell(SessionInput::Wire(line, message));
+        }
+        is_up
+    }
+
+    /// A line ends, and the fake behind it is gone. False if the session does not hold it.
+    pub fn end(&mut self, line: LineId, end: LineEnd) -> bool {
+        let is_held = self.is_held(line);
+        if is_held {
+            self.lines.remove(&line);
+            self.tell(SessionInput::LineDown(line, end));
+        }
+        is_held
+    }
+
+    /// The session is woken although it did not ask for it.
+    pub fn wake(&mut self) {
+        self.tell(SessionInput::Tick);
     }
 
     /// The present moment.
@@ -184,8 +246,16 @@ impl Harness {
             Parcel::Request(id, request) => self.tell_service(id, ServiceInput::Request(&request)),
             Parcel::ToService(id, message) => self.tell_service(id, ServiceInput::Wire(&message)),
             Parcel::Gone(id) => self.tell_service(id, ServiceInput::Gone),
-            Parcel::Up(id) if self.is_held(id) => self.tell(SessionInput::LineUp(id)),
-            Parcel::ToSession(id, message) if self.is_held(id) => self.tell(SessionInput::Wire(id, &message)),
+            Parcel::Up(id) if self.is_held(id) => {
+                if let Some(line) = self.lines.get_mut(&id) {
+                    line.up = true;
+                }
+                self.tell(SessionInput::LineUp(id));
+            }
+            Parcel::ToSession(id, message) if self.is_held(id) => {
+                self.tell(SessionInput::Wire(id, &message));
+                self.traffic.received.push((id, message));
+            }
             Parcel::Down(id, end) if self.is_held(id) => {
                 if let Some(line) = self.lines.get_mut(&id) {
                     line.held = false;
@@ -201,21 +271,29 @@ impl Harness {
         self.lines.get(&id).is_some_and(|line| line.held)
     }
 
+    fn is_up(&self, id: LineId) -> bool {
+        self.lines.get(&id).is_some_and(|line| line.held && line.up)
+    }
+
     fn tell(&mut self, input: SessionInput<'_>) {
         self.session.handle(self.now, input);
+        let mut outputs = Outputs::default();
         loop {
-            match self.session.poll() {
+            let output = self.session.poll();
+            outputs.count(&output);
+            match output {
                 SessionOutput::Dial(id, endpoint) => self.dial(id, &endpoint),
                 SessionOutput::Send(id, message) => {
-                    self.contract.sent(id, self.is_held(id));
-                    self.sent.push((self.now, id, message.clone()));
+                    self.contract.sent(id, self.is_up(id));
+                    self.traffic.sent.push((self.now, id, message.clone()));
                     self.post(Parcel::ToService(id, message));
                 }
                 SessionOutput::HangUp(id) => {
+                    assert!(self.is_held(id), "only a line that is held is hung up ({id})");
                     if let Some(line) = self.lines.get_mut(&id) {
                         line.held = false;
                     }
-                    self.hung_up.push(id);
+                    self.traffic.hung_up.push(id);
                     self.post(Parcel::Gone(id));
                 }
                 SessionOutput::Event(event) => {
@@ -234,9 +312,10 @@ impl Harness {
     fn dial(&mut self, id: LineId, endpoint: &Endpoint) {
         let service = (self.answerer)(id, endpoint);
         let is_web_socket = matches!(endpoint.kind, EndpointKind::WebSocket { .. });
-        let line = Line { service, is_web_socket, wake_at: None, held: true, refusal: None };
-        let before = self.lines.insert(id, line);
-        assert!(before.is_none(), "a line is dialled once");
+        let line = Line { service, is_web_socket, wake_at: None, held: true, up: false, refusal: None };
+        self.contract.dialled(id);
+        self.traffic.dialled.push((id, endpoint.clone()));
+        self.lines.insert(id, line);
         self.post(Parcel::Request(id, request(endpoint)));
     }
 
@@ -288,6 +367,27 @@ impl Harness {
     fn post(&mut self, parcel: Parcel) {
         self.parcels += 1;
         self.underway.insert((self.now + self.latency, self.parcels), parcel);
+    }
+}
+
+/// What came out at one input. It has an end, and fits into what may wait on a line.
+#[derive(Default)]
+struct Outputs {
+    count: usize,
+    bytes: usize,
+}
+
+/// No input is worth more outputs than this: a history of a thousand turns makes two messages each.
+const OUTPUTS_MAX: usize = 4_000;
+
+impl Outputs {
+    fn count(&mut self, output: &SessionOutput) {
+        self.count += 1;
+        assert!(self.count <= OUTPUTS_MAX, "a session that is polled comes to an end");
+        if let SessionOutput::Send(_, message) = output {
+            self.bytes += message.as_bytes().len();
+            assert!(self.bytes <= limits::LINE_BACKLOG_BYTES_MAX, "what is sent at once fits the line");
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What Twilio does with the audio it is sent: plays it in order, 20 ms at a time, and echoes marks.
+//! What carriers do with the audio they are sent: play it in order, 20 ms at a time, and echo marks.
 
 use std::collections::VecDeque;
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::sim::caller::TICK_BYTES;
 
-/// The queue between our messages and the caller's ear.
+/// The queue between our messages and the caller's ear. Mu-law.
 #[derive(Debug, Default)]
 pub(super) struct Playout {
     queue: VecDeque<Item>,

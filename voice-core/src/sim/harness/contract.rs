@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use voice_core::failure::Verdict;
-use voice_core::id::{AttachmentId, LineId, ReplyId, ToolCallId, UtteranceId};
-use voice_core::provider::{ProviderCommand, ProviderEvent};
+use crate::failure::Verdict;
+use crate::id::{AttachmentId, LineId, ReplyId, ToolCallId, UtteranceId};
+use crate::provider::{ProviderCommand, ProviderEvent};
 
 /// What a session has said so far, as far as later outputs depend on it.
 pub(super) struct Contract {
@@ -12,10 +12,13 @@ pub(super) struct Contract {
     is_ready: bool,
     is_over: bool,
     is_closed: bool,
+    /// The service tells when the caller speaks.
+    is_caller_told: bool,
     /// Replies, and whether each is done.
     replies: BTreeMap<ReplyId, bool>,
     tools: BTreeSet<ToolCallId>,
     utterances: BTreeSet<UtteranceId>,
+    lines: BTreeSet<LineId>,
 }
 
 impl Contract {
@@ -25,19 +28,30 @@ impl Contract {
             is_ready: false,
             is_over: false,
             is_closed: false,
+            is_caller_told: true,
             replies: BTreeMap::new(),
             tools: BTreeSet::new(),
             utterances: BTreeSet::new(),
+            lines: BTreeSet::new(),
         }
+    }
+
+    pub(super) fn caller_is_detected(&mut self) {
+        self.is_caller_told = false;
+    }
+
+    pub(super) fn dialled(&mut self, line: LineId) {
+        assert!(self.lines.insert(line), "a line is dialled once ({line})");
+        assert!(!self.is_over && !self.is_closed, "nothing is dialled after the end ({line})");
     }
 
     pub(super) fn commanded(&mut self, command: &ProviderCommand) {
         self.is_closed |= *command == ProviderCommand::Close;
     }
 
-    pub(super) fn sent(&self, line: LineId, is_held: bool) {
-        assert!(is_held, "nothing is sent on a line that is gone ({line})");
-        assert!(!self.is_over && !self.is_closed, "nothing is sent after the end");
+    pub(super) fn sent(&self, line: LineId, is_up: bool) {
+        assert!(is_up, "nothing is sent on a line that is not up ({line})");
+        assert!(!self.is_over, "nothing is sent after the end");
     }
 
     pub(super) fn reported(&mut self, event: &ProviderEvent) {
@@ -53,6 +67,10 @@ impl Contract {
                 self.ready(event);
                 assert_eq!(id.attachment(), self.attachment, "ids carry the attachment");
                 assert!(self.utterances.insert(*id), "a turn begins once: {id}");
+            }
+            // Words may be all that a service tells of a turn, where the bridge hears the caller by itself.
+            ProviderEvent::CallerSaid { utterance, .. } if !self.is_caller_told => {
+                self.utterances.insert(*utterance);
             }
             ProviderEvent::CallerPaused(id) | ProviderEvent::CallerSaid { utterance: id, .. } => {
                 assert!(self.utterances.contains(id), "only a turn that has begun ends: {id}");
@@ -72,7 +90,6 @@ impl Contract {
                 assert!(self.tools.remove(id), "only a call that was made is cancelled: {id}");
             }
             ProviderEvent::Used(_) | ProviderEvent::Unknown { .. } => {}
-            _ => {}
         }
     }
 

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use voice_core::capabilities::{MicroUsd, TokenRates};
+
 /// Generations of models that behave alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -38,6 +40,22 @@ pub(super) struct Quirks {
     pub(super) tools_may_run_aside: bool,
     /// The longest session that was seen, even when resumed.
     pub(super) session_max: Option<Duration>,
+    /// What a million tokens cost, as far as it could be confirmed.
+    pub(super) rates: Option<TokenRates>,
+}
+
+/// What one of the two doors takes and the other refuses (protocol notes, Gemini Live §14).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct DoorQuirks {
+    /// Whether it wants to be told that the caller's audio pauses.
+    pub(super) audio_stream_end: bool,
+    /// Whether it takes tokens that were made for one session.
+    pub(super) ephemeral_tokens: bool,
+}
+
+impl DoorQuirks {
+    pub(super) const GEMINI_API: Self = Self { audio_stream_end: true, ephemeral_tokens: true };
+    pub(super) const VERTEX: Self = Self { audio_stream_end: false, ephemeral_tokens: false };
 }
 
 /// How the conversation so far is given.
@@ -92,6 +110,9 @@ impl Family {
         }
     }
 
+    /// Every family.
+    pub const ALL: &[Self] = &[Self::V2_5, Self::V3_1, Self::V3_8, Self::V3_8Thinking];
+
     pub(super) const fn quirks(self) -> Quirks {
         match self {
             Self::V2_5 => Quirks {
@@ -103,6 +124,7 @@ impl Family {
                 tools_block: true,
                 tools_may_run_aside: true,
                 session_max: None,
+                rates: None,
             },
             Self::V3_1 => Quirks {
                 history: History::Announced,
@@ -113,6 +135,7 @@ impl Family {
                 tools_block: true,
                 tools_may_run_aside: false,
                 session_max: None,
+                rates: None,
             },
             Self::V3_8 => V3_8,
             Self::V3_8Thinking => Quirks { thinking: Thinks::LevelFromLow, ..V3_8 },
@@ -129,6 +152,14 @@ const V3_8: Quirks = Quirks {
     tools_block: false,
     tools_may_run_aside: true,
     session_max: Some(Duration::from_secs(58 * 60)),
+    // Only the rates of text could be confirmed (protocol notes, Gemini Live §11).
+    rates: Some(TokenRates {
+        text_in: Some(MicroUsd(750_000)),
+        audio_in: None,
+        cached_in: None,
+        text_out: Some(MicroUsd(4_500_000)),
+        audio_out: None,
+    }),
 };
 
 #[cfg(test)]
@@ -148,11 +179,44 @@ mod tests {
         }
     }
 
+    /// Every field of every row; a row that is dropped or changed is missed here.
     #[test]
-    fn only_the_oldest_take_moods_and_only_one_refuses_to_add_turns() {
-        let all = [Family::V2_5, Family::V3_1, Family::V3_8, Family::V3_8Thinking];
-        assert_eq!(all.map(|family| family.quirks().moods), [true, false, false, false]);
-        assert_eq!(all.map(|family| family.quirks().adds_turns), [true, false, true, true]);
-        assert_eq!(all.map(|family| family.quirks().tools_block), [true, true, false, false]);
+    fn every_row_has_its_rules() {
+        let of = |family: Family| {
+            let quirks = family.quirks();
+            (
+                (quirks.history, quirks.adds_turns, quirks.prompt),
+                (quirks.thinking, quirks.moods),
+                (quirks.tools_block, quirks.tools_may_run_aside),
+                (quirks.session_max.map(|max| max.as_secs() / 60), quirks.rates.is_some()),
+            )
+        };
+        let (told, text) = (History::Announced, Prompt::Text);
+        for (family, rules) in [
+            (
+                Family::V2_5,
+                (
+                    (History::EndsWithCaller, true, Prompt::Turn),
+                    (Thinks::Budget, true),
+                    (true, true),
+                    (None, false),
+                ),
+            ),
+            (Family::V3_1, ((told, false, text), (Thinks::Level, false), (true, false), (None, false))),
+            (Family::V3_8, ((told, true, text), (Thinks::No, false), (false, true), (Some(58), true))),
+            (
+                Family::V3_8Thinking,
+                ((told, true, text), (Thinks::LevelFromLow, false), (false, true), (Some(58), true)),
+            ),
+        ] {
+            assert_eq!(of(family), rules, "{family:?}");
+        }
+    }
+
+    #[test]
+    fn the_doors_differ() {
+        let (api, vertex) = (DoorQuirks::GEMINI_API, DoorQuirks::VERTEX);
+        assert!(api.audio_stream_end && !vertex.audio_stream_end);
+        assert!(api.ephemeral_tokens && !vertex.ephemeral_tokens);
     }
 }

@@ -1,0 +1,70 @@
+//! What the kernel says of the system under test, and on which core it runs.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// What a process has used so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    /// In its own code.
+    pub user: Duration,
+    /// In the kernel on its behalf.
+    pub system: Duration,
+    /// Resident memory now, in bytes.
+    pub resident: u64,
+}
+
+impl Usage {
+    /// Of this process; `None` once it is gone, or where there is no `/proc`.
+    pub fn of(process: u32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        // The name of the program may hold spaces; it ends with the last parenthesis.
+        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
+        let page = 4096;
+        Some(Self {
+            user: Duration::from_millis(ticks(11)? * TICK_MS),
+            system: Duration::from_millis(ticks(12)? * TICK_MS),
+            resident: ticks(21)? * page,
+        })
+    }
+
+    /// What was used since then.
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            user: self.user.saturating_sub(before.user),
+            system: self.system.saturating_sub(before.system),
+            resident: self.resident,
+        }
+    }
+
+    /// Both kinds of time.
+    pub fn cpu(&self) -> Duration {
+        self.user + self.system
+    }
+}
+
+/// `/proc` counts in hundredths of a second on every Linux we know.
+const TICK_MS: u64 = 10;
+
+/// Keeps a process, all its threads, on one core. Whether that could be done.
+pub fn pin(process: u32, core: usize) -> bool {
+    Command::new("taskset")
+        .args(["-a", "-p", "-c", &core.to_string(), &process.to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// The machine in a line.
+pub fn machine() -> String {
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .map_or("unknown processor", |rest| rest.trim_start_matches(['\t', ' ', ':']));
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    format!("{name}, {cores} cores")
+}

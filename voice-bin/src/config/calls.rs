@@ -1,0 +1,59 @@
+//! How calls get over gaps: who stands by, what covers a silence, how long somebody is sought.
+
+use std::time::Duration;
+
+use voice_core::call::Standby;
+
+use super::check::{Check, Wrong, in_range};
+use super::settings;
+
+/// How calls get over gaps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallsConfig {
+    /// Whether a second provider is connected early.
+    pub standby: Standby,
+    /// Whether prompts cover gaps.
+    pub covers: bool,
+    /// How long somebody is sought for a call that nobody can take.
+    pub gap: Duration,
+    /// The longest call.
+    pub longest: Duration,
+}
+
+impl Check {
+    pub(super) fn calls(&mut self) -> Option<CallsConfig> {
+        let standby = self.parse(&settings::VOICE_STANDBY, standby);
+        let covers = self.parse(&settings::COVER_PROMPTS, on_or_off);
+        let gap = self.parse(&settings::GAP_SECONDS, gap);
+        let longest = self.parse(&settings::CALL_SECONDS_MAX, longest);
+        Some(CallsConfig { standby: standby?, covers: covers?, gap: gap?, longest: longest? })
+    }
+}
+
+fn standby(text: &str) -> Result<Standby, Wrong> {
+    match text {
+        "off" => Ok(Standby::Off),
+        "ready" => Ok(Standby::Ready),
+        "fed" => Ok(Standby::Fed),
+        other => Err(Wrong(
+            format!("{other:?} is no way to stand by"),
+            "use off, ready (connected) or fed (connected and told every turn)",
+        )),
+    }
+}
+
+fn on_or_off(text: &str) -> Result<bool, Wrong> {
+    match text {
+        "on" | "true" | "yes" => Ok(true),
+        "off" | "false" | "no" => Ok(false),
+        other => Err(Wrong(format!("{other:?} is neither on nor off"), "use on or off")),
+    }
+}
+
+fn gap(text: &str) -> Result<Duration, Wrong> {
+    in_range(text, 0, 120, "use whole seconds from 0 (give up at once) to 120").map(Duration::from_secs)
+}
+
+fn longest(text: &str) -> Result<Duration, Wrong> {
+    in_range(text, 10, 24 * 3_600, "use whole seconds from 10 to 86400").map(Duration::from_secs)
+}
