@@ -5,7 +5,11 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "it looks at what people want to know")]
 
 pub mod any;
+pub mod axum_app;
+pub mod desk;
 pub mod echo;
+pub mod hyper_app;
+pub mod settings;
 
 use std::sync::Arc;
 

@@ -15,7 +15,7 @@ use voice_telephony::rest::{HttpSend, Rest};
 use voice_telephony::twilio::Tokens;
 use voice_telephony::twilio::rest::{Credentials, TwilioApi};
 
-use crate::config::{Config, TwilioConfig};
+use crate::config::{Config, TwilioConfig, masked};
 use crate::random;
 use crate::server::{OutboundParts, Parts, TwilioLine, TwilioParts};
 use crate::store::{Journal, Store};
@@ -41,9 +41,9 @@ impl Assembly {
         let metrics = Metrics::install()?;
         let store = Store::open(&config.database_url)
             .await
-            .with_context(|| format!("DATABASE_URL: cannot open {}", config.database_url))?;
+            .with_context(|| format!("DATABASE_URL: cannot open {}", masked(&config.database_url)))?;
         let journal = Journal::start(store.clone(), clock);
-        info!(database = config.database_url, "journal open");
+        info!(database = masked(&config.database_url), "journal open");
         let readers: Vec<Arc<dyn Reader>> =
             vec![Arc::new(journal.reader()), Arc::new(MetricsReader), Arc::new(LogReader)];
         let tools: (_, Arc<dyn RunTool>) = (Vec::new(), Arc::new(NoTools));
@@ -84,6 +84,7 @@ impl Assembly {
             outbound: outbound(config)?,
             public_url: config.public_url.clone(),
             limits: config.limits,
+            door: config.door.clone(),
             store: Some(self.store.clone()),
             metrics: self.metrics.clone(),
         })

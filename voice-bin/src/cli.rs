@@ -12,7 +12,7 @@ use crate::config::{Config, ConfigErrors, Environment, LogFormat};
 use crate::demo::{self, DemoOptions};
 use crate::output;
 use crate::providers::{KINDS, Kind};
-use crate::telemetry::start_log;
+use crate::telemetry::{chain, start_log};
 
 /// Connects telephone calls with a realtime voice AI.
 ///
@@ -76,9 +76,11 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> ExitCode {
-    let loaded = Config::load(arguments.config.as_deref(), &Environment);
+    let file = arguments.config.as_deref();
+    let loaded = Config::load(file, &Environment);
+    let loaded = loaded.map_err(|errors| (errors, Config::log_format(file, &Environment)));
     match arguments.command.unwrap_or(Command::Serve) {
-        Command::Check { json } => output::check::check(&loaded, json),
+        Command::Check { json } => output::check::check(&loaded.map_err(|(errors, _)| errors), json),
         Command::Serve => {
             with_log(loaded, |config| config.providers.is_empty(), async |config| serve::serve(config).await)
                 .await
@@ -92,14 +94,14 @@ async fn run(arguments: Arguments) -> ExitCode {
 }
 
 async fn with_log(
-    loaded: Result<Config, ConfigErrors>,
+    loaded: Result<Config, (ConfigErrors, LogFormat)>,
     is_simulated: fn(&Config) -> bool,
     run: impl AsyncFnOnce(Config) -> anyhow::Result<ExitCode>,
 ) -> ExitCode {
     let config = match loaded {
         Ok(config) => config,
-        Err(errors) => {
-            output::tell(&errors);
+        Err((errors, format)) => {
+            tell(&errors, format);
             return ExitCode::FAILURE;
         }
     };
@@ -114,12 +116,25 @@ async fn with_log(
     match run(config).await {
         Ok(code) => code,
         Err(error) => {
+            let error = chain(error.as_ref());
             if for_people {
-                output::tell(format_args!("voice-server: {error:#}"));
+                output::tell(format_args!("voice-server: {error}"));
             } else {
-                tracing::error!(error = format!("{error:#}"), "voice-server cannot go on");
+                tracing::error!(error, "voice-server cannot go on");
             }
             ExitCode::FAILURE
         }
+    }
+}
+
+/// What is wrong with the configuration, in the form in which the log was wanted.
+fn tell(errors: &ConfigErrors, format: LogFormat) {
+    let has_log = format == LogFormat::Json && start_log(format, "error").is_ok();
+    if !has_log {
+        return output::tell(errors);
+    }
+    for error in &errors.0 {
+        let (setting, problem, fix) = (&error.setting, &error.problem, &error.fix);
+        tracing::error!(setting, origin = %error.origin, problem, fix, "the configuration is wrong");
     }
 }

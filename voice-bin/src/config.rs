@@ -2,7 +2,9 @@
 
 mod calls;
 mod check;
+mod door;
 mod layers;
+mod mask;
 mod providers;
 pub(crate) mod settings;
 
@@ -18,7 +20,9 @@ use voice_telephony::number::E164;
 pub use crate::providers::Configured;
 pub use calls::CallsConfig;
 pub(crate) use check::{Check, parse};
+pub use door::DoorConfig;
 pub use layers::{Environment, NotText, Origin, Strings};
+pub(crate) use mask::masked;
 pub use settings::Setting;
 
 /// Where settings are looked for when no file is named.
@@ -53,6 +57,8 @@ pub struct Config {
     pub calls: CallsConfig,
     /// How much at once, and how long to wait for the end.
     pub limits: LimitsConfig,
+    /// Who may ask, and how often.
+    pub door: DoorConfig,
     /// All settings as they came out, for people.
     settings: Vec<Effective>,
     /// What is allowed but probably not meant.
@@ -173,6 +179,16 @@ impl Config {
         }
         layers.read_environment(environment);
         check::check(layers)
+    }
+
+    /// How log lines are to look, as far as it is known of a configuration that does not load.
+    pub fn log_format(file: Option<&Path>, environment: &dyn Strings) -> LogFormat {
+        let mut layers = layers::Layers::default();
+        if let Some(path) = file.or_else(|| Some(Path::new(DEFAULT_FILE)).filter(|path| path.exists())) {
+            layers.read_file(path);
+        }
+        layers.read_environment(environment);
+        check::log_format_of(&layers)
     }
 
     /// The same with these settings instead; `None` unsets one.

@@ -22,7 +22,7 @@ use crate::assemble::Assembly;
 use crate::config::{Config, Setting, settings};
 use crate::fakes::Manners;
 use crate::providers::{FakeAddresses, Kind};
-use crate::random::random;
+use crate::random::{new_names, random};
 use crate::server::{self, TWILIO_WEBHOOK};
 use crate::sim_net::{MakeService, run_caller, serve};
 use crate::{fakes, output, signals};
@@ -73,7 +73,9 @@ pub(crate) async fn demo(config: Config, options: DemoOptions) -> anyhow::Result
         ));
     }
     let clock = assembly.clock();
-    let running = server::run(listener, assembly.parts(&config)?, stop.clone().cancelled_owned());
+    let mut parts = assembly.parts(&config)?;
+    parts.door = parts.door.without_rates();
+    let running = server::run(listener, parts, stop.clone().cancelled_owned());
     // The server runs beside the callers, as it would on another machine.
     let serving = tokio::spawn(running);
 
@@ -87,7 +89,7 @@ pub(crate) async fn demo(config: Config, options: DemoOptions) -> anyhow::Result
     show(&summary, options.json);
     if !options.once {
         invite(&webhook, &shown, address, options.json);
-        signals::stop().await;
+        signals::listen().stop.cancelled().await;
     }
     stop.cancel();
     serving.await.context("the server broke")??;
@@ -173,7 +175,7 @@ fn pretend(
 async fn place_calls(webhook: &str, token: &Secret<String>, calls: u32, clock: Clock) -> Vec<CallReport> {
     let mut callers = JoinSet::new();
     for seed in 1..=calls {
-        let plan = TwilioCallPlan::new(webhook, token.clone()).with_seed(seed.into());
+        let plan = TwilioCallPlan::new(webhook, token.clone()).with_seed(seed.into()).with_names(new_names());
         // One task for each caller, so that none waits for another.
         callers.spawn(async move {
             let call = FakeTwilioCall::new(clock.now(), plan);

@@ -32,7 +32,7 @@ pub(crate) const TOKENS: &str = "voice_provider_tokens_total";
 pub(crate) const TOOLS: &str = "voice_tools_total";
 /// Webhook requests that were answered, by `carrier` and `kind`.
 pub(crate) const WEBHOOK_REQUESTS: &str = "voice_webhook_requests_total";
-/// Webhook requests that were refused, by `carrier` and `reason`.
+/// Webhook requests that were refused, by `carrier`, `reason` and `layer` of the door.
 pub(crate) const WEBHOOK_REJECTIONS: &str = "voice_webhook_rejections_total";
 /// Media sockets that were refused, by `carrier` and `reason`.
 pub(crate) const MEDIA_REFUSALS: &str = "voice_media_refusals_total";
@@ -40,6 +40,10 @@ pub(crate) const MEDIA_REFUSALS: &str = "voice_media_refusals_total";
 pub(crate) const OUTBOUND_ATTEMPTS: &str = "voice_outbound_attempts_total";
 /// Calls of ours that are over, by `end`.
 pub(crate) const OUTBOUND_ENDED: &str = "voice_outbound_ended_total";
+/// HTTP connections open now; media sockets are calls and not counted.
+pub(crate) const HTTP_CONNECTIONS: &str = "voice_http_connections";
+/// Connections closed at once because there were too many, by `reason`.
+pub(crate) const HTTP_REFUSED: &str = "voice_http_connections_refused_total";
 /// Entries waiting to be written to the journal.
 pub(crate) const JOURNAL_QUEUED: &str = "voice_journal_queued_entries";
 /// Entries written to the journal.
@@ -103,6 +107,8 @@ pub(crate) fn describe() {
     describe_gauge!(PROVIDER_CONFIDENCE, Unit::Percent, "How much confidence a provider deserves");
     describe_counter!(OUTBOUND_ATTEMPTS, Unit::Count, "Calls that carriers were asked to place");
     describe_counter!(OUTBOUND_ENDED, Unit::Count, "Calls of ours that are over");
+    describe_gauge!(HTTP_CONNECTIONS, Unit::Count, "HTTP connections open now");
+    describe_counter!(HTTP_REFUSED, Unit::Count, "Connections closed because there were too many");
     describe_gauge!(JOURNAL_QUEUED, Unit::Count, "Entries waiting to be written to the journal");
     describe_counter!(JOURNAL_WRITTEN, Unit::Count, "Entries written to the journal");
     describe_counter!(JOURNAL_LOST, Unit::Count, "Entries the journal lost");

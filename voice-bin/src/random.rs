@@ -11,3 +11,8 @@ pub(crate) fn random<const N: usize>() -> Option<[u8; N]> {
 pub(crate) fn seed() -> u64 {
     random().map_or(0, u64::from_le_bytes)
 }
+
+/// What the names of a simulated call follow from: no two calls to one server have the same.
+pub(crate) fn new_names() -> u64 {
+    uuid::Uuid::now_v7().as_u64_pair().1
+}

@@ -2,6 +2,7 @@
 
 mod authorise;
 mod correlation;
+mod door;
 mod health;
 mod media;
 mod outbound;
@@ -15,8 +16,10 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
+use voice_telephony::twilio::CARRIER as TWILIO;
 
-use crate::server::App;
+use crate::server::{App, Errand};
+use door::{Entrance, knock};
 
 /// Twilio asks here what to do with a call, and tells how it goes.
 pub(crate) const TWILIO_WEBHOOK: &str = "/api/v1/telephony/webhooks/twilio";
@@ -36,10 +39,11 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(sessions::routes())
         .merge(providers::routes())
         .layer(from_fn_with_state(app.clone(), authorise::guard));
+    let behind = |carrier, errand| from_fn_with_state(Entrance { app: app.clone(), carrier, errand }, knock);
     Router::new()
         .merge(guarded)
-        .route(TWILIO_WEBHOOK, post(twilio::webhook))
-        .route(TWILIO_MEDIA, get(media::socket))
+        .route(TWILIO_WEBHOOK, post(twilio::webhook).layer(behind(TWILIO, Errand::Webhook)))
+        .route(TWILIO_MEDIA, get(media::socket).layer(behind(TWILIO, Errand::Socket)))
         .route(OUTBOUND, post(outbound::place))
         .route(OUTBOUND_CALL, get(outbound::show).delete(outbound::end))
         .route("/health", get(health::health))

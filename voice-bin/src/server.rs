@@ -2,23 +2,20 @@
 
 mod calls;
 mod client_address;
+mod connections;
+mod front;
+mod http;
 mod outbound;
+mod patience;
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::Extension;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tracing::{debug, info, warn};
+use tokio::net::TcpListener;
+use tracing::{info, warn};
 use voice_core::call::CallConfig;
 use voice_core::driver::World;
 use voice_core::id::{CallId, CorrelationId};
@@ -26,30 +23,24 @@ use voice_core::sensitive::Pii;
 use voice_telephony::ticket::{StreamTicket, Tickets};
 use voice_telephony::twilio::Tokens;
 
-use crate::config::{LimitsConfig, PublicUrl};
+use crate::config::{DoorConfig, LimitsConfig, PublicUrl};
 use crate::routes;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 
 pub(crate) use calls::{Calls, Slot};
 pub(crate) use client_address::ClientAddress;
+pub(crate) use connections::{Connections, Place};
+pub(crate) use front::{Answer, Errand, Front};
 pub(crate) use outbound::{NotPlaced, Outbound, Page};
 pub use outbound::{OutboundParts, TwilioLine};
+pub(crate) use patience::Patient;
 
 /// Where Twilio's voice and status webhooks are taken.
 pub const TWILIO_WEBHOOK: &str = routes::TWILIO_WEBHOOK;
 
-/// A peer that has not sent the head of its request by then will not.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Bytes of a request's head; carriers send about 1 KiB.
-const HEAD_BYTES_MAX: usize = 32 << 10;
-
 /// How long calls that were told to end may take to say goodbye to both sides.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// After a failed accept (no file handles left, as a rule) the next one waits this long.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What a server is made of.
 pub struct Parts {
@@ -65,6 +56,8 @@ pub struct Parts {
     pub public_url: Option<PublicUrl>,
     /// How much at once, and how long to wait for the end.
     pub limits: LimitsConfig,
+    /// Who may ask, and how often.
+    pub door: DoorConfig,
     /// Asked by `/ready`, where there is one.
     pub store: Option<Store>,
     /// Shown by `/metrics`.
@@ -85,7 +78,9 @@ pub(crate) struct App {
     pub(crate) parts: Parts,
     pub(crate) calls: Calls,
     pub(crate) outbound: Outbound,
-    draining: AtomicBool,
+    pub(crate) front: Front,
+    /// Media sockets that have not yet said which call they are.
+    pub(crate) opening: Arc<Connections>,
     /// Taken when a call is set up and when its media arrives, for microseconds, never over an await.
     tickets: Mutex<Tickets<Grant>>,
 }
@@ -99,44 +94,41 @@ pub(crate) struct Grant {
     pub(crate) to: Pii<String>,
 }
 
-/// Serves until `shutdown`, then takes no more calls, waits for those that run (see
+/// Serves until `shutdown`; then still answers, but takes no more calls, waits for those that run (see
 /// [`LimitsConfig::drain`]), ends what is left, and returns.
 ///
 /// # Errors
 /// If the listener breaks; a failed connection is no error.
 pub async fn run(listener: TcpListener, parts: Parts, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    run_until(listener, parts, shutdown, pending()).await
+}
+
+/// The same, with a second word: at `at_once`, before or after `shutdown`, calls are ended and not waited
+/// for.
+///
+/// # Errors
+/// If the listener breaks; a failed connection is no error.
+pub async fn run_until(
+    listener: TcpListener,
+    parts: Parts,
+    shutdown: impl Future<Output = ()>,
+    at_once: impl Future<Output = ()>,
+) -> io::Result<()> {
     let address = listener.local_addr()?;
-    let drain = parts.limits.drain;
-    let app = Arc::new(App {
-        calls: Calls::new(parts.limits.calls_max),
-        outbound: Outbound::new(&parts.outbound, &base(&parts, address), parts.world.clock),
-        parts,
-        draining: AtomicBool::new(false),
-        tickets: Mutex::new(Tickets::default()),
-    });
+    let app = Arc::new(App::new(parts, address));
     let metrics = app.parts.metrics.clone();
     // The recorder keeps every measurement until it is told to fold them.
     let upkeep = tokio::spawn(async move { metrics.upkeep().await });
     info!(%address, "listening");
 
-    let http = Http { requests: TaskTracker::new(), stop: CancellationToken::new() };
-    http.accept(&listener, &app, shutdown).await;
-    drop(listener);
-    app.draining.store(true, Ordering::Relaxed);
-    app.outbound.drain();
-    info!(calls = app.calls.running(), limit = ?drain, "shutting down: no new calls; waiting for those that run");
-    let done = async {
-        http.finish().await;
-        app.calls.all_ended().await;
-    };
-    if tokio::time::timeout(drain, done).await.is_err() {
-        warn!(calls = app.calls.running(), "ending the calls that are left");
-        app.calls.shut_down();
-        if tokio::time::timeout(END_TIMEOUT, app.calls.all_ended()).await.is_err() {
-            warn!(calls = app.calls.running(), "calls did not end in time and are cut");
-        }
+    let http = http::Http::new(&app);
+    tokio::select! {
+        () = http.accept(&listener, &app) => {}
+        () = end_of_calls(&app, shutdown, at_once) => {}
     }
+    drop(listener);
     app.outbound.finish().await;
+    http.finish().await;
     upkeep.abort();
     info!("stopped");
     Ok(())
@@ -152,61 +144,32 @@ fn base(parts: &Parts, mut address: SocketAddr) -> PublicUrl {
     parts.public_url.clone().unwrap_or_else(|| PublicUrl::new(format!("http://{address}")))
 }
 
-/// The HTTP connections of a server. Those that become media sockets leave it.
-struct Http {
-    requests: TaskTracker,
-    stop: CancellationToken,
-}
-
-impl Http {
-    async fn accept(&self, listener: &TcpListener, app: &Arc<App>, shutdown: impl Future<Output = ()>) {
-        let router = routes::router(app.clone());
-        tokio::pin!(shutdown);
-        loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = &mut shutdown => return,
-            };
-            match accepted {
-                Ok((stream, peer)) => {
-                    // One task per connection, so that a slow peer keeps nobody else waiting.
-                    let router = router.clone().layer(Extension(ClientAddress(peer.ip())));
-                    self.requests.spawn(serve(stream, router, self.stop.clone()));
-                }
-                Err(error) => {
-                    warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+/// From the first word to stop until no call is left.
+async fn end_of_calls(app: &App, shutdown: impl Future<Output = ()>, at_once: impl Future<Output = ()>) {
+    let (drain, clock) = (app.parts.limits.drain, app.parts.world.clock);
+    tokio::pin!(at_once);
+    let is_urgent = tokio::select! {
+        () = shutdown => false,
+        () = at_once.as_mut() => true,
+    };
+    app.calls.drain();
+    app.outbound.drain();
+    if !is_urgent {
+        let calls = app.calls.running();
+        info!(calls, limit = ?drain, "shutting down: no new calls; waiting for those that run");
+        tokio::select! {
+            ended = tokio::time::timeout(drain, app.calls.all_ended(clock)) => {
+                if ended.is_ok() {
+                    return;
                 }
             }
+            () = at_once => {}
         }
     }
-
-    /// Lets requests that are under way be answered, and closes idle connections.
-    async fn finish(&self) {
-        self.stop.cancel();
-        self.requests.close();
-        self.requests.wait().await;
-    }
-}
-
-async fn serve(stream: TcpStream, router: axum::Router, stop: CancellationToken) {
-    let _unset_is_only_slower = stream.set_nodelay(true);
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
-        .with_upgrades();
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        debug!(%error, "a connection ended");
+    warn!(calls = app.calls.running(), "ending the calls that are left");
+    app.calls.shut_down();
+    if tokio::time::timeout(END_TIMEOUT, app.calls.all_ended(clock)).await.is_err() {
+        warn!(calls = app.calls.running(), "calls did not end in time and are cut");
     }
 }
 
@@ -214,12 +177,24 @@ impl App {
     /// Whether one more call can be served well: there is a place, the machine keeps up, and some
     /// provider could take it.
     pub(crate) fn has_room(&self) -> bool {
-        let world = &self.parts.world;
-        self.calls.has_room() && world.fleet.roster().is_none_or(|roster| roster.can_take(world.clock.now()))
+        self.calls.has_room(self.parts.world.clock.now()) && self.can_serve()
     }
 
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+    /// Whether the machine keeps up, and some provider could take a call.
+    pub(crate) fn can_serve(&self) -> bool {
+        let world = &self.parts.world;
+        world.fleet.roster().is_none_or(|roster| roster.can_take(world.clock.now()))
+    }
+
+    fn new(parts: Parts, address: SocketAddr) -> Self {
+        Self {
+            calls: Calls::new(parts.limits.calls_max),
+            outbound: Outbound::new(&parts.outbound, &base(&parts, address), parts.world.clock),
+            front: Front::new(&parts.door),
+            opening: Connections::new(parts.door.connections_max, parts.door.connections_from_one_max, None),
+            tickets: Mutex::new(Tickets::default()),
+            parts,
+        }
     }
 
     pub(crate) fn issue(&self, carrier_call: &str, random: [u8; 32], grant: Grant) -> StreamTicket {

@@ -1,15 +1,32 @@
 //! When the operating system wants this process to stop.
 
-use tracing::info;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 
-/// Returns when the process is told to stop: Ctrl-C, or SIGTERM from whoever runs it. A second word
-/// ends it at once.
-pub(crate) async fn stop() {
-    wait().await;
-    tokio::spawn(async {
+/// What the operating system says.
+#[derive(Clone, Debug)]
+pub(crate) struct Signals {
+    /// Come to an end: Ctrl-C, or SIGTERM from whoever runs this process.
+    pub(crate) stop: CancellationToken,
+    /// The second time: come to an end at once.
+    pub(crate) at_once: CancellationToken,
+}
+
+/// Listens from now on. A third word ends the process where it stands.
+pub(crate) fn listen() -> Signals {
+    let signals = Signals { stop: CancellationToken::new(), at_once: CancellationToken::new() };
+    let (stop, at_once) = (signals.stop.clone(), signals.at_once.clone());
+    // A task of its own, because signals come whatever else goes on.
+    tokio::spawn(async move {
+        wait().await;
+        stop.cancel();
+        wait().await;
+        warn!("told again: ending all calls at once");
+        at_once.cancel();
         wait().await;
         std::process::exit(130);
     });
+    signals
 }
 
 #[cfg(unix)]

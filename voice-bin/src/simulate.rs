@@ -72,7 +72,7 @@ struct TwilioCall {
     /// Misbehave in this way (listed below); may be given several times.
     #[arg(long, value_name = "NAME")]
     rude: Vec<String>,
-    /// All chance follows from this number.
+    /// All chance but the calls' names follows from this number.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Milliseconds between the beginnings of two calls.

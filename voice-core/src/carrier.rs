@@ -118,6 +118,8 @@ pub enum Oddity {
     OutOfPlace,
     /// A key that no telephone has.
     BadDigit,
+    /// More keys in a second than a telephone can send.
+    TooManyKeys,
     /// A mark that we never sent.
     BadMark,
     /// The carrier says that it could make nothing of a message of ours.
@@ -135,6 +137,7 @@ impl Oddity {
             Self::UnknownEvent => "unknown_event",
             Self::OutOfPlace => "out_of_place",
             Self::BadDigit => "bad_digit",
+            Self::TooManyKeys => "too_many_keys",
             Self::BadMark => "bad_mark",
             Self::Complaint => "complaint",
         }

@@ -9,7 +9,8 @@
 //! ```text
 //!  carrier                         your server                          this crate
 //!  ───────                         ───────────                          ──────────
-//!  POST webhook ─────────────────► body, headers, public URL ─────────► webhook::verify → Verified<…>
+//!  POST webhook ─────────────────► the address ───────────────────────► door::Door
+//!                                  body, headers, public URL ─────────► webhook::verify → Verified<…>, door::Replays
 //!               ◄───────────────── TwiML with a ticket ◄─────────────── Tickets::issue, Twiml
 //!  WebSocket upgrade ────────────► signature of the upgrade ──────────► twilio::verify_upgrade
 //!  connected, start ─────────────► message by message ────────────────► twilio::Opening → Opened
@@ -31,13 +32,15 @@
 //!
 //! # Adding a carrier
 //!
-//! A folder beside [`twilio`] and [`telnyx`], and its line below. What carriers share stands in [`webhook`],
+//! A folder beside [`twilio`] and [`telnyx`], and its line below. What carriers share stands in [`door`], [`webhook`],
 //! [`ticket`], [`status`] and [`opening`], and none of these knows a carrier by name.
 
 #![forbid(unsafe_code)]
 
 pub mod ask;
 pub mod carrier_error;
+pub mod door;
+mod keys;
 pub mod limits;
 mod marks;
 pub mod number;

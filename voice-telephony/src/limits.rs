@@ -21,6 +21,10 @@ pub const OPENING_MESSAGES_MAX: u32 = 8;
 /// cut.
 pub const STREAM_SILENT_MAX: Duration = Duration::from_secs(30);
 
+/// Keys a second. The quickest dialling machine sends one in 80 ms; a stream that reports more has lost
+/// its mind, and each is an entry in a record that is kept. Surplus ones are counted and dropped.
+pub const KEYS_PER_SECOND_MAX: u32 = 16;
+
 /// The longest loss that is believed. Counters that jump further are nonsense of a peer, and the
 /// report is cut to this.
 pub const LOSS_MAX: Duration = Duration::from_secs(60);
@@ -35,6 +39,37 @@ pub const TICKETS_MAX: usize = 16_384;
 
 /// Shared keys beside the account's tokens.
 pub const SHARED_KEYS_MAX: usize = 8;
+
+/// Addresses whose requests are counted at once. At about 150 bytes each 10 MB; beyond it those who come
+/// new share one place until others have been quiet for two minutes.
+pub const VISITORS_MAX: usize = 65_536;
+
+/// Addresses that proved to be a carrier's. Carriers have some hundreds; beyond it a new one counts as a
+/// stranger's, which costs it no more than the smaller table.
+pub const KNOWN_ADDRESSES_MAX: usize = 1_024;
+
+/// How long an address counts as a carrier's after its last proven request, once room is needed.
+pub const KNOWN_ADDRESS_KEPT: Duration = Duration::from_secs(3_600);
+
+/// Proxies before us that are walked through. More than two or three are a mistake or a forgery.
+pub const FORWARDED_HOPS_MAX: usize = 32;
+
+/// Networks in one list; each request is compared with all of them.
+pub const NETWORKS_MAX: usize = 1_024;
+
+/// Webhooks remembered so that they are not acted upon twice. At about 200 bytes each 13 MB; at twenty
+/// a second an hour, at one a second a day. When full the oldest goes and is counted.
+pub const REPLAYS_MAX: usize = 65_536;
+
+/// How long a webhook is remembered, as far as there is room.
+pub const REPLAY_KEPT: Duration = Duration::from_secs(24 * 3_600);
+
+/// How long its answer is kept for a retry. Twilio gives up after 15 s, and a ticket is no good after a
+/// minute.
+pub const ANSWER_KEPT: Duration = Duration::from_secs(60);
+
+/// Answers kept at once; about 1 kB each.
+pub const ANSWERS_MAX: usize = 4_096;
 
 /// The longest wait that a carrier's `Retry-After` can impose. A peer's word must not close a carrier
 /// for a day; after ten minutes it is asked again, and may say so again.

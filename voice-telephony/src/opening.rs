@@ -33,6 +33,10 @@ pub enum Refusal {
     /// Audio, keys or an end before `start`.
     #[error("a message came before start")]
     OutOfPlace,
+    /// The line itself broke: a message beyond the size limit, or not WebSocket at all. It has been closed
+    /// with the code of the rule (1009, 1002).
+    #[error("a message is too large, or the websocket protocol was broken")]
+    Broken,
     /// Audio in a format other than the carrier's own.
     #[error("the audio format is not supported")]
     WrongFormat,
@@ -59,10 +63,15 @@ impl Refusal {
     pub const fn close_code(&self) -> u16 {
         match self {
             Self::ShuttingDown => 1001,
-            Self::OutOfPlace => 1002,
+            Self::Broken => 1002,
             Self::Binary | Self::WrongFormat => 1003,
             Self::Unreadable => 1007,
-            Self::NoStart | Self::Flood | Self::NoTicket | Self::Ticket(_) | Self::Rejected(_) => 1008,
+            Self::NoStart
+            | Self::Flood
+            | Self::OutOfPlace
+            | Self::NoTicket
+            | Self::Ticket(_)
+            | Self::Rejected(_) => 1008,
             Self::Full => 1013,
         }
     }
@@ -74,7 +83,8 @@ impl Refusal {
             Self::Flood => "flood",
             Self::Binary => "binary",
             Self::Unreadable => "unreadable",
-            Self::OutOfPlace => "out_of_place",
+            Self::OutOfPlace => "before_start",
+            Self::Broken => "broken",
             Self::WrongFormat => "wrong_format",
             Self::NoTicket => "ticket_missing",
             Self::Ticket(error) => error.name(),
@@ -97,6 +107,7 @@ mod tests {
             Refusal::Binary,
             Refusal::Unreadable,
             Refusal::OutOfPlace,
+            Refusal::Broken,
             Refusal::WrongFormat,
             Refusal::NoTicket,
             Refusal::Ticket(TicketError::WrongCall),

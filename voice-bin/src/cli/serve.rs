@@ -1,10 +1,11 @@
 //! `voice-server serve`: take calls until told to stop.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::assemble::Assembly;
 use crate::config::Config;
@@ -13,6 +14,12 @@ use crate::output;
 use crate::providers::KINDS;
 use crate::server;
 use crate::signals;
+
+/// How long the journal may take to be written once somebody has said twice that it is enough.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The exit code of a process that was told twice; as shells have it.
+const INTERRUPTED: u8 = 130;
 
 pub(super) async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     if config.providers.is_empty() {
@@ -27,7 +34,18 @@ pub(super) async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         format!("cannot listen on {}:{}; is HOST or PORT wrong, or taken?", config.host, config.port)
     })?;
     let assembly = Assembly::new(&config).await?;
-    server::run(listener, assembly.parts(&config)?, signals::stop()).await?;
-    assembly.close().await;
-    Ok(ExitCode::SUCCESS)
+    let signals = signals::listen();
+    let (stop, at_once) = (signals.stop.cancelled(), signals.at_once.cancelled());
+    server::run_until(listener, assembly.parts(&config)?, stop, at_once).await?;
+    let closing = assembly.close();
+    tokio::pin!(closing);
+    tokio::select! {
+        () = closing.as_mut() => {}
+        () = signals.at_once.cancelled() => {
+            if tokio::time::timeout(FLUSH_TIMEOUT, closing).await.is_err() {
+                error!("the journal could not be written in time; its last entries are lost");
+            }
+        }
+    }
+    Ok(if signals.at_once.is_cancelled() { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
 }

@@ -1,14 +1,18 @@
 //! From raw texts to a checked configuration: every error at once, each with its fix.
 
+mod door;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use tracing_subscriber::filter::LevelFilter;
 use url::{Host, Url};
 use voice_core::roster::{Sticky, Strategy};
 use voice_core::sensitive::Secret;
 use voice_telephony::number::{E164, NumberError};
 
 use super::layers::{Layers, Origin, Raw};
+use super::mask::masked as masked_address;
 use super::settings::{self, Setting};
 use super::{
     AgentConfig, ChoiceConfig, Config, ConfigErrors, Effective, LimitsConfig, LogFormat, Notice, PublicUrl,
@@ -44,6 +48,7 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
     let agent = check.agent();
     let calls = check.calls();
     let limits = check.limits();
+    let door = check.door();
     let all = (host, port, database_url, log_format, log_level, agent, calls, limits, choice);
     let (
         Some(host),
@@ -77,6 +82,7 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
         agent,
         calls,
         limits,
+        door,
         settings,
         notices: check.notices,
         layers: check.layers,
@@ -161,9 +167,19 @@ impl Check {
     fn agent(&mut self) -> Option<AgentConfig> {
         Some(AgentConfig {
             instructions: self.parse(&settings::AGENT_INSTRUCTIONS, text)?,
-            greeting: self.parse(&settings::AGENT_GREETING, text).filter(|greeting| greeting != "off"),
+            greeting: self.greeting(),
             language: self.parse(&settings::AGENT_LANGUAGE, language),
         })
+    }
+
+    fn greeting(&mut self) -> Option<String> {
+        if self.layers.blank.contains(&settings::AGENT_GREETING.env) {
+            self.notice(
+                &settings::AGENT_GREETING,
+                "empty, which counts as not set: the voice greets the caller; `off` lets the caller speak first",
+            );
+        }
+        self.parse(&settings::AGENT_GREETING, greeting).flatten()
     }
 
     fn limits(&mut self) -> Option<LimitsConfig> {
@@ -184,7 +200,8 @@ impl Check {
             let (shown, origin) = match self.raw(setting) {
                 None => ("(not set)".to_owned(), Origin::Default),
                 Some(raw) if setting.secret => (masked(raw.text.trim()), raw.origin),
-                Some(raw) => (without_password(raw.text.trim()), raw.origin),
+                Some(raw) if setting.env.ends_with("_URL") => (masked_address(raw.text.trim()), raw.origin),
+                Some(raw) => (raw.text.trim().to_owned(), raw.origin),
             };
             Effective { setting, shown, origin }
         };
@@ -265,7 +282,7 @@ pub(crate) mod parse {
             "leave it out for OpenAI itself, or write a ws:// or wss:// address without ?model=";
         let url = address(text, &["ws", "wss"], FIX)?;
         if url.query_pairs().any(|(name, _)| name == "model") {
-            let problem = format!("{} names a model, which OPENAI_MODEL does", without_password(text));
+            let problem = format!("{} names a model, which OPENAI_MODEL does", masked_address(text));
             return Err(Wrong(problem, FIX));
         }
         Ok(text.to_owned())
@@ -287,10 +304,7 @@ pub(crate) mod parse {
             "leave it out for the service itself, or write scheme and host, like wss://api.eu.deepgram.com";
         let url = address(text, &["ws", "wss"], FIX)?;
         if url.path() != "/" || url.query().is_some() {
-            return Err(Wrong(
-                format!("{} has more than scheme, host and port", without_password(text)),
-                FIX,
-            ));
+            return Err(Wrong(format!("{} has more than scheme, host and port", masked_address(text)), FIX));
         }
         Ok(text.trim_end_matches('/').to_owned())
     }
@@ -300,7 +314,7 @@ pub(crate) mod parse {
         const FIX: &str = "write the base address up to /v1, like https://api.openai.com/v1";
         address(text, &["http", "https"], FIX)?;
         if text.trim_end_matches('/').ends_with("/chat/completions") {
-            return Err(Wrong(format!("{} goes on beyond the base address", without_password(text)), FIX));
+            return Err(Wrong(format!("{} goes on beyond the base address", masked_address(text)), FIX));
         }
         Ok(text.trim_end_matches('/').to_owned())
     }
@@ -333,7 +347,7 @@ pub(crate) mod parse {
     }
 
     pub(crate) fn address(text: &str, schemes: &[&str], fix: &'static str) -> Result<Url, Wrong> {
-        let wrong = |problem: &str| Wrong(format!("{} {problem}", without_password(text)), fix);
+        let wrong = |problem: &str| Wrong(format!("{} {problem}", masked_address(text)), fix);
         let url = Url::parse(text).map_err(|_| wrong("is not an address"))?;
         if !schemes.contains(&url.scheme()) || url.host().is_none() {
             return Err(wrong(&format!("is not an address that begins with {}://", schemes.join(":// or "))));
@@ -362,7 +376,7 @@ fn port(text: &str) -> Result<u16, Wrong> {
 
 fn public_url(text: &str) -> Result<PublicUrl, Wrong> {
     const FIX: &str = "write https:// and the host name as Twilio calls it, like https://voice.example.com";
-    let wrong = |problem: &str| Wrong(format!("{} {problem}", without_password(text)), FIX);
+    let wrong = |problem: &str| Wrong(format!("{} {problem}", masked_address(text)), FIX);
     let url = Url::parse(text).map_err(|_| wrong("is not an address"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
         return Err(wrong("is not an http(s) address"));
@@ -378,7 +392,7 @@ fn database_url(text: &str) -> Result<String, Wrong> {
         return Ok(text.to_owned());
     }
     Err(Wrong(
-        format!("{} is not a database this build knows", without_password(text)),
+        format!("{} is not a database this build knows", masked_address(text)),
         "use sqlite:FILE, like sqlite:voice.db",
     ))
 }
@@ -413,12 +427,29 @@ fn probe_every(text: &str) -> Result<Option<Duration>, Wrong> {
     Ok((secs > 0).then(|| Duration::from_secs(secs)))
 }
 
+/// The format alone, of settings that are wrong elsewhere.
+pub(super) fn log_format_of(layers: &Layers) -> LogFormat {
+    let raw = layers.values.get(settings::LOG_FORMAT.env);
+    raw.and_then(|raw| log_format(raw.text.trim()).ok()).unwrap_or(LogFormat::Text)
+}
+
+/// Stricter than the filter itself, which takes `inof` for the name of a module and shows nothing else.
 fn log_level(text: &str) -> Result<String, Wrong> {
+    const FIX: &str = "use error, warn, info, debug, trace or off, or info,voice_bin=debug";
+    let is_level = |word: &str| !word.trim().is_empty() && word.trim().parse::<LevelFilter>().is_ok();
+    for part in text.split(',') {
+        let (name, level) = match part.split_once('=') {
+            Some((module, level)) => (Some(module.trim()), level),
+            None => (None, part),
+        };
+        let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ':' | '-');
+        if name.is_some_and(|name| name.is_empty() || !name.chars().all(fine)) || !is_level(level) {
+            return Err(Wrong(format!("{part:?} is no level"), FIX));
+        }
+    }
     match text.parse::<tracing_subscriber::filter::Targets>() {
         Ok(_) => Ok(text.to_owned()),
-        Err(error) => {
-            Err(Wrong(error.to_string(), "use error, warn, info, debug, trace, or info,voice_bin=debug"))
-        }
+        Err(error) => Err(Wrong(error.to_string(), FIX)),
     }
 }
 
@@ -473,6 +504,17 @@ fn text(text: &str) -> Result<String, Wrong> {
     Ok(text.to_owned())
 }
 
+/// `off` is the word for none. Empty is no word: in the environment it counts as not set.
+fn greeting(cue: &str) -> Result<Option<String>, Wrong> {
+    if cue.is_empty() {
+        return Err(Wrong(
+            "it is empty".to_owned(),
+            "write off to let the caller speak first, or leave it out for a greeting",
+        ));
+    }
+    text(cue).map(|cue| (cue != "off").then_some(cue))
+}
+
 fn language(text: &str) -> Result<String, Wrong> {
     let fine = text
         .split('-')
@@ -514,15 +556,4 @@ fn masked(secret: &str) -> String {
     }
     let tail: String = secret.chars().skip(count - 4).collect();
     format!("[secret …{tail}]")
-}
-
-/// Addresses may carry a password; people paste them into bug reports.
-fn without_password(text: &str) -> String {
-    match Url::parse(text) {
-        Ok(mut url) if url.password().is_some() => {
-            let _no_host = url.set_password(Some("***"));
-            url.to_string()
-        }
-        Ok(_) | Err(_) => text.to_owned(),
-    }
 }

@@ -94,6 +94,8 @@ pub(super) struct Raw {
 pub(super) struct Layers {
     pub(super) values: BTreeMap<&'static str, Raw>,
     pub(super) errors: Vec<ConfigError>,
+    /// Variables that are there and empty.
+    pub(super) blank: Vec<&'static str>,
 }
 
 /// Says nothing: secrets lie bare in it.
@@ -165,7 +167,11 @@ impl Layers {
                     self.values.insert(setting.env, Raw { text, origin: Origin::Environment });
                 }
                 (None, Some(path)) => self.read_secret(setting, &file_name, path, Origin::Environment),
-                (None, None) => {}
+                (None, None) => {
+                    if matches!(environment.read(setting.env), Ok(Some(_))) {
+                        self.blank.push(setting.env);
+                    }
+                }
             }
         }
     }

@@ -46,6 +46,21 @@ settings! {
     API_TOKEN = Setting::secret("API_TOKEN", "server", "api_token");
     MAX_CALLS = Setting::new("MAX_CALLS", "server", "max_calls", Some("500"));
     DRAIN_SECONDS = Setting::new("DRAIN_SECONDS", "server", "drain_seconds", Some("30"));
+    TRUSTED_PROXIES = Setting::new("TRUSTED_PROXIES", "door", "trusted_proxies", None);
+    FORWARDED_HEADER =
+        Setting::new("FORWARDED_HEADER", "door", "forwarded_header", Some("x-forwarded-for"));
+    WEBHOOK_PER_MINUTE = Setting::new("WEBHOOK_PER_MINUTE", "door", "webhook_per_minute", Some("100"));
+    WEBHOOK_BURST = Setting::new("WEBHOOK_BURST", "door", "webhook_burst", Some("20"));
+    CARRIER_PER_MINUTE = Setting::new("CARRIER_PER_MINUTE", "door", "carrier_per_minute", Some("1000"));
+    MEDIA_PER_MINUTE = Setting::new("MEDIA_PER_MINUTE", "door", "media_per_minute", Some("300"));
+    MEDIA_BURST = Setting::new("MEDIA_BURST", "door", "media_burst", Some("100"));
+    ENABLE_WEBHOOK_IP_WHITELIST =
+        Setting::new("ENABLE_WEBHOOK_IP_WHITELIST", "door", "ip_whitelist", Some("false"));
+    TWILIO_WEBHOOK_IPS = Setting::new("TWILIO_WEBHOOK_IPS", "door", "twilio_ips", None);
+    TELNYX_WEBHOOK_IPS = Setting::new("TELNYX_WEBHOOK_IPS", "door", "telnyx_ips", None);
+    MAX_CONNECTIONS = Setting::new("MAX_CONNECTIONS", "door", "max_connections", Some("2048"));
+    MAX_CONNECTIONS_PER_ADDRESS =
+        Setting::new("MAX_CONNECTIONS_PER_ADDRESS", "door", "max_connections_per_address", Some("512"));
     DATABASE_URL = Setting::new("DATABASE_URL", "storage", "database_url", Some("sqlite:voice.db"));
     LOG_FORMAT = Setting::new("LOG_FORMAT", "log", "format", Some("text"));
     LOG_LEVEL = Setting::new("LOG_LEVEL", "log", "level", Some("info"));

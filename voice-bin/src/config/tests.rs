@@ -40,7 +40,7 @@ fn every_error_is_told_with_place_and_fix() {
         8 errors in the configuration
           openai.model (voice.toml:7:9): this is a list, table or date; write a text or a number
           server.hots (voice.toml:3:1): there is no such setting; [server] has host, port, public_url, api_token, max_calls, drain_seconds
-          sever (voice.toml:8:2): there is no such table; the tables are server, storage, log, providers, openai, gemini, deepgram, llm, twilio, agent
+          sever (voice.toml:8:2): there is no such table; the tables are server, door, storage, log, providers, openai, gemini, deepgram, llm, twilio, agent
           PORT (voice.toml:2:8): "many" is not a port; use a number from 1 to 65535, or 0 for any free one
           PUBLIC_URL (environment): voice.example.com is not an address; write https:// and the host name as Twilio calls it, like https://voice.example.com
           LOG_FORMAT (environment): "xml" is no format; use text or json
@@ -121,6 +121,70 @@ fn the_public_address_becomes_a_socket_address() {
     let url = config.public_url.unwrap();
     assert_eq!(url.of("/x"), "https://voice.test:8443/base/x");
     assert_eq!(url.web_socket("/x"), "wss://voice.test:8443/base/x");
+}
+
+#[test]
+fn a_mistyped_level_is_an_error_and_not_the_name_of_a_module() {
+    for wrong in ["inof", "info,debg", "voice_bin=inof", "voice_bin", "", "=info", "a b=info"] {
+        let file = format!("[log]\nlevel = {wrong:?}");
+        assert!(load(&file, &[]).is_err(), "{wrong}");
+    }
+    for fine in ["info", "INFO", "off", "warn,voice_bin=debug", "voice_bin::server=trace, error"] {
+        assert!(load("", &[("LOG_LEVEL", fine)]).is_ok(), "{fine}");
+    }
+}
+
+#[test]
+fn an_empty_greeting_is_none_that_was_chosen() {
+    let greeting = |value| load("", &[("AGENT_GREETING", value)]).unwrap();
+    assert_eq!(greeting("off").agent.greeting, None);
+    assert!(greeting("").agent.greeting.is_some());
+    let notices: Vec<_> = greeting(" ").notices().iter().map(|notice| notice.setting).collect();
+    assert!(notices.contains(&"AGENT_GREETING"), "{notices:?}");
+    let errors = load("[agent]\ngreeting = \"\"", &[]).unwrap_err().to_string();
+    assert!(errors.contains("write off"), "{errors}");
+}
+
+#[test]
+fn the_door_is_set_up_as_said() {
+    let door = load("", &[]).unwrap().door;
+    let preset = DoorConfig::default();
+    assert_eq!(door.webhooks.address, preset.webhooks.address);
+    assert_eq!(door.webhooks.carrier, preset.webhooks.carrier);
+    assert_eq!(door.sockets.address, preset.sockets.address);
+    assert!(door.webhooks.lists.is_none() && door.sockets.lists.is_none());
+    assert_eq!(door.connections_max, preset.connections_max);
+    assert_eq!(door.connections_from_one_max, preset.connections_from_one_max);
+
+    let environment = [
+        ("TRUSTED_PROXIES", "10.0.0.0/8, ::1"),
+        ("WEBHOOK_PER_MINUTE", "off"),
+        ("WEBHOOK_BURST", "off"),
+        ("CARRIER_PER_MINUTE", "5000"),
+        ("ENABLE_WEBHOOK_IP_WHITELIST", "true"),
+        ("TELNYX_WEBHOOK_IPS", "telnyx-webhooks"),
+    ];
+    let config = load("", &environment).unwrap();
+    assert!(config.door.proxies.contains("10.1.2.3".parse().unwrap()));
+    assert!(config.door.webhooks.address.is_none());
+    let lists = config.door.webhooks.lists.clone().unwrap();
+    assert!(lists["telnyx"].contains("192.76.120.200".parse().unwrap()) && lists["twilio"].is_empty());
+    assert!(config.notices().iter().any(|notice| notice.setting == "TWILIO_WEBHOOK_IPS"));
+
+    let sip = [("ENABLE_WEBHOOK_IP_WHITELIST", "on"), ("TWILIO_WEBHOOK_IPS", "twilio-sip, twilio-rtp")];
+    let notices = load("", &sip).unwrap().notices().to_vec();
+    assert!(notices.iter().any(|notice| notice.text.contains("no webhook comes")), "{notices:?}");
+
+    for (name, value) in [
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("WEBHOOK_BURST", "0"),
+        ("ENABLE_WEBHOOK_IP_WHITELIST", "maybe"),
+        ("FORWARDED_HEADER", "x-real-ip"),
+        ("MAX_CONNECTIONS", "0"),
+    ] {
+        let errors = load("", &[(name, value)]).unwrap_err().to_string();
+        assert!(errors.contains(name), "{errors}");
+    }
 }
 
 #[test]

@@ -33,7 +33,7 @@ struct Ready {
 }
 
 pub(super) async fn health(State(app): State<Arc<App>>) -> impl IntoResponse {
-    let status = if app.is_draining() { "draining" } else { "ok" };
+    let status = if app.calls.is_draining() { "draining" } else { "ok" };
     Json(Health { status, version: env!("CARGO_PKG_VERSION"), calls: app.calls.running() })
 }
 
@@ -44,8 +44,8 @@ pub(super) async fn live() -> &'static str {
 
 pub(super) async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
     let mut reasons = Vec::new();
-    if app.is_draining() {
-        reasons.push("shutting_down");
+    if app.calls.is_draining() {
+        reasons.push("draining");
     }
     if !app.has_room() {
         reasons.push("no_room_for_a_call");
@@ -54,6 +54,11 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
         && !tokio::time::timeout(STORE_TIMEOUT, store.is_up()).await.unwrap_or(false)
     {
         reasons.push("database_down");
+    }
+    if let Some(store) = &app.parts.store
+        && !tokio::time::timeout(STORE_TIMEOUT, store.can_write()).await.unwrap_or(false)
+    {
+        reasons.push("journal_not_written");
     }
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Ready { ready: reasons.is_empty(), reasons }))

@@ -18,20 +18,23 @@ use voice_core::call::CallStart;
 use voice_core::driver::{Line, place};
 use voice_core::id::{CarrierId, CorrelationId};
 use voice_core::limits::CARRIER_MESSAGE_BYTES_MAX;
+use voice_core::wire::LineEnd;
 use voice_providers::dial::{WebSocketLine, accept_key};
 use voice_telephony::opening::{Refusal, Step};
 use voice_telephony::twilio::{CARRIER, Opened, Opening, verify_upgrade};
 use voice_telephony::webhook::Rejection;
 
 use super::TWILIO_MEDIA;
+use super::door::turn_away;
 use super::twilio::{base_url, texts};
 use crate::metrics_names as names;
-use crate::server::{App, Grant, Slot};
+use crate::server::{App, ClientAddress, Errand, Grant, Patient, Place, Slot};
 
 type Socket = WebSocketLine<TcpStream>;
 
 pub(super) async fn socket(
     State(app): State<Arc<App>>,
+    Extension(client): Extension<ClientAddress>,
     Extension(correlation): Extension<CorrelationId>,
     mut request: Request,
 ) -> Response {
@@ -41,14 +44,16 @@ pub(super) async fn socket(
         return (StatusCode::UPGRADE_REQUIRED, [(UPGRADE, "websocket")]).into_response();
     };
     if let Err(rejection) = check(&app, headers) {
-        count(rejection.name());
-        warn!(%correlation, reason = rejection.name(), "media socket refused: {rejection}");
-        let status = StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::FORBIDDEN);
-        return (status, rejection.name()).into_response();
+        return turn_away(Errand::Socket, CARRIER, &correlation, client, rejection.into());
     }
+    // Sockets that have not said which call they are: held until they have, or are closed.
+    let Ok(opening) = app.opening.take(client.0, app.front.is_proxy(client.0)) else {
+        count("crowded");
+        return (StatusCode::SERVICE_UNAVAILABLE, "crowded").into_response();
+    };
     let calls = app.clone();
     // A call is a task of its own, so that a bug in it costs one call.
-    calls.calls.spawn(async move { attend(app, correlation, on_upgrade).await });
+    calls.calls.spawn(async move { attend(app, (client, opening), correlation, on_upgrade).await });
     let accepted = [(CONNECTION, "Upgrade"), (UPGRADE, "websocket"), (SEC_WEBSOCKET_ACCEPT, key.as_str())];
     (StatusCode::SWITCHING_PROTOCOLS, accepted, Body::empty()).into_response()
 }
@@ -67,23 +72,36 @@ fn check(app: &App, headers: &HeaderMap) -> Result<(), Rejection> {
     verify_upgrade(&app.parts.twilio.tokens, &base.web_socket(TWILIO_MEDIA), &texts(headers))
 }
 
-async fn attend(app: Arc<App>, correlation: CorrelationId, on_upgrade: OnUpgrade) {
+async fn attend(
+    app: Arc<App>,
+    (client, opening): (ClientAddress, Place),
+    correlation: CorrelationId,
+    on_upgrade: OnUpgrade,
+) {
     let upgraded = match on_upgrade.await {
         Ok(upgraded) => upgraded,
         Err(error) => return debug!(%correlation, %error, "a media socket went away while it was opened"),
     };
     let Some(mut line) = line(upgraded).await else { return };
+    let failed = || app.front.failed(app.parts.world.clock.now(), Errand::Socket, client);
     let admitted = match open(&app, &mut line).await {
         Ok(Some(opened)) => admit(&app, opened),
         Ok(None) => {
+            failed();
             count("gone");
             return info!(%correlation, "media socket gone before it said which call it is");
         }
         Err(refusal) => Err(refusal),
     };
     match admitted {
-        Ok((opened, grant, slot)) => converse(&app, *opened, grant, slot, line).await,
+        Ok((opened, grant, slot)) => {
+            // Places limit a carrier's calls, and nothing else does.
+            let _its_rate = app.front.proven(app.parts.world.clock.now(), Errand::Socket, CARRIER, client);
+            drop(opening);
+            converse(&app, *opened, grant, slot, line).await;
+        }
         Err(refusal) => {
+            failed();
             count(refusal.name());
             warn!(%correlation, reason = refusal.name(), code = refusal.close_code(), "media socket refused: {refusal}");
             line.close_with(refusal.close_code(), refusal.name());
@@ -92,8 +110,9 @@ async fn attend(app: Arc<App>, correlation: CorrelationId, on_upgrade: OnUpgrade
 }
 
 async fn line(upgraded: Upgraded) -> Option<Socket> {
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    Some(WebSocketLine::server(parts.io.into_inner(), parts.read_buf, CARRIER_MESSAGE_BYTES_MAX).await)
+    let parts = upgraded.downcast::<TokioIo<Patient>>().ok()?;
+    let stream = parts.io.into_inner().into_inner();
+    Some(WebSocketLine::server(stream, parts.read_buf, CARRIER_MESSAGE_BYTES_MAX).await)
 }
 
 /// The first messages, until it is known which call this is. `None` if the peer is gone.
@@ -104,6 +123,8 @@ async fn open(app: &App, line: &mut Socket) -> Result<Option<Box<Opened>>, Refus
     loop {
         let message = match tokio::time::timeout_at(deadline, poll_fn(|cx| line.poll(cx))).await {
             Ok(Ok(message)) => message,
+            // The line has told the peer which rule it broke.
+            Ok(Err(LineEnd::Broken)) => return Err(Refusal::Broken),
             Ok(Err(_end)) => return Ok(None),
             Err(_late) => return Err(Refusal::NoStart),
         };
@@ -116,13 +137,11 @@ async fn open(app: &App, line: &mut Socket) -> Result<Option<Box<Opened>>, Refus
 }
 
 fn admit(app: &App, opened: Box<Opened>) -> Result<(Box<Opened>, Grant, Slot), Refusal> {
-    if app.is_draining() {
-        return Err(Refusal::ShuttingDown);
-    }
     let start = &opened.start;
     let ticket = start.ticket.as_ref().ok_or(Refusal::NoTicket)?;
     let grant = app.redeem(ticket.expose(), start.call_sid.as_str())?;
-    let slot = app.calls.take_slot(grant.call).ok_or(Refusal::Full)?;
+    let now = app.parts.world.clock.now();
+    let slot = app.calls.take_slot(now, start.call_sid.as_str(), grant.call)?;
     Ok((opened, grant, slot))
 }
 

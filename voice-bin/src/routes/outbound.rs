@@ -113,10 +113,10 @@ pub(super) async fn place(
     authorise(app.outbound.api_token(), client, &head.headers)?;
     let wish = read(body).await?;
     let (order, metadata) = understand(&app, wish)?;
-    if app.is_draining() {
+    if app.calls.is_draining() {
         return Err(Problem::unavailable("shutting_down", "The server is shutting down", 30));
     }
-    if !app.calls.has_room() {
+    if !app.has_room() {
         return Err(Problem::unavailable("no_room", "The server has as many calls as it can take", 10));
     }
     let accepted = accepted(&order, &correlation, &metadata);

@@ -7,7 +7,6 @@ use axum::Extension;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::CONTENT_TYPE;
 use http::request::Parts as Head;
 use http::{HeaderMap, Request, StatusCode};
 use metrics::counter;
@@ -16,6 +15,7 @@ use url::{Host, Url};
 use uuid::Uuid;
 use voice_core::failure::Failure;
 use voice_core::id::{CallId, CorrelationId};
+use voice_telephony::door::{Fingerprint, Layer, TurnedAway};
 use voice_telephony::limits::WEBHOOK_BYTES_MAX;
 use voice_telephony::outbound::{AttemptKey, Told};
 use voice_telephony::twilio::outbound::told;
@@ -24,45 +24,69 @@ use voice_telephony::twilio::{
 };
 use voice_telephony::webhook::{RawRequest, Rejection, Verified, verify};
 
+use super::door::turn_away;
 use super::{TWILIO_MEDIA, TWILIO_WEBHOOK};
 use crate::config::PublicUrl;
 use crate::metrics_names as names;
 use crate::random::random;
-use crate::server::{App, Grant};
+use crate::server::{Answer, App, ClientAddress, Errand, Grant};
+
+/// What Twilio signed with, and what it says is the same on a retry.
+const SIGNATURE: &str = "x-twilio-signature";
+const RETRY_TOKEN: &str = "i-twilio-idempotency-token";
 
 /// A carrier sends its few hundred bytes at once.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) async fn webhook(
     State(app): State<Arc<App>>,
+    Extension(client): Extension<ClientAddress>,
     Extension(correlation): Extension<CorrelationId>,
     request: Request<Body>,
 ) -> Response {
     let (head, body) = request.into_parts();
     let body = match tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, WEBHOOK_BYTES_MAX)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => return refuse(&correlation, Rejection::TooLarge),
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(_)) => Err(TurnedAway::Rejected(Rejection::TooLarge)),
         Err(_late) => return StatusCode::REQUEST_TIMEOUT.into_response(),
     };
-    let Some(base) = base_url(&app, &head.headers) else {
+    let answer = body.and_then(|body| receive(&app, client, &correlation, &head, &body));
+    answer.map_or_else(
+        |away| turn_away(Errand::Webhook, CARRIER, &correlation, client, away),
+        Answer::into_response,
+    )
+}
+
+/// The last two layers, and what the request leads to.
+fn receive(
+    app: &App,
+    client: ClientAddress,
+    correlation: &CorrelationId,
+    head: &Head,
+    body: &Bytes,
+) -> Result<Answer, TurnedAway> {
+    let Some(base) = base_url(app, &head.headers) else {
         warn!(%correlation, "webhook refused: PUBLIC_URL is not set, so its signature cannot be checked");
-        return refuse(&correlation, Rejection::BadSignature);
+        return Err(TurnedAway::Rejected(Rejection::BadSignature));
     };
-    let webhook = match check(&app, &base, &head, &body) {
-        Ok(webhook) => webhook,
-        Err(rejection) => return refuse(&correlation, rejection),
-    };
+    let webhook = check(app, &base, head, body)?;
+    let now = app.parts.world.clock.now();
+    // The signature stands for all that was signed, in whatever form it was sent.
+    let signature = head.headers.get(SIGNATURE).map_or(&b""[..], |value| value.as_bytes());
+    let print = Fingerprint::of(&[CARRIER.as_bytes(), signature]);
+    let retry = head.headers.get(RETRY_TOKEN).and_then(|value| value.to_str().ok());
+    let opens_a_call = matches!(*webhook, TwilioWebhook::Voice(_));
     let news = told(head.uri.query().unwrap_or_default(), &webhook);
-    match webhook.into_voice() {
-        Ok(voice) => answer_voice(&app, &base, correlation, &voice, news),
+    app.front.once((now, CARRIER, client), print, retry, opens_a_call, || match webhook.into_voice() {
+        Ok(voice) => answer_voice(app, &base, correlation, &voice, news),
         Err(other) => {
             if let Some((key, told)) = news {
                 app.outbound.tell(key, told);
             }
-            take_note(&correlation, &other);
-            StatusCode::NO_CONTENT.into_response()
+            take_note(app, correlation, &other);
+            Answer::new(StatusCode::NO_CONTENT, "")
         }
-    }
+    })
 }
 
 /// The address under which the carrier reached us. What is not configured is only believed of this very
@@ -100,30 +124,19 @@ fn check(
     verify(&app.parts.twilio.tokens, &raw, clock.unix(clock.now()))
 }
 
-fn refuse(correlation: &CorrelationId, rejection: Rejection) -> Response {
-    counter!(names::WEBHOOK_REJECTIONS, "carrier" => CARRIER, "reason" => rejection.name()).increment(1);
-    if rejection == Rejection::NoKey {
-        error!(%correlation, "webhook refused: TWILIO_AUTH_TOKEN is not set");
-    } else {
-        warn!(%correlation, reason = rejection.name(), "webhook refused: {rejection}");
-    }
-    let status = StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::FORBIDDEN);
-    (status, rejection.name()).into_response()
-}
-
 /// Somebody calls, or somebody whom we called has answered.
 fn answer_voice(
     app: &App,
     base: &PublicUrl,
-    correlation: CorrelationId,
+    correlation: &CorrelationId,
     voice: &Verified<TwilioVoice>,
     news: Option<(AttemptKey, Told)>,
-) -> Response {
+) -> Answer {
     let Some((key, told)) = news else {
         let call = CallId::from_u128(Uuid::now_v7().as_u128());
         return answer_call(app, base, correlation, voice, call);
     };
-    if !app.outbound.tell(key, told) || !app.calls.has_room() {
+    if !app.outbound.tell(key, told) || !app.has_room() {
         counter!(names::WEBHOOK_REQUESTS, "carrier" => CARRIER, "kind" => "stray").increment(1);
         info!(%correlation, call = %key.call, "an answered call is hung up: nobody waits for it");
         return document(Twiml::of(&[Verb::Hangup]));
@@ -134,38 +147,51 @@ fn answer_voice(
 fn answer_call(
     app: &App,
     base: &PublicUrl,
-    correlation: CorrelationId,
+    correlation: &CorrelationId,
     voice: &Verified<TwilioVoice>,
     call: CallId,
-) -> Response {
+) -> Answer {
     let account = &app.parts.twilio.account_sid;
     if account.as_ref().is_some_and(|ours| ours != voice.account_sid.as_str()) {
-        counter!(names::WEBHOOK_REJECTIONS, "carrier" => CARRIER, "reason" => "wrong_account").increment(1);
+        counter!(
+            names::WEBHOOK_REJECTIONS,
+            "carrier" => CARRIER, "reason" => "wrong_account", "layer" => Layer::Signature.name()
+        )
+        .increment(1);
         warn!(%correlation, "webhook refused: it is about another account than TWILIO_ACCOUNT_SID");
-        return (StatusCode::FORBIDDEN, "wrong_account").into_response();
+        return Answer::new(StatusCode::FORBIDDEN, "wrong_account");
     }
-    if app.is_draining() || !app.has_room() {
-        counter!(names::WEBHOOK_REQUESTS, "carrier" => CARRIER, "kind" => "busy").increment(1);
-        warn!(%correlation, calls = app.calls.running(), "call answered with busy: no room for one more");
-        return document(Twiml::reject(RejectReason::Busy));
-    }
+    let media = match StreamUrl::new(base.web_socket(TWILIO_MEDIA)) {
+        Ok(media) => media,
+        Err(error) => {
+            error!(%correlation, %error, "PUBLIC_URL is no address that Twilio can stream to; it must be https://");
+            return Answer::new(StatusCode::INTERNAL_SERVER_ERROR, "");
+        }
+    };
     let Some(random) = random() else {
         error!(%correlation, "the system has no randomness, so no call can be taken");
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        return Answer::new(StatusCode::INTERNAL_SERVER_ERROR, "");
     };
+    let (now, carrier_call) = (app.parts.world.clock.now(), voice.call_sid.as_str());
+    if !app.can_serve() || !app.calls.promise(now, carrier_call) {
+        counter!(names::WEBHOOK_REQUESTS, "carrier" => CARRIER, "kind" => "busy").increment(1);
+        let why = if app.calls.is_draining() { "shutting down" } else { "no room for one more" };
+        warn!(%correlation, calls = app.calls.running(), "call answered with busy: {why}");
+        return document(Twiml::reject(RejectReason::Busy));
+    }
     let grant =
         Grant { call, correlation: correlation.clone(), from: voice.from.clone(), to: voice.to.clone() };
-    let ticket = app.issue(voice.call_sid.as_str(), random, grant);
-    let stream = StreamUrl::new(base.web_socket(TWILIO_MEDIA)).map(|url| ConnectStream::new(url, &ticket));
-    match stream.and_then(|stream| with_callback(stream, base)) {
+    let ticket = app.issue(carrier_call, random, grant);
+    match with_callback(ConnectStream::new(media, &ticket), base) {
         Ok(stream) => {
             counter!(names::WEBHOOK_REQUESTS, "carrier" => CARRIER, "kind" => "voice").increment(1);
-            info!(%correlation, %call, carrier_call = voice.call_sid.as_str(), "call is connected");
+            info!(%correlation, %call, carrier_call, "call is connected");
             document(Twiml::connect(&stream))
         }
         Err(error) => {
-            error!(%correlation, %error, "PUBLIC_URL is no address that Twilio can stream to; it must be https://");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            app.calls.give_up(carrier_call);
+            error!(%correlation, %error, "PUBLIC_URL is no address that Twilio can call back; it must be https://");
+            Answer::new(StatusCode::INTERNAL_SERVER_ERROR, "")
         }
     }
 }
@@ -174,10 +200,13 @@ fn with_callback(stream: ConnectStream, base: &PublicUrl) -> Result<ConnectStrea
     stream.with_status_callback(base.of(TWILIO_WEBHOOK))
 }
 
-fn take_note(correlation: &CorrelationId, webhook: &Verified<TwilioWebhook>) {
+fn take_note(app: &App, correlation: &CorrelationId, webhook: &Verified<TwilioWebhook>) {
     let kind = match &**webhook {
         TwilioWebhook::Voice(_) => "voice",
         TwilioWebhook::Progress(progress) => {
+            if progress.status.is_final() {
+                app.calls.give_up(progress.call_sid.as_str());
+            }
             debug!(%correlation, carrier_call = progress.call_sid.as_str(), status = ?progress.status, "call progress");
             "progress"
         }
@@ -199,6 +228,6 @@ fn take_note(correlation: &CorrelationId, webhook: &Verified<TwilioWebhook>) {
     counter!(names::WEBHOOK_REQUESTS, "carrier" => CARRIER, "kind" => kind).increment(1);
 }
 
-fn document(twiml: Twiml) -> Response {
-    ([(CONTENT_TYPE, Twiml::CONTENT_TYPE)], twiml.into_string()).into_response()
+fn document(twiml: Twiml) -> Answer {
+    Answer { status: StatusCode::OK, content_type: Some(Twiml::CONTENT_TYPE), body: twiml.into_string() }
 }

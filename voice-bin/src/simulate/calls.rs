@@ -13,6 +13,7 @@ use voice_telephony::sim::{CallReport, FakeTwilioCall, Script, TwilioCallPlan, U
 
 use super::TwilioCall;
 use crate::output::figures::Figures;
+use crate::random::new_names;
 use crate::{fakes, output};
 
 pub(super) async fn place(options: TwilioCall) -> anyhow::Result<ExitCode> {
@@ -20,7 +21,7 @@ pub(super) async fn place(options: TwilioCall) -> anyhow::Result<ExitCode> {
     let (clock, dial): (_, Arc<dyn Dial>) = (Clock::start(), Arc::new(Dialer::new()?));
     let mut callers = JoinSet::new();
     for number in 0..u64::from(options.calls) {
-        let plan = plan.clone().with_seed(options.seed.wrapping_add(number));
+        let plan = plan.clone().with_seed(options.seed.wrapping_add(number)).with_names(new_names());
         let dial = dial.clone();
         let wait = options.stagger() * u32::try_from(number).unwrap_or(u32::MAX);
         // One task for each caller, so that none waits for another.

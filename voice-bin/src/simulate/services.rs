@@ -61,7 +61,7 @@ pub(super) async fn serve(service: Service, options: Serve) -> anyhow::Result<Ex
     let listen = options.listen;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     output::say(service.announcement(listener.local_addr()?));
-    sim_net::serve(listener, clock, make, signals::stop()).await;
+    sim_net::serve(listener, clock, make, signals::listen().stop.cancelled_owned()).await;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -101,7 +101,7 @@ async fn run(plan: TelnyxCallPlan, options: TelnyxCall) -> anyhow::Result<ExitCo
         Arc::new(move || Box::new(Connection { exchange: exchange.clone(), answer: Answering::Nothing }))
     };
     // A task of its own, because the calls below are what this function waits for.
-    let api = tokio::spawn(serve(listener, clock, make, signals::stop()));
+    let api = tokio::spawn(serve(listener, clock, make, signals::listen().stop.cancelled_owned()));
     let plan = plan.with_epoch(clock.unix(MonoTime::ZERO));
     let mut callers = JoinSet::new();
     for number in 0..u64::from(options.calls) {

@@ -51,6 +51,13 @@ pub(super) async fn serve(options: Options) -> anyhow::Result<ExitCode> {
         ..TwilioApiPlan::new(options.account_sid, Secret::new(options.auth_token))
     };
     output::say(format_args!("Twilio's REST API (simulated) on http://{address}/ (use TWILIO_API_URL)"));
-    sim_net::serve_twilio_api(listener, clock, plan, Arc::new(Dialer::plain()), signals::stop()).await;
+    sim_net::serve_twilio_api(
+        listener,
+        clock,
+        plan,
+        Arc::new(Dialer::plain()),
+        signals::listen().stop.cancelled_owned(),
+    )
+    .await;
     Ok(ExitCode::SUCCESS)
 }

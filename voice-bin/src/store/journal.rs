@@ -15,6 +15,7 @@ use voice_core::record::{Entry, Reader};
 
 use super::sqlite::{Line, Store};
 use crate::metrics_names as names;
+use crate::telemetry::chain;
 
 /// Entries that may wait. A call makes about two a second, so this is 16 seconds of 500 calls; a disk
 /// that stalls longer loses entries.
@@ -127,7 +128,8 @@ impl Writer {
                     return;
                 }
                 Err(error) => {
-                    warn!(%error, attempt, entries = batch.len(), "the journal cannot be written");
+                    let error = chain(&error);
+                    warn!(error, attempt, entries = batch.len(), "the journal cannot be written");
                     if attempt < ATTEMPTS {
                         tokio::time::sleep(RETRY_PAUSE).await;
                     }
@@ -212,10 +214,27 @@ mod tests {
         let store = Store::open("sqlite::memory:").await.unwrap();
         store.close().await;
         tokio::time::pause();
+        let watched = store.clone();
         let journal = Journal::start(store, Clock::start());
         let reader = journal.reader();
         reader.read(CallId::from_u128(7), &entries()[0]);
+        assert!(watched.can_write().await, "nothing has failed yet");
         journal.close().await;
         assert_eq!(reader.lost.load(Ordering::Relaxed), 1);
+        assert!(!watched.can_write().await, "and it still cannot be written");
+    }
+
+    #[tokio::test]
+    async fn once_the_disk_works_again_that_is_found_without_a_call() {
+        let store = Store::open("sqlite::memory:").await.unwrap();
+        let line = |at: usize| Line {
+            call: CallId::from_u128(7),
+            unix: voice_core::time::UnixMillis(0),
+            entry: entries()[at].clone(),
+        };
+        store.break_tables().await;
+        assert!(store.write(&[line(0)]).await.is_err());
+        assert!(store.has_failed(), "until somebody asks");
+        assert!(store.can_write().await && !store.has_failed());
     }
 }

@@ -27,6 +27,18 @@ pub(crate) fn events() -> Vec<CallEvent> {
     events
 }
 
+const ODDITIES: [Oddity; 9] = [
+    Oddity::Binary,
+    Oddity::Unreadable,
+    Oddity::BadAudio,
+    Oddity::WrongStream,
+    Oddity::UnknownEvent,
+    Oddity::OutOfPlace,
+    Oddity::BadDigit,
+    Oddity::TooManyKeys,
+    Oddity::BadMark,
+];
+
 fn call() -> Vec<CallEvent> {
     let attachment = AttachmentId(1);
     let mut events = vec![
@@ -79,16 +91,7 @@ fn call() -> Vec<CallEvent> {
     for what in [Loss::Carrier, Loss::Held, Loss::Playout, Loss::Withheld] {
         events.push(CallEvent::AudioLost { what, duration: Duration::from_millis(40) });
     }
-    for oddity in [
-        Oddity::Binary,
-        Oddity::Unreadable,
-        Oddity::BadAudio,
-        Oddity::WrongStream,
-        Oddity::UnknownEvent,
-        Oddity::OutOfPlace,
-        Oddity::BadDigit,
-        Oddity::BadMark,
-    ] {
+    for oddity in ODDITIES {
         events.push(CallEvent::CarrierOddity { oddity, count: 1 });
     }
     events

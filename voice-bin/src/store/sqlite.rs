@@ -1,6 +1,8 @@
 //! The SQLite file: one connection that writes, some that read.
 
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::ConnectOptions as _;
@@ -28,10 +30,10 @@ const READERS_MAX: u32 = 4;
 #[non_exhaustive]
 pub enum StoreError {
     /// The file cannot be opened, read or written.
-    #[error("the database does not work: {0}")]
+    #[error("the database does not work")]
     Database(#[from] sqlx::Error),
     /// The file was made by another version.
-    #[error("the database cannot be brought up to date: {0}")]
+    #[error("the database cannot be brought up to date")]
     Migration(#[from] sqlx::migrate::MigrateError),
     /// A row holds what it cannot hold.
     #[error(transparent)]
@@ -43,6 +45,8 @@ pub enum StoreError {
 pub struct Store {
     write: SqlitePool,
     read: SqlitePool,
+    /// Whether the last attempt to write failed. A disk that is full can be read all day.
+    write_failed: Arc<AtomicBool>,
 }
 
 /// One call as a list shows it.
@@ -109,7 +113,7 @@ impl Store {
         } else {
             SqlitePoolOptions::new().max_connections(READERS_MAX).connect_lazy_with(options.read_only(true))
         };
-        Ok(Self { write, read })
+        Ok(Self { write, read, write_failed: Arc::default() })
     }
 
     /// The latest calls, newest first.
@@ -149,6 +153,38 @@ impl Store {
         sqlx::query("SELECT 1").execute(&self.read).await.is_ok()
     }
 
+    /// Whether what happens in calls can be written down. Once a write has failed, the next question tries
+    /// one itself: a server that is not asked to take calls has nothing else to write.
+    pub async fn can_write(&self) -> bool {
+        if !self.write_failed.load(Ordering::Relaxed) {
+            return true;
+        }
+        let works = self.try_to_write().await.is_ok();
+        self.write_failed.store(!works, Ordering::Relaxed);
+        works
+    }
+
+    /// Makes every write of entries fail, as a damaged file would.
+    #[cfg(test)]
+    pub(super) async fn break_tables(&self) {
+        sqlx::query("ALTER TABLE call_events RENAME TO lost").execute(&self.write).await.unwrap();
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_failed(&self) -> bool {
+        self.write_failed.load(Ordering::Relaxed)
+    }
+
+    /// Writes a page and takes it back to where it was: nothing less finds a full disk.
+    async fn try_to_write(&self) -> Result<(), StoreError> {
+        let mut connection = self.write.acquire().await?;
+        let tried = write_nothing(&mut connection).await;
+        if tried.is_err() {
+            let _it_is_broken_anyway = connection.detach().close_hard().await;
+        }
+        tried
+    }
+
     /// Closes the file after what is under way.
     pub async fn close(&self) {
         self.read.close().await;
@@ -157,6 +193,12 @@ impl Store {
 
     /// Writes all lines, or none. Answers how many had no stored form.
     pub(super) async fn write(&self, lines: &[Line]) -> Result<u64, StoreError> {
+        let written = self.write_or_not(lines).await;
+        self.write_failed.store(written.is_err(), Ordering::Relaxed);
+        written
+    }
+
+    async fn write_or_not(&self, lines: &[Line]) -> Result<u64, StoreError> {
         let mut connection = self.write.acquire().await?;
         let written = write_on(&mut connection, lines).await;
         if written.is_err() {
@@ -195,6 +237,14 @@ async fn write_on(connection: &mut sqlx::SqliteConnection, lines: &[Line]) -> Re
     }
     transaction.commit().await?;
     Ok(unwritable)
+}
+
+async fn write_nothing(connection: &mut sqlx::SqliteConnection) -> Result<(), StoreError> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    sqlx::query("CREATE TABLE probe (body BLOB)").execute(&mut *transaction).await?;
+    sqlx::query("DROP TABLE probe").execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(())
 }
 
 /// The file holds numbers and what was said: it is its owner's alone. SQLite gives the files beside it the

@@ -39,6 +39,44 @@ fn a_wrong_configuration_keeps_the_server_from_starting() {
 }
 
 #[test]
+fn a_log_of_json_tells_errors_of_the_configuration_in_json() {
+    let wrong = [("LOG_FORMAT", "json"), ("PORT", "many"), ("LOG_LEVEL", "inof")];
+    let output = server(&["serve"], &wrong);
+    let text = String::from_utf8(output.stderr).unwrap();
+    let settings: Vec<_> = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["setting"].clone())
+        .collect();
+    assert_eq!(
+        (output.status.success(), settings),
+        (false, vec!["PORT".into(), "LOG_LEVEL".into()]),
+        "{text}"
+    );
+}
+
+#[test]
+fn no_address_is_shown_with_what_may_be_a_secret_in_it() {
+    let secret = "s3cr3t-in-an-address";
+    let realtime = format!("wss://me:{secret}@voice.test/v1?api-key={secret}");
+    for (name, value) in [
+        ("OPENAI_REALTIME_URL", realtime.as_str()),
+        ("DATABASE_URL", &format!("sqlite:/nowhere/voice.db?key={secret}")),
+        ("PUBLIC_URL", &format!("https://voice.test/?token={secret}")),
+    ] {
+        for command in ["check", "serve"] {
+            let mut environment = vec![(name, value), ("OPENAI_API_KEY", KEY), ("PORT", "0")];
+            if command == "serve" && name != "DATABASE_URL" {
+                // So that it does not start.
+                environment.push(("LOG_LEVEL", "inof"));
+            }
+            let output = server(&[command], &environment);
+            let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+            assert!(!text.is_empty() && !text.contains(secret), "{command} with {name}: {text}");
+        }
+    }
+}
+
+#[test]
 fn help_names_the_commands() {
     let output = server(&["--help"], &[]);
     let text = String::from_utf8(output.stdout).unwrap();

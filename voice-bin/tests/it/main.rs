@@ -4,8 +4,11 @@
 
 mod command_line;
 mod demo;
+mod door;
+mod draining;
 mod outbound;
 mod refusals;
 mod routes;
+mod signals;
 mod voice_sim;
 mod world;

@@ -40,7 +40,7 @@ async fn media_sockets_that_do_not_belong_to_a_call_are_closed_with_a_reason() {
     for (rudeness, code, reason) in [
         (Rudeness::UnknownTicket, 1008, "ticket_unknown"),
         (Rudeness::MissingTicket, 1008, "ticket_missing"),
-        (Rudeness::EarlyMedia, 1002, "out_of_place"),
+        (Rudeness::EarlyMedia, 1008, "before_start"),
         (Rudeness::WrongFormat, 1003, "wrong_format"),
         (Rudeness::MalformedStart, 1007, "unreadable"),
     ] {

@@ -1,14 +1,16 @@
 //! A server on a free port, with whatever a test needs around it.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
-use voice_bin::config::LimitsConfig;
-use voice_bin::server::{OutboundParts, Parts, TWILIO_WEBHOOK, TwilioParts, run};
+use voice_bin::config::{DoorConfig, LimitsConfig};
+use voice_bin::server::{OutboundParts, Parts, TWILIO_WEBHOOK, TwilioParts, run_until};
 use voice_bin::sim_net::run_caller;
 use voice_bin::telemetry::Metrics;
 use voice_core::audio::AudioFormat;
@@ -32,7 +34,8 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) clock: Clock,
     pub(crate) record: Arc<Record>,
-    stop: oneshot::Sender<()>,
+    stop: Option<oneshot::Sender<()>>,
+    at_once: Option<oneshot::Sender<()>>,
     task: JoinHandle<std::io::Result<()>>,
 }
 
@@ -144,17 +147,17 @@ impl Server {
             outbound: OutboundParts::default(),
             public_url: None,
             limits: LimitsConfig { calls_max: 10, drain: Duration::from_secs(5) },
+            door: DoorConfig::default(),
             store: None,
             metrics: Metrics::unfed().unwrap(),
         };
         change(&mut parts);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let task = tokio::spawn(run(listener, parts, async move {
-            let _dropped_means_stop = stopped.await;
-        }));
-        Self { address, clock, record, stop, task }
+        let (stop, stopped) = word();
+        let (at_once, stopped_at_once) = word();
+        let task = tokio::spawn(run_until(listener, parts, stopped, stopped_at_once));
+        Self { address, clock, record, stop: Some(stop), at_once: Some(at_once), task }
     }
 
     pub(crate) fn webhook(&self) -> String {
@@ -163,8 +166,14 @@ impl Server {
 
     /// Places one call and waits for its end.
     pub(crate) async fn call(&self, rudeness: &[Rudeness]) -> CallReport {
-        let plan = TwilioCallPlan::new(self.webhook(), Secret::new(TOKEN.to_owned()));
-        self.call_with(plan.with_rudeness(rudeness.iter().copied())).await
+        self.call_with(self.plan().with_rudeness(rudeness.iter().copied())).await
+    }
+
+    /// A polite call of a name that no other has.
+    pub(crate) fn plan(&self) -> TwilioCallPlan {
+        static NAMES: AtomicU64 = AtomicU64::new(1_000);
+        TwilioCallPlan::new(self.webhook(), Secret::new(TOKEN.to_owned()))
+            .with_names(NAMES.fetch_add(1, Ordering::Relaxed))
     }
 
     pub(crate) async fn call_with(&self, plan: TwilioCallPlan) -> CallReport {
@@ -178,10 +187,42 @@ impl Server {
         async move { run_caller(call, Arc::new(Dialer::plain()), clock).await.report().clone() }
     }
 
+    /// Tells the server to stop, which it does in its own time.
+    pub(crate) fn tell_to_stop(&mut self) {
+        self.stop = None;
+    }
+
+    /// Tells it a second time.
+    pub(crate) fn tell_to_stop_at_once(&mut self) {
+        self.at_once = None;
+    }
+
     /// Stops the server, which must come to its end by itself.
-    pub(crate) async fn stop(self) -> Stopped {
-        drop(self.stop);
+    pub(crate) async fn stop(mut self) -> Stopped {
+        self.tell_to_stop();
         self.task.await.unwrap().unwrap();
         Stopped(self.record)
     }
+
+    /// Sends these bytes over a connection of its own and reads until the server closes it.
+    pub(crate) async fn exchange(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    /// Asks for a path and gives back the whole answer.
+    pub(crate) async fn ask(&self, path: &str) -> String {
+        self.exchange(&format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")).await
+    }
+}
+
+/// A word that is said by dropping it.
+fn word() -> (oneshot::Sender<()>, impl Future<Output = ()> + Send) {
+    let (said, heard) = oneshot::channel::<()>();
+    (said, async move {
+        let _dropped_means_said = heard.await;
+    })
 }

@@ -60,6 +60,8 @@ struct Live {
     converter: Converter,
     hearing: Hearing,
     keys: Keys,
+    /// How many of them, lately.
+    presses: crate::keys::Keys,
     oddities: u32,
     /// When Telnyx last said anything.
     heard_at: MonoTime,
@@ -102,6 +104,7 @@ impl TelnyxSession {
             converter: Converter::new(received, format),
             hearing: Hearing::new(),
             keys: Keys::default(),
+            presses: crate::keys::Keys::default(),
             oddities: 0,
             heard_at: now,
         };
@@ -270,6 +273,7 @@ impl Live {
     fn key(&mut self, now: MonoTime, key: &str, pressed_at: Option<u64>) -> Heard {
         let mut keys = key.chars();
         match (keys.next().and_then(Digit::new), keys.next()) {
+            (Some(_), None) if !self.presses.press(now) => Heard::Odd(Oddity::TooManyKeys),
             (Some(digit), None) => {
                 self.keys.push(now, digit, pressed_at);
                 Heard::Nothing

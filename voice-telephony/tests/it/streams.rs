@@ -55,6 +55,21 @@ fn session() -> TwilioSession {
     open(&[connected, text(&start())]).ok().flatten().expect("a good opening").session
 }
 
+#[test]
+fn a_flood_of_keys_is_cut_to_what_a_telephone_can_send() {
+    let mut session = session();
+    let key = text(&json!({"event": "dtmf", "streamSid": STREAM, "dtmf": {"digit": "1"}}));
+    let (mut keys, mut odd) = (0, 0);
+    for at in 0..200 {
+        session.handle(AT(5_000 + at), CarrierInput::Wire(&key));
+        while let CarrierOutput::Event(event) = session.poll() {
+            keys += u32::from(matches!(event, CarrierEvent::Digit(_)));
+            odd += u32::from(matches!(event, CarrierEvent::Oddity(Oddity::TooManyKeys)));
+        }
+    }
+    assert_eq!((keys, odd), (16, 184));
+}
+
 /// What comes out, one line each; `WaitUntil` is left out.
 fn drain(session: &mut TwilioSession) -> Vec<String> {
     let mut lines = Vec::new();

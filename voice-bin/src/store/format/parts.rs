@@ -91,7 +91,8 @@ mirror! {
 mirror! {
     /// What was odd about a carrier's message.
     growing StoredOddity of Oddity {
-        Binary, Unreadable, BadAudio, WrongStream, UnknownEvent, OutOfPlace, BadDigit, BadMark, Complaint,
+        Binary, Unreadable, BadAudio, WrongStream, UnknownEvent, OutOfPlace, BadDigit, TooManyKeys, BadMark,
+        Complaint,
     }
 }
 

@@ -129,7 +129,13 @@ impl FakeTwilioCall {
     /// Dials the number: the webhook is asked at once.
     pub fn new(now: MonoTime, plan: TwilioCallPlan) -> Self {
         let mut rng = Rng::new(plan.seed);
-        let mut sid = |prefix: &str| format!("{prefix}{:016x}{:016x}", rng.bits(), rng.bits());
+        let mut naming = plan.naming.map(Rng::new);
+        let mut sid = |prefix: &str| {
+            // Drawn in either case, so that all other chance is the same.
+            let drawn = (rng.bits(), rng.bits());
+            let (high, low) = naming.as_mut().map_or(drawn, |naming| (naming.bits(), naming.bits()));
+            format!("{prefix}{high:016x}{low:016x}")
+        };
         let mut names = Names { call_sid: sid("CA"), account_sid: sid("AC"), stream_sid: sid("MZ") };
         if let Some((call, account)) = plan.names.clone() {
             (names.call_sid, names.account_sid) = (call, account);

@@ -18,6 +18,8 @@ pub struct TwilioCallPlan {
     pub(super) seed: u64,
     /// Call and account, where somebody else gave the names: then the call is one to the caller.
     pub(super) names: Option<(String, String)>,
+    /// What the names follow from, if not from the seed.
+    pub(super) naming: Option<u64>,
 }
 
 impl TwilioCallPlan {
@@ -35,6 +37,7 @@ impl TwilioCallPlan {
             rudeness: Vec::new(),
             seed: 1,
             names: None,
+            naming: None,
         }
     }
 
@@ -52,10 +55,19 @@ impl TwilioCallPlan {
         self
     }
 
-    /// Names of call and stream, and all chance, follow from this. Calls of one run need different ones.
+    /// Names of call and stream, and all chance, follow from this. Calls to one server need different ones,
+    /// or [`Self::with_names`]: a call of a known name is a replay.
     #[must_use]
     pub const fn with_seed(mut self, seed: u64) -> Self {
         self.seed = seed;
+        self
+    }
+
+    /// Names of call and stream follow from this instead of the seed, so that the same call can be placed
+    /// twice.
+    #[must_use]
+    pub const fn with_names(mut self, names: u64) -> Self {
+        self.naming = Some(names);
         self
     }
 

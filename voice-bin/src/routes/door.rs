@@ -1,0 +1,113 @@
+//! The first two layers of the door, before anything of a request but its head is read; and how whoever
+//! is turned away is answered and counted.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::RETRY_AFTER;
+use metrics::counter;
+use tracing::{debug, error, warn};
+use voice_core::id::CorrelationId;
+use voice_telephony::door::{Layer, TurnedAway};
+use voice_telephony::webhook::Rejection;
+
+use crate::metrics_names as names;
+use crate::server::{App, ClientAddress, Errand};
+
+/// Which door a route is behind.
+#[derive(Clone)]
+pub(super) struct Entrance {
+    pub(super) app: Arc<App>,
+    pub(super) carrier: &'static str,
+    pub(super) errand: Errand,
+}
+
+/// Lets a request through to its route, or turns it away. A layer of each route that carriers use.
+pub(super) async fn knock(
+    State(entrance): State<Entrance>,
+    Extension(client): Extension<ClientAddress>,
+    Extension(correlation): Extension<CorrelationId>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let now = entrance.app.parts.world.clock.now();
+    if let Err(away) = entrance.app.front.knock(now, entrance.errand, entrance.carrier, client) {
+        return turn_away(entrance.errand, entrance.carrier, &correlation, client, away);
+    }
+    let visit = Visit { entrance, client, failed: true };
+    let response = next.run(request).await;
+    visit.end(response.status());
+    response
+}
+
+/// A request under way. If it is dropped before it was answered, because its connection ended, that is as
+/// wrong as any wrong request.
+struct Visit {
+    entrance: Entrance,
+    client: ClientAddress,
+    failed: bool,
+}
+
+impl Visit {
+    /// Our own failures and too much of the carrier's own are nobody's fault; who was not listed did not
+    /// come this far.
+    fn end(mut self, status: StatusCode) {
+        self.failed = status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS;
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        if self.failed {
+            let Entrance { app, errand, .. } = &self.entrance;
+            app.front.failed(app.parts.world.clock.now(), *errand, self.client);
+        }
+    }
+}
+
+/// Answers, counts and tells why. Nobody outside learns more than a name.
+pub(super) fn turn_away(
+    errand: Errand,
+    carrier: &'static str,
+    correlation: &CorrelationId,
+    client: ClientAddress,
+    away: TurnedAway,
+) -> Response {
+    let (what, reason, layer, client) = (errand.name(), away.name(), away.layer().name(), client.0);
+    match errand {
+        Errand::Webhook => {
+            counter!(names::WEBHOOK_REJECTIONS, "carrier" => carrier, "reason" => reason, "layer" => layer)
+                .increment(1);
+        }
+        Errand::Socket => {
+            counter!(names::MEDIA_REFUSALS, "carrier" => carrier, "reason" => reason).increment(1);
+        }
+    }
+    if away == TurnedAway::Rejected(Rejection::NoKey) {
+        error!(%correlation, carrier, "{what} refused: the key of this carrier is not set, so it is closed");
+    } else if away.layer() == Layer::Rate {
+        // A flood must not become a flood of log lines; the counter has them all.
+        debug!(%correlation, carrier, reason, %client, "{what} refused: {away}");
+    } else {
+        warn!(%correlation, carrier, reason, %client, "{what} refused: {away}");
+    }
+    let status = StatusCode::from_u16(away.status()).unwrap_or(StatusCode::FORBIDDEN);
+    let mut response = (status, reason).into_response();
+    if let Some(seconds) = away.retry_after_secs() {
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+impl Errand {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::Socket => "media socket",
+        }
+    }
+}
