@@ -16,7 +16,7 @@ pub(crate) struct Problem {
     title: &'static str,
     detail: Option<String>,
     errors: Vec<FieldProblem>,
-    headers: HeaderMap,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// What is wrong with one field.
@@ -41,7 +41,7 @@ struct Body<'a> {
 impl Problem {
     /// A problem of this kind. `title` is the same for each of its kind.
     pub(crate) fn new(status: StatusCode, name: &'static str, title: &'static str) -> Self {
-        Self { status, name, title, detail: None, errors: Vec::new(), headers: HeaderMap::new() }
+        Self { status, name, title, detail: None, errors: Vec::new(), headers: Vec::new() }
     }
 
     /// The request is not what this route takes.
@@ -82,7 +82,7 @@ impl Problem {
     }
 
     fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.headers.push((name, value));
         self
     }
 }
@@ -98,7 +98,8 @@ impl IntoResponse for Problem {
         };
         let json = serde_json::to_vec(&body).unwrap_or_default();
         let content = [(CONTENT_TYPE, "application/problem+json")];
-        (self.status, self.headers, content, json).into_response()
+        let headers = HeaderMap::from_iter(self.headers);
+        (self.status, headers, content, json).into_response()
     }
 }
 
