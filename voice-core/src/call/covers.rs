@@ -52,15 +52,16 @@ impl Call {
     /// Sets the clock for the next cover, or stops it.
     pub(super) fn mind_silence(&mut self, now: MonoTime) {
         let waits = self.waits().filter(|_| self.config.prompts.can_cover());
-        let Some(waits) = waits else {
+        if waits.is_none() {
             self.covers.prompts = 0;
-            self.covers.quiet_since = None;
-            return self.timers.clear(Timer::Cover);
-        };
-        if !self.playout.is_dry() {
-            self.covers.quiet_since = None;
-            return self.timers.clear(Timer::Cover);
         }
+        let Some(waits) = waits.filter(|_| self.playout.is_dry()) else {
+            // The clock runs only while it is quiet; this is asked with every frame.
+            if self.covers.quiet_since.take().is_some() {
+                self.timers.clear(Timer::Cover);
+            }
+            return;
+        };
         let quiet = *self.covers.quiet_since.get_or_insert(now);
         let patience = if self.covers.prompts > 0 { self.config.patience.again } else { waits.patience };
         let due = quiet.max(waits.since) + patience;
@@ -71,7 +72,7 @@ impl Call {
 
     /// The caller has heard nothing for too long.
     pub(super) fn on_quiet(&mut self) {
-        let kind = if self.covers.prompts % 2 == 0 { CoverKind::Moment } else { CoverKind::Still };
+        let kind = if self.covers.prompts.is_multiple_of(2) { CoverKind::Moment } else { CoverKind::Still };
         self.covers.prompts += 1;
         self.cover(kind);
     }
