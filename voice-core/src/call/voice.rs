@@ -247,8 +247,11 @@ impl Call {
         if self.caller.owed || self.playout.is_open() {
             return self.expect(now);
         }
-        self.timers.clear(Timer::Stall);
         self.timers.clear(Timer::Silence);
+        // Who took a noise for the caller is still watched: they may never say that the caller paused.
+        if self.caller.speaking.is_none() {
+            self.timers.clear(Timer::Stall);
+        }
     }
 
     /// Something of the voice is due from now on.
