@@ -149,6 +149,8 @@ impl Call {
             Phase::Talking(_) => self.transcript.settled(),
             Phase::Attaching(_) | Phase::Leaving(_) | Phase::Ended(_) => {
                 self.note_pending_words();
+                // Those that have come are part of it.
+                self.late_answers.clear();
                 self.transcript.all()
             }
         };
