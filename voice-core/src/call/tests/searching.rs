@@ -152,3 +152,15 @@ fn a_tool_that_answers_between_two_rounds_is_told_once() {
         ["· switched openai openai Failure 1000-0 1", "tell a3 Speak { cue: None }"]
     );
 }
+
+#[test]
+fn wishes_do_not_use_up_the_rounds() {
+    let mut rig = Rig::new();
+    rig.give(Input::Assigned(A1, None));
+    for n in 2..20 {
+        rig.give(Input::Control(Control::Switch(Some(ProviderId::from_static("away")))));
+        rig.give(Input::Assigned(AttachmentId(n), None));
+    }
+    assert_eq!(rig.finished, None);
+    assert_eq!(rig.wanted().last().map(String::as_str), Some("· retrying 1"));
+}
