@@ -15,6 +15,11 @@ pub const CARRIER_MESSAGE_BYTES_MAX: usize = 64 << 10;
 /// base64 mu-law in JSON (50 × 300 bytes × 2) with room for a history being seeded.
 pub const LINE_BACKLOG_BYTES_MAX: usize = 256 << 10;
 
+/// The same for a line that we opened. Whoever takes a call over is given all that is held at once, over a
+/// connection that has just begun: ten seconds of 24 kHz PCM in base64 are 690 kB with their JSON, and
+/// what was said meanwhile comes before them.
+pub const PROVIDER_BACKLOG_BYTES_MAX: usize = 1 << 20;
+
 /// Of a foreign close reason or error body, this much is kept.
 pub const FOREIGN_TEXT_BYTES_MAX: usize = 1 << 10;
 

@@ -30,7 +30,7 @@ pub enum Control {
     /// End the call at once.
     HangUp,
     /// End the call when the caller has heard what is being said, at the latest after
-    /// [`super::CallConfig`]'s `goodbye_max`.
+    /// [`super::CallLimits::goodbye`].
     HangUpAfterReply,
     /// Let another provider take over at the next pause; whoever the roster likes if none is named.
     /// While nobody can be found, ask again at once.

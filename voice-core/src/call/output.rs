@@ -57,7 +57,7 @@ pub enum Outcome {
     Success,
     /// It failed. [`Failure::blame`] says whether that counts.
     Failure(Failure),
-    /// It never had the chance to show anything: the call ended first.
+    /// It never had the chance to show anything: the call ended first, or it was not needed.
     Unproven,
 }
 

@@ -117,13 +117,13 @@ impl Call {
     /// Lets go of whoever warms up or stands by. It did nothing wrong.
     pub(super) fn dismiss(&mut self, now: MonoTime) {
         let Phase::Talking(talking) = &mut self.phase else { return };
-        let Some(Successor { candidate, ready, .. }) = talking.successor.take() else { return };
+        let Some(Successor { candidate, .. }) = talking.successor.take() else { return };
         for timer in [Timer::Attach, Timer::CutOver, Timer::Standby] {
             self.timers.clear(timer);
         }
         if candidate.provider.is_some() {
-            let outcome = if ready.is_some() { Outcome::Success } else { Outcome::Unproven };
-            self.outbox.push_back(Output::Outcome(candidate.id, outcome));
+            // That it connected was told when it was ready; of talking it has shown nothing.
+            self.outbox.push_back(Output::Outcome(candidate.id, Outcome::Unproven));
             self.detach(now, candidate.id);
         }
     }

@@ -184,3 +184,30 @@ fn a_prompt_reaches_a_line_of_another_format() {
     });
     assert_eq!(frames.collect::<Vec<_>>(), [640; 15]);
 }
+
+/// A prompt is playing, and behind it waits a whole answer.
+fn answer_behind_a_prompt(config: CallConfigBuilder) -> Rig {
+    let mut rig = Rig::with(config);
+    rig.assign(A1, "openai").provider(A1, ProviderEvent::Ready { session: None, expires: None });
+    rig.now = at(60_000);
+    asked(&mut rig);
+    rig.pass(ms(3_000));
+    rig.provider(A1, ProviderEvent::Words { reply: reply(A1, 1), text: "it costs four euros".into() });
+    rig.speech(reply(A1, 1), 50);
+    rig.provider(A1, ProviderEvent::ReplyDone { reply: reply(A1, 1), end: ReplyEnd::Completed });
+    rig
+}
+
+#[test]
+fn an_answer_that_waits_behind_a_prompt_is_known_to_whoever_is_next() {
+    let mut rig = answer_behind_a_prompt(covered());
+    rig.provider(A1, ProviderEvent::Failed(Failure::Cut)).said.clear();
+    rig.assign(A2, "gemini");
+    assert_eq!(rig.wanted(), ["· assigned", "open a2 with 1 turns"]);
+
+    let mut rig = answer_behind_a_prompt(covered().standby(Standby::Ready));
+    rig.assign(A2, "gemini").provider(A2, ProviderEvent::Ready { session: None, expires: None });
+    rig.said.clear();
+    rig.provider(A1, ProviderEvent::Failed(Failure::Cut));
+    assert!(rig.wanted().contains(&"catch up a2 1".to_owned()));
+}
