@@ -156,7 +156,10 @@ impl Checks {
         }
         if waits {
             self.silence.check(now, self.mouth.dry_at, &self.config)?;
-            self.switching.check()?;
+            if let Some(turns) = self.switching.check()? {
+                self.count("takeovers with the whole context");
+                *self.stats.0.entry("turns carried over").or_default() += turns;
+            }
             let attached = self.attached.values().filter(|stay| stay.opened && !stay.detached).count();
             require(attached <= 2, || format!("{attached} are attached at once"))?;
         }
