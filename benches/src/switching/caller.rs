@@ -13,12 +13,16 @@ use voice_core::time::MonoTime;
 use super::FRAME;
 use crate::load::caller::{Target, connect};
 use crate::load::socket::{WebSocket, decode};
-use crate::load::{between, marked, silence};
+use crate::load::{between, encode, marked, silence};
 
 /// Frames of tone in a burst, and from the beginning of one to the next.
-const BURST: (u64, u64) = (30, 40);
+const BURST: (u64, u64) = (30, 60);
 
-/// Louder than this is a prompt; the tone has 100.
+/// In bursts one frame in so many is loud: often enough that an ear takes the tone for speech, and too
+/// seldom for a detector of barge-ins, which would cut what comes back.
+const LOUD_EVERY: u64 = 6;
+
+/// Louder than this is a prompt; the tone has 100, and 400 at its loudest.
 const PROMPT: u16 = 1_000;
 
 /// What all callers do at present.
@@ -33,7 +37,7 @@ pub enum Signal {
     Quiet,
     /// The tone, all the time.
     Tone,
-    /// 600 ms of tone, 200 ms of silence, each caller at a time of its own.
+    /// 600 ms of tone, 600 ms of silence, each caller at a time of its own.
     Bursts,
     /// The call is over.
     HangUp,
@@ -81,12 +85,7 @@ pub struct Sound {
 ///
 /// # Errors
 /// If it cannot be set up, or breaks.
-pub async fn call(
-    target: Target,
-    number: u64,
-    conductor: Arc<Conductor>,
-    clock: Clock,
-) -> io::Result<Notes> {
+pub async fn call(target: Target, number: u64, conductor: Arc<Conductor>, clock: Clock) -> io::Result<Notes> {
     let call_sid = format!("CA{number:032x}");
     let (mut socket, parameters) = connect(&target, &call_sid).await?;
     let stream_sid = format!("MZ{number:032x}");
@@ -103,6 +102,7 @@ pub async fn call(
         dry_at: MonoTime::ZERO,
         silence: silence(),
         tone: marked(),
+        loud: loud(),
         notes: Notes::default(),
     };
     caller.talk(&mut socket, &conductor).await?;
@@ -119,6 +119,7 @@ struct Caller {
     dry_at: MonoTime,
     silence: String,
     tone: String,
+    loud: String,
     notes: Notes,
 }
 
@@ -138,7 +139,8 @@ impl Caller {
                         return Ok(());
                     }
                     number += 1;
-                    self.speak(socket, number, signal == Signal::Tone || bursting).await?;
+                    let loud = bursting && place.is_multiple_of(LOUD_EVERY);
+                    self.speak(socket, number, signal == Signal::Tone || bursting, loud).await?;
                 }
                 message = socket.read() => match message? {
                     Some(message) => self.hear(socket, &message).await?,
@@ -148,8 +150,12 @@ impl Caller {
         }
     }
 
-    async fn speak(&mut self, socket: &mut WebSocket, number: u64, tone: bool) -> io::Result<()> {
-        let payload = if tone { &self.tone } else { &self.silence };
+    async fn speak(&mut self, socket: &mut WebSocket, number: u64, tone: bool, loud: bool) -> io::Result<()> {
+        let payload = match (tone, loud) {
+            (true, true) => &self.loud,
+            (true, false) => &self.tone,
+            (false, _) => &self.silence,
+        };
         if tone {
             self.notes.sent.push(self.clock.now());
         }
@@ -195,4 +201,11 @@ impl Caller {
             self.notes.heard.push(Sound { came, plays, prompt, tone });
         }
     }
+}
+
+/// The same tone at ±400, −38 dBFS.
+fn loud() -> String {
+    let tone: Vec<u8> =
+        (0..160).map(|at| g711::linear_to_mulaw(if at % 8 < 4 { 400 } else { -400 })).collect();
+    encode(&tone)
 }

@@ -87,7 +87,8 @@ async fn serve(
 ) -> io::Result<()> {
     sleep(round_trip * ROUND_TRIPS_TO_CONNECT).await;
     let (mut socket, _) = WebSocket::accept(stream).await?;
-    let mut voice = Voice { service, round_trip, out: VecDeque::new(), replies: 0, speaks: false, hears: false };
+    let mut voice =
+        Voice { service, round_trip, out: VecDeque::new(), replies: 0, speaks: false, hears: false };
     if service == Service::OpenAi {
         voice.say(r#"{"type":"session.created","event_id":"e1","session":{"type":"realtime","object":"realtime.session","id":"sess_load"}}"#.to_owned());
     }

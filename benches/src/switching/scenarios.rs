@@ -66,6 +66,7 @@ pub async fn planned(setting: Setting, rounds: u32) -> Figures {
         Figure::new(NAME, "gap, by the record", &gaps(&switches), Some(Duration::ZERO)),
         Figure::none(NAME, "switches that came of something else", switches.len(), switches.len() - wishes),
         Figure::none(NAME, "bursts of the caller not wholly back", bursts.len(), torn),
+        Figure::new(NAME, "what is missing of a burst", &bursts, None),
         Figure::none(NAME, "calls broken", setting.calls, broken),
     ])
 }
@@ -181,10 +182,8 @@ pub async fn half_open(setting: Setting) -> Figures {
     let (notes, broken) = stage.end().await;
     let settled = FRAME * 20;
     let prompts: Vec<_> = notes.iter().map(|notes| prompt_after(notes, dead)).collect();
-    let again: Vec<_> = notes
-        .iter()
-        .map(|notes| tone_after(notes, dead + settled).map(|after| after + settled))
-        .collect();
+    let again: Vec<_> =
+        notes.iter().map(|notes| tone_after(notes, dead + settled).map(|after| after + settled)).collect();
     Ok(vec![
         Figure::new(NAME, "until a prompt is heard", &prompts, None),
         Figure::new(NAME, "until somebody else talks", &again, None),
