@@ -96,7 +96,7 @@ impl Rules {
     }
 
     /// The call waits: whoever hears nothing is told that they wait.
-    pub(super) fn check(&mut self, now: MonoTime) -> Result<(), String> {
+    pub(super) fn check(&self, now: MonoTime) -> Result<(), String> {
         let Some(gap) = self.gap else { return Ok(()) };
         let heard = self.dry_at + EAR;
         let (quiet, told) = (now.since(gap.max(heard)), now.since(heard));
