@@ -372,6 +372,7 @@ impl Call {
                 Release::Starts(reply) => {
                     self.transcript.voice_speaks(reply);
                     self.books.totals.replies += 1;
+                    self.covers.on_voice_heard();
                     let latency = self.caller.waiting_since.take().map(|since| now.since(since));
                     self.report(now, CallEvent::ReplyStarted { reply, latency });
                 }

@@ -170,7 +170,7 @@ impl Playout {
     /// The next thing to send, if it is time. Called until it answers `None`.
     pub(crate) fn release(&mut self, now: MonoTime) -> Option<Release> {
         if self.mark_is_due() {
-            return self.mark().map(Release::Mark);
+            return self.mark(now).map(Release::Mark);
         }
         if self.buffered_until + FRAME > now + self.lead {
             return None;
@@ -359,14 +359,16 @@ impl Playout {
         since >= FRAMES_PER_MARK || (since > 0 && last_is_over())
     }
 
-    fn mark(&mut self) -> Option<MarkId> {
+    fn mark(&mut self, now: MonoTime) -> Option<MarkId> {
         self.marks.frames_at_last = self.marks.frames_sent;
         self.marks.next += 1;
         let mark = MarkId(self.marks.next);
         if self.marks.under_way.len() >= limits::MARKS_MAX {
             self.marks.under_way.pop_front();
         }
-        self.marks.under_way.push_back((mark, self.marks.frames_sent, self.buffered_until));
+        // One that is sent after its frame was heard comes back late, and not because the ear is.
+        let ends = self.buffered_until.max(now);
+        self.marks.under_way.push_back((mark, self.marks.frames_sent, ends));
         Some(mark)
     }
 }

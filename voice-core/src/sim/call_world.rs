@@ -69,6 +69,7 @@ struct World {
     schedule: BTreeMap<(MonoTime, u64), What>,
     scheduled: u64,
     frames: u64,
+    caller: Caller,
     carrier_back: MonoTime,
     line: CarrierModel,
     voices: BTreeMap<AttachmentId, Voice>,
@@ -77,6 +78,23 @@ struct World {
     /// From when until when no provider can be had.
     outage: Option<(MonoTime, MonoTime)>,
     checks: Checks,
+}
+
+/// Speaks and falls silent, whatever the providers believe.
+struct Caller {
+    rng: Rng,
+    voiced: bool,
+    turns_at: MonoTime,
+}
+
+impl Caller {
+    fn is_voiced(&mut self, now: MonoTime) -> bool {
+        if now >= self.turns_at {
+            self.voiced = !self.voiced;
+            self.turns_at = now + self.rng.millis(100..3_000);
+        }
+        self.voiced
+    }
 }
 
 impl World {
@@ -103,6 +121,7 @@ impl World {
             schedule: BTreeMap::new(),
             scheduled: 0,
             frames: 0,
+            caller: Caller { rng: Rng::new(!seed), voiced: false, turns_at: now },
             carrier_back: now,
             voices: BTreeMap::new(),
             providers: PROVIDERS.len(),
@@ -161,7 +180,8 @@ impl World {
                 }
                 self.frames += 1;
                 self.checks.caller_says(self.frames);
-                Input::Carrier(CarrierEvent::Audio(caller_frame(self.frames)))
+                let voiced = self.caller.is_voiced(self.now);
+                Input::Carrier(CarrierEvent::Audio(caller_frame(self.frames, voiced)))
             }
             What::Carrier(event) => Input::Carrier(event),
             What::AtCarrier(arrival) => {
@@ -389,7 +409,7 @@ fn settings(rng: &mut Rng) -> CallConfig {
 }
 
 /// Clips whose frames say that nobody spoke them.
-fn prompts() -> Prompts {
+pub(super) fn prompts() -> Prompts {
     let clip = |number: u8, frames: usize| {
         let mut frame = [0x44; 160];
         frame[..8].copy_from_slice(&u64::from(number).to_le_bytes());
@@ -403,8 +423,16 @@ fn prompts() -> Prompts {
     prompts
 }
 
-fn caller_frame(number: u64) -> AudioFrame {
-    let mut data = vec![0xff; 160];
-    data[..8].copy_from_slice(&number.to_le_bytes());
+/// A frame that carries its number in its first samples, four bits each, which are too quiet to be heard.
+fn caller_frame(number: u64, voiced: bool) -> AudioFrame {
+    let mut data = vec![if voiced { 0x20 } else { 0xff }; 160];
+    for (at, byte) in data[..16].iter_mut().enumerate() {
+        *byte = 0xff - (number >> (4 * at)) as u8 % 16;
+    }
     AudioFrame::new(AudioFormat::MULAW_8K, Bytes::from(data))
+}
+
+/// The number that [`caller_frame`] has put into it; zero for silence.
+fn number_of(frame: &AudioFrame) -> u64 {
+    frame.data[..16].iter().rev().fold(0, |number, byte| number * 16 + u64::from(0xff - byte))
 }

@@ -8,6 +8,7 @@ use crate::provider::{ProviderCommand, ReplyEnd};
 use crate::record::{CallEvent, SwitchRefusal, Why};
 use crate::time::MonoTime;
 
+use super::super::covers::PAUSE;
 use super::super::{Call, Outcome, Output, Timer};
 use super::talking::Passage;
 use super::{Candidate, Carried, Phase, Readiness, Role, Successor, Talking};
@@ -135,7 +136,11 @@ impl Call {
 
     /// A ready successor takes over in the first pause.
     pub(in crate::call) fn cut_over_if_quiet(&mut self, now: MonoTime) {
-        let pause = self.playout.is_silent() && self.caller.speaking.is_none() && !self.caller.owed;
+        // A service notices later than our own ear that somebody speaks, and tells nobody else what it heard
+        // until then.
+        let hushed = self.caller.last_voiced.is_none_or(|voiced| now.since(voiced) >= PAUSE);
+        let unasked = self.caller.speaking.is_none() && !self.caller.owed;
+        let pause = self.playout.is_silent() && unasked && hushed;
         let quiet = (pause || self.aside.is_on_hold()) && self.tools.is_idle();
         if quiet {
             self.cut_over(now);

@@ -47,6 +47,17 @@ fn who_waits_for_an_answer_is_told_within_300_ms_of_a_failure() {
 }
 
 #[test]
+fn a_silence_after_the_voice_is_a_new_one() {
+    let mut rig = talking();
+    asked(&mut rig);
+    // A slow thinker is covered; then it speaks, and fails in the middle of its sentence.
+    rig.pass(ms(3_500)).speech(reply(A1, 1), 50).pass(ms(600));
+    rig.provider(A1, ProviderEvent::Failed(Failure::Cut)).said.clear();
+    rig.pass(ms(1_200));
+    assert!(rig.wanted().contains(&"· covered Moment".to_owned()), "not only after eight seconds");
+}
+
+#[test]
 fn a_gap_in_which_nobody_waits_is_covered_later() {
     let mut rig = talking();
     rig.provider(A1, ProviderEvent::Failed(Failure::Cut)).said.clear();

@@ -17,6 +17,7 @@ use crate::time::MonoTime;
 
 use super::aside::Aside;
 use super::line::CarrierModel;
+use super::number_of;
 use super::search::Search;
 use super::silence::Silence;
 use super::switching::Switching;
@@ -156,7 +157,10 @@ impl Checks {
         }
         if waits {
             self.silence.check(now, self.mouth.dry_at, &self.config)?;
-            self.switching.check()?;
+            if let Some(turns) = self.switching.check()? {
+                self.count("takeovers with the whole context");
+                *self.stats.0.entry("turns carried over").or_default() += turns;
+            }
             let attached = self.attached.values().filter(|stay| stay.opened && !stay.detached).count();
             require(attached <= 2, || format!("{attached} are attached at once"))?;
         }
@@ -271,9 +275,7 @@ impl Checks {
                     self.count("silent frames");
                     return Ok(());
                 }
-                let mut number = [0; 8];
-                number.copy_from_slice(&frame.data[..8]);
-                let number = u64::from_le_bytes(number);
+                let number = number_of(frame);
                 require(number > self.ear.last_heard, || {
                     format!("frame {number} after {}", self.ear.last_heard)
                 })?;
