@@ -150,10 +150,12 @@ impl FakeTelnyxCall {
     /// Somebody calls; or, where the plan says so, waits to be dialled.
     pub fn new(now: MonoTime, plan: TelnyxCallPlan) -> Self {
         let mut rng = Rng::new(plan.seed);
+        let mut names = plan.names.map(Rng::new);
+        let mut bits = || names.as_mut().unwrap_or(&mut rng).bits();
         let names = Names {
-            call_control_id: format!("v3:{:016x}{:016x}_-", rng.bits(), rng.bits()),
-            leg_id: format!("{:016x}", rng.bits()),
-            session_id: format!("{:016x}", rng.bits()),
+            call_control_id: format!("v3:{:016x}{:016x}_-", bits(), bits()),
+            leg_id: format!("{:016x}", bits()),
+            session_id: format!("{:016x}", bits()),
         };
         let hooks = Hooks::new(&plan, rng.fork());
         let mut call = Self {

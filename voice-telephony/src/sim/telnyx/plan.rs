@@ -20,6 +20,7 @@ pub struct TelnyxCallPlan {
     pub(super) script: Script,
     pub(super) rudeness: Vec<TelnyxRudeness>,
     pub(super) seed: u64,
+    pub(super) names: Option<u64>,
     pub(super) epoch: UnixMillis,
 }
 
@@ -47,6 +48,7 @@ impl TelnyxCallPlan {
             script: Script::shop(),
             rudeness: Vec::new(),
             seed: 1,
+            names: None,
             epoch: UnixMillis(1_795_219_200_000),
         }
     }
@@ -97,6 +99,14 @@ impl TelnyxCallPlan {
     #[must_use]
     pub const fn with_seed(mut self, seed: u64) -> Self {
         self.seed = seed;
+        self
+    }
+
+    /// Names of the call and of its events follow from this instead: a server that has seen a name
+    /// before takes it for a repetition.
+    #[must_use]
+    pub const fn with_names(mut self, names: u64) -> Self {
+        self.names = Some(names);
         self
     }
 
