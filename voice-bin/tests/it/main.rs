@@ -10,5 +10,6 @@ mod outbound;
 mod refusals;
 mod routes;
 mod signals;
+mod telnyx;
 mod voice_sim;
 mod world;

@@ -86,6 +86,11 @@ impl Record {
 pub(crate) struct Stopped(Arc<Record>);
 
 impl Stopped {
+    /// Why its calls ended.
+    pub(crate) fn ends(self) -> Vec<&'static str> {
+        self.0.ends()
+    }
+
     /// These calls were ended, for these reasons.
     pub(crate) fn settled(self, ends: &[&str]) {
         assert_eq!(self.0.ends(), ends);

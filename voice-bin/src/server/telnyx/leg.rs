@@ -42,7 +42,7 @@ pub(super) struct Leg {
     asked: FuturesUnordered<Asked>,
     /// The conversation that runs.
     media: Option<CallId>,
-    conversations: u32,
+    has_talked: bool,
     /// Last, so that the call is in the table as long as anything of it is.
     _place: Entry,
 }
@@ -76,7 +76,7 @@ impl Leg {
             rest,
             asked,
             media: None,
-            conversations: 0,
+            has_talked: false,
             _place: place,
         }
     }
@@ -155,6 +155,7 @@ impl Leg {
             Word::Event(webhook) => self.control.handle(now, ControlInput::Webhook(&webhook)),
             Word::MediaUp(call) => {
                 self.media = Some(call);
+                self.has_talked = true;
                 self.control.handle(now, ControlInput::MediaUp);
             }
             Word::MediaOver(end) => {
@@ -192,8 +193,7 @@ impl Leg {
             return self.control.handle(now, ControlInput::HangUp);
         };
         // Each conversation has a record of its own.
-        let call = if self.conversations == 0 { self.facts.call } else { new_call() };
-        self.conversations += 1;
+        let call = if self.has_talked { new_call() } else { self.facts.call };
         let Facts { correlation, from, to, .. } = self.facts.clone();
         let leg = Some(self.line.clone());
         let ticket = self.app.issue(name, random, Grant { call, correlation, from, to, leg });

@@ -193,6 +193,15 @@ impl FakeTelnyxCall {
         &self.report
     }
 
+    /// The first webhook as it would leave now, for whoever wants to have caught it.
+    pub fn first_webhook(mut self) -> Option<Endpoint> {
+        std::iter::from_fn(|| match self.poll() {
+            CallerOutput::WaitUntil(_) | CallerOutput::Done => None,
+            other => Some(other),
+        })
+        .find_map(|output| if let CallerOutput::Dial(_, endpoint) = output { Some(endpoint) } else { None })
+    }
+
     /// The actions that were asked for, in order, repetitions that were ignored left out.
     pub fn commands(&self) -> &[String] {
         &self.asked
