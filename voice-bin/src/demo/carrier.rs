@@ -98,12 +98,12 @@ impl Carrier {
         let mut callers = JoinSet::new();
         for number in 1..=calls {
             let dial = Arc::new(Dialer::plain());
-            // One task for each caller, so that none waits for another.
             match self {
                 Self::Twilio { token, .. } => {
                     let plan = TwilioCallPlan::new(self.webhook(server), token.clone());
                     let plan = plan.with_seed(number.into()).with_names(new_names());
                     let call = FakeTwilioCall::new(clock.now(), plan);
+                    // One task for each caller, so that none waits for another.
                     callers.spawn(async move { run_caller(call, dial, clock).await.report().clone() })
                 }
                 Self::Telnyx { exchange, api: (_, clock), seed, key } => {
@@ -114,6 +114,7 @@ impl Carrier {
                         .with_epoch(clock.unix(MonoTime::ZERO));
                     let plan = if number.is_multiple_of(2) { plan.speaks_alaw() } else { plan };
                     let call = exchange.connect(FakeTelnyxCall::new(clock.now(), plan), clock);
+                    // One task for each caller, so that none waits for another.
                     callers.spawn(async move { run_caller(call, dial, clock).await.report() })
                 }
             };

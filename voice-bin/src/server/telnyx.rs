@@ -69,9 +69,7 @@ const END_TIMEOUT: Duration = Duration::from_secs(5);
 /// All calls that Telnyx has with us.
 #[derive(Debug)]
 pub(crate) struct Legs {
-    /// By Telnyx's name. A lock, because webhooks look up what tasks remove: held to find, add or remove one,
-    /// never over an await.
-    table: Arc<Mutex<BTreeMap<String, LegLine>>>,
+    table: Table,
     tasks: TaskTracker,
     closing: CancellationToken,
     settings: Option<ControlSettings>,
@@ -133,7 +131,7 @@ impl Legs {
     /// Media sockets come to this server's address.
     pub(crate) fn new(base: &PublicUrl) -> Self {
         Self {
-            table: Arc::default(),
+            table: Table::default(),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             settings: ControlSettings::new(&base.web_socket(TELNYX_MEDIA), CODEC).ok(),
@@ -141,7 +139,7 @@ impl Legs {
     }
 
     pub(crate) fn has(&self, name: &CallControlId) -> bool {
-        table(&self.table).contains_key(name.as_str())
+        self.table.lines().contains_key(name.as_str())
     }
 
     /// Begins to command a call. Needs [`TelnyxParts::api`].
@@ -163,11 +161,11 @@ impl Legs {
         let (line, words) = mpsc::channel(WORDS_MAX);
         let line = LegLine(line);
         {
-            let mut table = table(&legs.table);
-            if table.len() >= LEGS_MAX || table.contains_key(name.as_str()) {
+            let mut lines = legs.table.lines();
+            if lines.len() >= LEGS_MAX || lines.contains_key(name.as_str()) {
                 return Heard::Full;
             }
-            table.insert(name.as_str().to_owned(), line.clone());
+            lines.insert(name.as_str().to_owned(), line.clone());
         }
         let place = Entry { table: legs.table.clone(), name: name.as_str().to_owned() };
         let rest = (api.clone(), http.clone());
@@ -179,8 +177,8 @@ impl Legs {
 
     /// Brings an event to its call.
     pub(crate) fn tell(&self, name: &CallControlId, webhook: Verified<TelnyxWebhook>) -> Heard {
-        let table = table(&self.table);
-        let Some(line) = table.get(name.as_str()) else { return Heard::Nobody };
+        let lines = self.table.lines();
+        let Some(line) = lines.get(name.as_str()) else { return Heard::Nobody };
         match line.0.try_send(Word::Event(Box::new(webhook))) {
             Ok(()) => Heard::Taken,
             Err(TrySendError::Full(_)) => Heard::Full,
@@ -190,7 +188,7 @@ impl Legs {
 
     /// The call is led by somebody else from here; its conversation ends.
     pub(crate) fn release(&self, name: &CallControlId) {
-        if let Some(line) = table(&self.table).get(name.as_str()) {
+        if let Some(line) = self.table.lines().get(name.as_str()) {
             line.say(Word::Release);
         }
     }
@@ -226,19 +224,29 @@ impl LegLine {
     }
 }
 
+/// How each call is reached, by Telnyx's name for it.
+#[derive(Clone, Debug, Default)]
+struct Table(
+    /// A lock, because webhooks look up what tasks remove: held to find, add or remove one, never over an
+    /// await.
+    Arc<Mutex<BTreeMap<String, LegLine>>>,
+);
+
+impl Table {
+    fn lines(&self) -> MutexGuard<'_, BTreeMap<String, LegLine>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A call's entry in the table. Out of it when dropped.
 #[derive(Debug)]
 struct Entry {
-    table: Arc<Mutex<BTreeMap<String, LegLine>>>,
+    table: Table,
     name: String,
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        table(&self.table).remove(&self.name);
+        self.table.lines().remove(&self.name);
     }
-}
-
-fn table(table: &Mutex<BTreeMap<String, LegLine>>) -> MutexGuard<'_, BTreeMap<String, LegLine>> {
-    table.lock().unwrap_or_else(PoisonError::into_inner)
 }
