@@ -11,17 +11,18 @@ use voice_bin::server::{OutboundParts, Parts, TELNYX_WEBHOOK, TelnyxLine, Telnyx
 use voice_bin::sim_net::{TelnyxCaller, TelnyxExchange, run_caller, serve_twilio_api};
 use voice_core::driver::{Clock, Dial};
 use voice_core::sensitive::Secret;
+use voice_core::sim::peer::{CallerInput, CallerOutput, FakeCaller};
 use voice_core::time::MonoTime;
 use voice_core::wire::{Endpoint, LineEnd, WireMessage};
 use voice_providers::dial::Dialer;
-use voice_telephony::rest::{HttpSend, Rest};
+use voice_telephony::rest::{HttpSend, Rest, RestError};
 use voice_telephony::sim::{
     ApiRudeness, CallReport, FakeTelnyxCall, Script, Step, TelnyxCallPlan, TelnyxRudeness, TwilioApiPlan,
 };
 use voice_telephony::telnyx::{Api, PublicKeys};
 use voice_telephony::twilio::rest::{Credentials, TwilioApi};
 
-use crate::world::{Server, Silent, TOKEN};
+use crate::world::{Record, Server, Silent, TOKEN};
 
 const KEY: &str = "KEY0123456789";
 const SEED: [u8; 32] = [9; 32];
@@ -183,11 +184,36 @@ async fn when_we_hang_up_the_leg_is_hung_up_once() {
     world.server.stop().await.settled(&["hung_up"]);
 }
 
+/// A call whose sockets stay open after it is over, until the server has ended the conversation.
+struct LeftOpen {
+    call: TelnyxCaller,
+    clock: Clock,
+    record: Arc<Record>,
+}
+
+impl FakeCaller for LeftOpen {
+    fn handle(&mut self, now: MonoTime, input: CallerInput<'_>) {
+        self.call.handle(now, input);
+    }
+
+    fn poll(&mut self) -> CallerOutput {
+        match self.call.poll() {
+            CallerOutput::Done if self.record.ends().is_empty() => {
+                CallerOutput::WaitUntil(Some(self.clock.now() + Duration::from_millis(20)))
+            }
+            output => output,
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_hang_up_ends_the_conversation_whatever_the_socket_does() {
     let world = world(|_| {}).await;
-    let (report, commands) = world.call(world.plan(1).with_rudeness([TelnyxRudeness::LeftOpen])).await;
-    assert_eq!((report.completed, commands.len()), (true, 2), "{report:?}");
+    let (call, _) = world.connect(world.plan(1).with_rudeness([TelnyxRudeness::LeftOpen]));
+    let (clock, record) = (world.clock, world.server.record.clone());
+    let caller = LeftOpen { call: call.clone(), clock, record };
+    run_caller(caller, Arc::new(Dialer::plain()), clock).await;
+    assert_eq!((call.report().completed, call.commands().len()), (true, 2), "{:?}", call.report());
     world.server.stop().await.settled(&["hung_up"]);
 }
 
@@ -363,8 +389,30 @@ async fn who_is_busy_at_telnyx_is_not_called_again() {
     world.server.stop().await.settled(&[]);
 }
 
-/// Both carriers, Twilio first. The callee at Telnyx waits, and the future tells how often it was dialled.
+#[tokio::test]
+async fn a_message_is_left_after_the_beep_and_nobody_talks_over_it() {
+    let world = world(|_| {}).await;
+    let (caller, run) = world.connect(world.plan(1).waits_for_dial().is_machine().with_script(long()));
+    let running = tokio::spawn(run);
+    let order = r#"{"to_number":"+15005550009","voicemail":"leave_message","voicemail_message":"Call us."}"#;
+    let call = world.order(order).await;
+    let shown = world.outcome(&call).await;
+    assert_eq!(
+        (&shown["end"], &shown["answered_by"]),
+        (&"message_left".into(), &"machine".into()),
+        "{shown}"
+    );
+    assert_eq!(running.await.unwrap().announced, ["Call us."]);
+    assert_eq!(caller.commands(), ["streaming_start", "speak", "hangup"]);
+    world.server.stop().await.settled(&["hung_up"]);
+}
+
+/// Both carriers, Twilio first.
 async fn both(twilio: &[ApiRudeness]) -> World {
+    both_with(twilio, |_| {}).await
+}
+
+async fn both_with(twilio: &[ApiRudeness], change: impl FnOnce(&mut Parts)) -> World {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let clock = Clock::start();
@@ -373,7 +421,11 @@ async fn both(twilio: &[ApiRudeness]) -> World {
     plan.script = short();
     plan.unix = clock.unix(MonoTime::ZERO);
     tokio::spawn(serve_twilio_api(listener, clock, plan, Arc::new(Dialer::plain()), std::future::pending()));
-    world(|parts| parts.outbound.twilio = Some(twilio_at(&url))).await
+    world(|parts| {
+        parts.outbound.twilio = Some(twilio_at(&url));
+        change(parts);
+    })
+    .await
 }
 
 fn twilio_at(url: &str) -> TwilioLine {
@@ -411,10 +463,37 @@ async fn the_other_carrier_is_asked_when_the_first_cannot_be_reached() {
     is_taken_by_telnyx(world).await;
 }
 
+/// Twilio fails inside whenever it is asked for a call; whatever else it is asked it answers.
+struct Fails(Rest);
+
+#[async_trait::async_trait]
+impl HttpSend for Fails {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, RestError> {
+        if request.method() == "POST" && request.uri().path().ends_with("/Calls.json") {
+            return Ok(Response::builder().status(503).body(Bytes::new()).unwrap());
+        }
+        self.0.send(request).await
+    }
+}
+
 /// Takes half a minute: a server error proves nothing, so the call is looked for four times first.
 #[tokio::test]
 async fn the_other_carrier_is_asked_when_the_first_failed_and_has_no_such_call() {
-    is_taken_by_telnyx(both(&[ApiRudeness::ServerError]).await).await;
+    let fails = |parts: &mut Parts| parts.outbound.http = Some(Arc::new(Fails(Rest::plain())));
+    is_taken_by_telnyx(both_with(&[], fails).await).await;
+}
+
+/// And where it does not even answer that, nobody else is asked at all.
+#[tokio::test]
+async fn nobody_else_is_asked_while_nobody_knows() {
+    let world = both(&[ApiRudeness::ServerError]).await;
+    let (caller, run) = world.connect(world.plan(1).waits_for_dial());
+    let waiting = tokio::spawn(run);
+    let call = world.order(r#"{"to_number":"+15005550009"}"#).await;
+    assert_eq!(world.outcome(&call).await["end"], "uncertain");
+    assert_eq!(caller.report().callbacks_taken, 0, "it never rang");
+    waiting.abort();
+    world.server.stop().await.settled(&[]);
 }
 
 #[tokio::test]

@@ -87,15 +87,15 @@ impl PlaceCalls for TelnyxOutbound {
 pub fn told(webhook: &TelnyxWebhook) -> Option<(AttemptKey, Told)> {
     let key = attempt(webhook)?;
     let carrier_call = webhook.leg.call_control_id.as_ref()?.as_str().to_owned();
-    let news = match &webhook.event {
-        Event::Answered { .. } => News::Answered,
-        Event::MachineDetected(who) => News::Machine(answered_by(*who)),
+    let news = if let Event::MachineDetected(who) = &webhook.event {
+        News::Machine(answered_by(*who))
+    } else if let Event::Answered { .. } = &webhook.event {
+        News::Answered
+    } else if let Event::GreetingEnded(_) = &webhook.event {
         // However it ended, the announcement is over.
-        Event::GreetingEnded(_) => News::Machine(AnsweredBy::MachineWaits),
-        other => {
-            let _moves_a_call = other.status()?;
-            News::Status(webhook.report()?)
-        }
+        News::Machine(AnsweredBy::MachineWaits)
+    } else {
+        News::Status(webhook.report()?)
     };
     Some((key, Told { carrier_call, news }))
 }
@@ -146,7 +146,7 @@ mod tests {
     use voice_core::sensitive::Secret;
 
     use crate::outbound;
-    use crate::telnyx::API_URL;
+    use crate::telnyx::{API_URL, GreetingEnd, Hangup, HangupCause, HangupSource, Leg};
 
     fn carrier() -> TelnyxOutbound {
         let api = Api::new(API_URL, &Secret::new("KEY".to_owned())).expect("an API");
@@ -220,6 +220,45 @@ mod tests {
         // A page that is full says nothing about the next one.
         assert!(ask.read(&list("null", 20)).is_err());
         assert!(ask.read(&answer(500, "")).is_err() && ask.read(&answer(200, "[]")).is_err());
+    }
+
+    #[test]
+    fn what_is_told_of_our_calls_and_of_no_others() {
+        let webhook = |state: Option<&str>, event| TelnyxWebhook {
+            id: "e1".parse().expect("a name"),
+            occurred_at_micros: Some(5),
+            attempt: None,
+            leg: Leg {
+                call_control_id: "v3:a".parse().ok(),
+                client_state: state.map(|state| state.as_bytes().to_vec()),
+                ..Leg::default()
+            },
+            event,
+        };
+        let key = AttemptKey { call: CallId::from_u128(7), attempt: 2 };
+        let ours = key.to_string();
+        for (event, news) in [
+            (Event::Answered { codec: None }, Some(News::Answered)),
+            (Event::MachineDetected(Answerer::Machine), Some(News::Machine(AnsweredBy::Machine))),
+            (Event::GreetingEnded(GreetingEnd::Beep), Some(News::Machine(AnsweredBy::MachineWaits))),
+            (Event::SpeakStarted, None),
+            (Event::Bridged, None),
+        ] {
+            let told_of_ours = told(&webhook(Some(&ours), event.clone()));
+            let carrier_call = "v3:a".to_owned();
+            assert_eq!(told_of_ours, news.map(|news| (key, Told { carrier_call, news })));
+            for state in [None, Some(""), Some("v3:a"), Some("another's state.1")] {
+                assert_eq!(told(&webhook(state, event.clone())), None, "{state:?}");
+            }
+        }
+        let hangup =
+            Hangup { cause: HangupCause::UserBusy, source: HangupSource::Callee, sip_code: Some(486) };
+        let Some((_, Told { news: News::Status(report), .. })) =
+            told(&webhook(Some(&ours), Event::Hangup(hangup)))
+        else {
+            panic!("a status")
+        };
+        assert_eq!((report.status, report.sequence), (CallStatus::Failed, Some(5)));
     }
 
     #[test]

@@ -171,7 +171,7 @@ impl Leg {
         false
     }
 
-    fn send(&mut self, order: Order) {
+    fn send(&self, order: Order) {
         let (api, http) = &self.rest;
         let (request, http, id) = (api.request(&order), http.clone(), order.id);
         self.asked.push(Box::pin(async move {
@@ -202,11 +202,10 @@ impl Leg {
 
     fn note(&self, event: &ControlEvent) {
         let Facts { call, correlation, .. } = &self.facts;
-        match event {
-            ControlEvent::Restarting => {
-                warn!(%correlation, %call, "the media stream of a call broke, and is started again");
-            }
-            other => debug!(%correlation, %call, event = ?other, "call over Telnyx"),
+        if *event == ControlEvent::Restarting {
+            warn!(%correlation, %call, "the media stream of a call broke, and is started again");
+        } else {
+            debug!(%correlation, %call, ?event, "call over Telnyx");
         }
     }
 

@@ -165,6 +165,11 @@ impl FakeTelnyxCall {
                 Ok(()) => self.later(now + pause, Effect::OpenSocket),
                 Err(why) => return refuse(422, 10_004, why),
             },
+            ("speak", Leg::Talking { .. }) => {
+                self.report.announced.push(body["payload"].as_str().unwrap_or_default().to_owned());
+                self.later(now + pause, Effect::SpeakStarted);
+                self.later(now + pause + Duration::from_secs(1), Effect::SpeakEnded);
+            }
             ("streaming_stop", _) if !self.streams() => return refuse(422, 90_048, "No streaming"),
             ("streaming_stop", _) => self.later(now + pause, Effect::CloseSocket),
             (_, Leg::Ringing) if action != "client_state_update" => {

@@ -28,6 +28,8 @@ pub struct TelnyxCallPlan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answers {
     Somebody,
+    /// With a beep three seconds after the answer.
+    Machine,
     Nobody,
     Busy,
 }
@@ -64,6 +66,13 @@ impl TelnyxCallPlan {
     #[must_use]
     pub const fn nobody_answers(mut self) -> Self {
         self.answers = Answers::Nobody;
+        self
+    }
+
+    /// A machine answers when it is dialled.
+    #[must_use]
+    pub const fn is_machine(mut self) -> Self {
+        self.answers = Answers::Machine;
         self
     }
 
