@@ -12,13 +12,14 @@ use voice_core::record::Reader;
 use voice_core::roster::{Candidate, Load, RosterConfig};
 use voice_providers::dial::Dialer;
 use voice_telephony::rest::{HttpSend, Rest};
+use voice_telephony::telnyx::{API_URL, Api, PublicKeys};
 use voice_telephony::twilio::Tokens;
 use voice_telephony::twilio::rest::{Credentials, TwilioApi};
 
-use crate::config::{Config, TwilioConfig, masked};
+use crate::config::{Config, TelnyxConfig, TwilioConfig, masked};
 use crate::providers::look::{Seen, look};
 use crate::random;
-use crate::server::{OutboundParts, Parts, TwilioLine, TwilioParts};
+use crate::server::{OutboundParts, Parts, TelnyxLine, TelnyxParts, TwilioLine, TwilioParts};
 use crate::store::{Journal, Store};
 use crate::telemetry::{LogReader, Metrics, MetricsReader};
 
@@ -82,6 +83,7 @@ impl Assembly {
             },
             agent: Arc::new(agent(config, self.tools.0.clone())?),
             twilio: twilio(&config.twilio),
+            telnyx: telnyx(&config.telnyx)?,
             outbound: outbound(config)?,
             public_url: config.public_url.clone(),
             limits: config.limits,
@@ -157,17 +159,42 @@ fn agent(config: &Config, tools: Vec<ToolDefinition>) -> anyhow::Result<CallConf
 
 fn outbound(config: &Config) -> anyhow::Result<OutboundParts> {
     let api_token = config.api_token.clone();
-    let TwilioConfig { account_sid, auth_token, from_number, api_url } = &config.twilio;
+    let http: Arc<dyn HttpSend> = Arc::new(Rest::new()?);
+    let (twilio, telnyx) = (twilio_line(&config.twilio)?, telnyx_line(&config.telnyx)?);
+    Ok(OutboundParts { http: Some(http), twilio, telnyx, api_token })
+}
+
+fn twilio_line(config: &TwilioConfig) -> anyhow::Result<Option<TwilioLine>> {
+    let TwilioConfig { account_sid, auth_token, from_number, api_url } = config;
     let (Some(account), Some(token), Some(from)) = (account_sid, auth_token, from_number) else {
-        return Ok(OutboundParts { api_token, ..OutboundParts::default() });
+        return Ok(None);
     };
     let account = account.parse().context("TWILIO_ACCOUNT_SID")?;
     let mut api = TwilioApi::new(account, Credentials::AuthToken(token.clone()));
     if let Some(url) = api_url {
         api = api.with_url(url).context("TWILIO_API_URL")?;
     }
-    let http: Arc<dyn HttpSend> = Arc::new(Rest::new()?);
-    Ok(OutboundParts { http: Some(http), twilio: Some(TwilioLine { api, from: from.clone() }), api_token })
+    Ok(Some(TwilioLine { api, from: from.clone() }))
+}
+
+fn telnyx_line(config: &TelnyxConfig) -> anyhow::Result<Option<TelnyxLine>> {
+    let (Some(api), Some(connection), Some(from)) =
+        (telnyx_api(config)?, config.connection.clone(), config.from_number.clone())
+    else {
+        return Ok(None);
+    };
+    Ok(Some(TelnyxLine { api, connection, from }))
+}
+
+fn telnyx_api(config: &TelnyxConfig) -> anyhow::Result<Option<Api>> {
+    let Some(key) = &config.api_key else { return Ok(None) };
+    let url = config.api_url.as_deref().unwrap_or(API_URL);
+    Ok(Some(Api::new(url, key).context("TELNYX_API_URL or TELNYX_API_KEY")?))
+}
+
+fn telnyx(config: &TelnyxConfig) -> anyhow::Result<TelnyxParts> {
+    let keys = config.public_key.map(PublicKeys::new).unwrap_or_default();
+    Ok(TelnyxParts { keys, api: telnyx_api(config)? })
 }
 
 fn twilio(config: &TwilioConfig) -> TwilioParts {

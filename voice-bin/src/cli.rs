@@ -9,7 +9,7 @@ use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Config, ConfigErrors, Environment, LogFormat};
-use crate::demo::{self, DemoOptions};
+use crate::demo::{self, CarrierKind, DemoOptions};
 use crate::output;
 use crate::providers::{KINDS, Kind};
 use crate::telemetry::{chain, start_log};
@@ -57,6 +57,9 @@ enum Command {
         /// Which AI service is simulated.
         #[arg(long, value_name = "NAME", value_parser = provider_names())]
         provider: Option<String>,
+        /// Over which carrier the callers come.
+        #[arg(long, value_name = "NAME", value_enum, default_value_t = CarrierKind::default())]
+        carrier: CarrierKind,
     },
 }
 
@@ -90,9 +93,9 @@ async fn run(arguments: Arguments) -> ExitCode {
             with_log(loaded, |config| config.providers.is_empty(), async |config| serve::serve(config).await)
                 .await
         }
-        Command::Demo { once, json, calls, provider } => {
+        Command::Demo { once, json, calls, provider, carrier } => {
             let kind = provider.and_then(|name| Kind::named(&name)).unwrap_or(KINDS[0]);
-            let options = DemoOptions { once, json, calls, kind };
+            let options = DemoOptions { once, json, calls, kind, carrier };
             with_log(loaded, |_| true, async |config| demo::demo(config, options).await).await
         }
     }

@@ -7,6 +7,7 @@ mod layers;
 mod mask;
 mod providers;
 pub(crate) mod settings;
+mod telnyx;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -24,6 +25,7 @@ pub use door::DoorConfig;
 pub use layers::{Environment, NotText, Origin, Strings};
 pub(crate) use mask::masked;
 pub use settings::Setting;
+pub use telnyx::TelnyxConfig;
 
 /// Where settings are looked for when no file is named.
 pub const DEFAULT_FILE: &str = "voice.toml";
@@ -47,8 +49,10 @@ pub struct Config {
     pub providers: Vec<Configured>,
     /// How one of them is chosen for a call.
     pub choice: ChoiceConfig,
-    /// The carrier.
+    /// A carrier.
     pub twilio: TwilioConfig,
+    /// Another one.
+    pub telnyx: TelnyxConfig,
     /// Asked of everybody who uses the API; without it only this machine may.
     pub api_token: Option<Secret<String>>,
     /// What the voice is and does.

@@ -1,5 +1,6 @@
 //! Demo mode: the real server between a fake carrier and a fake voice, all on this machine.
 
+mod carrier;
 mod shop;
 mod transcript;
 
@@ -9,25 +10,22 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 use voice_core::driver::Clock;
-use voice_core::sensitive::Secret;
-use voice_providers::dial::Dialer;
 use voice_providers::sim::llm::LlmProfile;
-use voice_telephony::sim::{CallReport, FakeTwilioCall, TwilioCallPlan};
 
 use crate::assemble::Assembly;
 use crate::config::{Config, Setting, settings};
 use crate::fakes::Manners;
 use crate::providers::{FakeAddresses, Kind};
-use crate::random::{new_names, random};
-use crate::server::{self, TWILIO_WEBHOOK};
-use crate::sim_net::{MakeService, run_caller, serve};
+use crate::server;
+use crate::sim_net::{MakeService, serve};
 use crate::{fakes, output, signals};
 
 use crate::output::summary::{Collector, Summary};
+use carrier::Carrier;
+pub(crate) use carrier::CarrierKind;
 use transcript::Transcript;
 
 /// How a demonstration runs.
@@ -41,6 +39,8 @@ pub(crate) struct DemoOptions {
     pub(crate) calls: u32,
     /// Which AI service is simulated.
     pub(crate) kind: &'static Kind,
+    /// Over which carrier the callers come.
+    pub(crate) carrier: CarrierKind,
 }
 
 /// Places the calls, shows what comes of them, and goes on serving unless told otherwise.
@@ -48,17 +48,9 @@ pub(crate) async fn demo(config: Config, options: DemoOptions) -> anyhow::Result
     let stop = CancellationToken::new();
     let listener = listen(&config, options.once).await?;
     let address = reachable(listener.local_addr()?);
-    // A token that somebody configured is theirs, and is not shown.
-    let (token, shown) = match &config.twilio.auth_token {
-        Some(token) => (token.clone(), "\"$TWILIO_AUTH_TOKEN\"".to_owned()),
-        None => {
-            let token = made_up_token().context("the system has no randomness")?;
-            let shown = token.expose().clone();
-            (token, shown)
-        }
-    };
+    let carrier = Carrier::start(options.carrier, &config, &stop).await?;
     let fakes = fake_services(&stop).await?;
-    let config = pretend(&config, options.kind, &fakes, &token)?;
+    let config = pretend(&config, options.kind, &fakes, &carrier)?;
 
     let mut assembly = Assembly::new(&config).await?;
     assembly.offer(shop::tools(), Arc::new(shop::Shop));
@@ -79,8 +71,7 @@ pub(crate) async fn demo(config: Config, options: DemoOptions) -> anyhow::Result
     // The server runs beside the callers, as it would on another machine.
     let serving = tokio::spawn(running);
 
-    let webhook = format!("http://{address}{TWILIO_WEBHOOK}");
-    let reports = place_calls(&webhook, &token, options.calls, clock).await;
+    let reports = carrier.call(address, options.calls, clock).await;
     collector.all_ended(reports.iter().filter(|report| report.webhook_status == Some(200)).count()).await;
     if let Some(transcript) = &transcript {
         transcript.flush().await;
@@ -88,19 +79,13 @@ pub(crate) async fn demo(config: Config, options: DemoOptions) -> anyhow::Result
     let summary = collector.conclude(&reports);
     show(&summary, options.json);
     if !options.once {
-        invite(&webhook, &shown, address, options.json);
+        invite(carrier.invitation(address).as_deref(), address, options.json);
         signals::listen().stop.cancelled().await;
     }
     stop.cancel();
     serving.await.context("the server broke")??;
     assembly.close().await;
     Ok(if summary.ok || !options.once { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// As long as Twilio's own.
-fn made_up_token() -> Option<Secret<String>> {
-    let bytes: [u8; 16] = random()?;
-    Some(Secret::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
 }
 
 async fn listen(config: &Config, once: bool) -> anyhow::Result<TcpListener> {
@@ -151,16 +136,9 @@ async fn fake_service(
 }
 
 /// Leads the configuration to the fakes. Everything else is as configured.
-fn pretend(
-    config: &Config,
-    kind: &Kind,
-    fakes: &FakeAddresses,
-    token: &Secret<String>,
-) -> anyhow::Result<Config> {
+fn pretend(config: &Config, kind: &Kind, fakes: &FakeAddresses, carrier: &Carrier) -> anyhow::Result<Config> {
     let mut instead: Vec<(&'static Setting, Option<String>)> = vec![
         (&settings::VOICE_PROVIDERS, Some(kind.name.to_owned())),
-        (&settings::TWILIO_ACCOUNT_SID, None),
-        (&settings::TWILIO_AUTH_TOKEN, Some(token.expose().clone())),
         // The fake carrier reaches us under our own address, and signs that.
         (&settings::PUBLIC_URL, None),
     ];
@@ -168,21 +146,9 @@ fn pretend(
     if config.is_default("DATABASE_URL") {
         instead.push((&settings::DATABASE_URL, Some("sqlite::memory:".to_owned())));
     }
+    instead.extend(carrier.pretend());
     instead.extend((kind.pretend)(fakes).into_iter().map(|(setting, text)| (setting, Some(text))));
     Ok(config.with(instead)?)
-}
-
-async fn place_calls(webhook: &str, token: &Secret<String>, calls: u32, clock: Clock) -> Vec<CallReport> {
-    let mut callers = JoinSet::new();
-    for seed in 1..=calls {
-        let plan = TwilioCallPlan::new(webhook, token.clone()).with_seed(seed.into()).with_names(new_names());
-        // One task for each caller, so that none waits for another.
-        callers.spawn(async move {
-            let call = FakeTwilioCall::new(clock.now(), plan);
-            run_caller(call, Arc::new(Dialer::plain()), clock).await.report().clone()
-        });
-    }
-    callers.join_all().await
 }
 
 fn show(summary: &Summary, json: bool) {
@@ -197,16 +163,16 @@ fn show(summary: &Summary, json: bool) {
     }
 }
 
-fn invite(webhook: &str, token: &str, address: SocketAddr, json: bool) {
+fn invite(command: Option<&str>, address: SocketAddr, json: bool) {
     info!(%address, "demo mode: serving simulated calls until stopped");
     if !json {
         output::say(format_args!("The server is up: http://{address}/health  (Ctrl-C stops it)"));
-        output::say("Place another call:");
-        output::say(format_args!(
-            "  cargo run --release --bin voice-sim -- twilio-call --webhook {webhook} --auth-token {token}"
-        ));
+        if let Some(command) = command {
+            output::say(format_args!("Place another call:\n  {command}"));
+        }
         output::say(
-            "For real calls set OPENAI_API_KEY (or GEMINI_API_KEY, DEEPGRAM_API_KEY), TWILIO_AUTH_TOKEN and PUBLIC_URL; \
+            "For real calls set OPENAI_API_KEY (or GEMINI_API_KEY, DEEPGRAM_API_KEY), the keys of a carrier (TWILIO_AUTH_TOKEN, or TELNYX_API_KEY and \
+             TELNYX_PUBLIC_KEY) and PUBLIC_URL; \
              see `voice-server check`.",
         );
     }

@@ -9,6 +9,7 @@ mod outbound;
 pub(crate) mod problem;
 mod providers;
 mod sessions;
+mod telnyx;
 mod twilio;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
+use voice_telephony::telnyx::CARRIER as TELNYX;
 use voice_telephony::twilio::CARRIER as TWILIO;
 
 use crate::server::{App, Errand};
@@ -26,6 +28,12 @@ pub(crate) const TWILIO_WEBHOOK: &str = "/api/v1/telephony/webhooks/twilio";
 
 /// Twilio's media sockets.
 pub(crate) const TWILIO_MEDIA: &str = "/api/v1/telephony/media/twilio";
+
+/// Telnyx tells here what happens.
+pub(crate) const TELNYX_WEBHOOK: &str = "/api/v1/telephony/webhooks/telnyx";
+
+/// Telnyx's media sockets.
+pub(crate) const TELNYX_MEDIA: &str = "/api/v1/telephony/media/telnyx";
 
 /// Calls that we place.
 pub(crate) const OUTBOUND: &str = "/api/v1/telephony/outbound";
@@ -43,7 +51,9 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .merge(guarded)
         .route(TWILIO_WEBHOOK, post(twilio::webhook).layer(behind(TWILIO, Errand::Webhook)))
-        .route(TWILIO_MEDIA, get(media::socket).layer(behind(TWILIO, Errand::Socket)))
+        .route(TWILIO_MEDIA, get(media::socket::<twilio::Opens>).layer(behind(TWILIO, Errand::Socket)))
+        .route(TELNYX_WEBHOOK, post(telnyx::webhook).layer(behind(TELNYX, Errand::Webhook)))
+        .route(TELNYX_MEDIA, get(media::socket::<telnyx::Opens>).layer(behind(TELNYX, Errand::Socket)))
         .route(OUTBOUND, post(outbound::place))
         .route(OUTBOUND_CALL, get(outbound::show).delete(outbound::end))
         .route("/health", get(health::health))

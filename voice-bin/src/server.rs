@@ -7,6 +7,7 @@ mod front;
 mod http;
 mod outbound;
 mod patience;
+mod telnyx;
 
 use std::future::{Future, pending};
 use std::io;
@@ -35,9 +36,14 @@ pub(crate) use front::{Answer, Errand, Front};
 pub(crate) use outbound::{NotPlaced, Outbound, Page};
 pub use outbound::{OutboundParts, TwilioLine};
 pub(crate) use patience::Patient;
+pub(crate) use telnyx::{Begin, CODEC as TELNYX_CODEC, Facts, Heard, LegLine, Legs};
+pub use telnyx::{TelnyxLine, TelnyxParts};
 
 /// Where Twilio's voice and status webhooks are taken.
 pub const TWILIO_WEBHOOK: &str = routes::TWILIO_WEBHOOK;
+
+/// Where Telnyx's events are taken.
+pub const TELNYX_WEBHOOK: &str = routes::TELNYX_WEBHOOK;
 
 /// How long calls that were told to end may take to say goodbye to both sides.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
@@ -50,6 +56,8 @@ pub struct Parts {
     pub agent: Arc<CallConfig>,
     /// How to know Twilio.
     pub twilio: TwilioParts,
+    /// How to know Telnyx, and how to command it.
+    pub telnyx: TelnyxParts,
     /// How to place calls.
     pub outbound: OutboundParts,
     /// How the world reaches this server; without it only this very machine can.
@@ -78,6 +86,7 @@ pub(crate) struct App {
     pub(crate) parts: Parts,
     pub(crate) calls: Calls,
     pub(crate) outbound: Outbound,
+    pub(crate) telnyx: Legs,
     pub(crate) front: Front,
     /// Media sockets that have not yet said which call they are.
     pub(crate) opening: Arc<Connections>,
@@ -92,6 +101,8 @@ pub(crate) struct Grant {
     pub(crate) correlation: CorrelationId,
     pub(crate) from: Pii<String>,
     pub(crate) to: Pii<String>,
+    /// Where somebody else than the media socket says when the call is over.
+    pub(crate) leg: Option<LegLine>,
 }
 
 /// Serves until `shutdown`; then still answers, but takes no more calls, waits for those that run (see
@@ -127,7 +138,7 @@ pub async fn run_until(
         () = end_of_calls(&app, shutdown, at_once) => {}
     }
     drop(listener);
-    app.outbound.finish().await;
+    tokio::join!(app.outbound.finish(), app.telnyx.finish());
     http.finish().await;
     upkeep.abort();
     info!("stopped");
@@ -187,9 +198,11 @@ impl App {
     }
 
     fn new(parts: Parts, address: SocketAddr) -> Self {
+        let base = base(&parts, address);
         Self {
             calls: Calls::new(parts.limits.calls_max),
-            outbound: Outbound::new(&parts.outbound, &base(&parts, address), parts.world.clock),
+            outbound: Outbound::new(&parts.outbound, &base, parts.world.clock),
+            telnyx: Legs::new(&base),
             front: Front::new(&parts.door),
             opening: Connections::new(parts.door.connections_max, parts.door.connections_from_one_max, None),
             tickets: Mutex::new(Tickets::default()),

@@ -4,10 +4,12 @@
 
 mod caller;
 mod service;
+mod telnyx;
 mod twilio_api;
 
 pub use caller::run_caller;
 pub use service::{MakeService, serve};
+pub use telnyx::{TelnyxCaller, TelnyxExchange};
 pub use twilio_api::serve_twilio_api;
 
 #[cfg(test)]

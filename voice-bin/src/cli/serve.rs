@@ -9,7 +9,7 @@ use tracing::{error, warn};
 
 use crate::assemble::Assembly;
 use crate::config::Config;
-use crate::demo::{self, DemoOptions};
+use crate::demo::{self, CarrierKind, DemoOptions};
 use crate::output;
 use crate::providers::KINDS;
 use crate::server;
@@ -24,7 +24,13 @@ const INTERRUPTED: u8 = 130;
 pub(super) async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     if config.providers.is_empty() {
         output::say("No key of an AI service is set, so the server starts in demo mode.");
-        let options = DemoOptions { once: false, json: false, calls: 1, kind: KINDS[0] };
+        let options = DemoOptions {
+            once: false,
+            json: false,
+            calls: 1,
+            kind: KINDS[0],
+            carrier: CarrierKind::default(),
+        };
         return demo::demo(config, options).await;
     }
     for notice in config.notices() {

@@ -16,7 +16,7 @@ use super::mask::masked as masked_address;
 use super::settings::{self, Setting};
 use super::{
     AgentConfig, ChoiceConfig, Config, ConfigErrors, Effective, LimitsConfig, LogFormat, Notice, PublicUrl,
-    TwilioConfig,
+    TelnyxConfig, TwilioConfig,
 };
 
 /// Longest time a shutdown may wait; orchestrators kill long before.
@@ -44,6 +44,7 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
     let providers = check.providers();
     let choice = check.choice();
     let twilio = check.twilio();
+    let telnyx = TelnyxConfig::check(&mut check);
     let api_token = check.parse(&settings::API_TOKEN, api_token);
     let agent = check.agent();
     let calls = check.calls();
@@ -78,6 +79,7 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
         providers,
         choice,
         twilio,
+        telnyx,
         api_token,
         agent,
         calls,
@@ -234,9 +236,12 @@ impl Check {
 
 /// What no value alone can tell.
 fn relations(config: &mut Config) {
-    let mut note = |setting: &Setting, text: &str| {
-        config.notices.push(Notice { setting: setting.env, text: text.to_owned() });
-    };
+    let mut notices = std::mem::take(&mut config.notices);
+    notices_of(config, |setting, text| notices.push(Notice { setting: setting.env, text: text.to_owned() }));
+    config.notices = notices;
+}
+
+fn notices_of(config: &Config, mut note: impl FnMut(&Setting, &str)) {
     if config.providers.is_empty() {
         note(
             &settings::VOICE_PROVIDERS,
@@ -244,28 +249,30 @@ fn relations(config: &mut Config) {
         );
         return;
     }
-    if config.twilio.auth_token.is_none() {
+    let Config { twilio, telnyx, .. } = config;
+    telnyx.notices(&mut note);
+    if twilio.auth_token.is_none() && telnyx.public_key.is_none() {
         note(
             &settings::TWILIO_AUTH_TOKEN,
             "not set, so every webhook is refused; take it from the Twilio console",
         );
     }
-    let (account, from) = (&config.twilio.account_sid, &config.twilio.from_number);
-    if from.is_some() && account.is_none() {
+    if twilio.from_number.is_some() && twilio.account_sid.is_none() {
         note(&settings::TWILIO_ACCOUNT_SID, "not set, so no calls can be placed from TWILIO_FROM_NUMBER");
     }
-    if from.is_some() && config.public_url.is_some() && config.api_token.is_none() {
+    let has_number = twilio.from_number.is_some() || telnyx.from_number.is_some();
+    if has_number && config.public_url.is_some() && config.api_token.is_none() {
         note(&settings::API_TOKEN, "not set, so only this machine itself can order calls");
     }
     match &config.public_url {
         None => note(
             &settings::PUBLIC_URL,
-            "not set, so only requests to this machine itself can be verified; set it to the address that Twilio calls",
+            "not set, so only requests to this machine itself can be verified; set it to the address that the carrier calls",
         ),
         Some(url) if url.to_string().starts_with("http://") && !is_local(&url.to_string()) => {
             note(
                 &settings::PUBLIC_URL,
-                "Twilio only streams to wss://, which needs an https:// address here",
+                "carriers only stream to wss://, which needs an https:// address here",
             );
         }
         Some(_) => {}
@@ -468,7 +475,7 @@ fn twilio_token(text: &str) -> Result<Secret<String>, Wrong> {
     parse::secret(text, "copy the auth token from the Twilio console, or unset this")
 }
 
-fn number(text: &str) -> Result<E164, Wrong> {
+pub(super) fn number(text: &str) -> Result<E164, Wrong> {
     text.parse().map_err(|error: NumberError| {
         Wrong(error.to_string(), "copy one of your numbers from the carrier's console")
     })
@@ -539,7 +546,7 @@ pub(super) fn in_range(text: &str, least: u64, most: u64, fix: &'static str) -> 
     number.ok_or_else(|| Wrong(format!("{text:?} is out of range"), fix))
 }
 
-fn is_local(url: &str) -> bool {
+pub(super) fn is_local(url: &str) -> bool {
     match Url::parse(url).ok().and_then(|url| url.host().map(|host| host.to_owned())) {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(ip)) => ip.is_loopback(),

@@ -102,6 +102,12 @@ settings! {
     TWILIO_AUTH_TOKEN = Setting::secret("TWILIO_AUTH_TOKEN", "twilio", "auth_token");
     TWILIO_FROM_NUMBER = Setting::new("TWILIO_FROM_NUMBER", "twilio", "from_number", None);
     TWILIO_API_URL = Setting::new("TWILIO_API_URL", "twilio", "api_url", Some("https://api.twilio.com"));
+    TELNYX_API_KEY = Setting::secret("TELNYX_API_KEY", "telnyx", "api_key");
+    TELNYX_PUBLIC_KEY = Setting::new("TELNYX_PUBLIC_KEY", "telnyx", "public_key", None);
+    TELNYX_CONNECTION_ID = Setting::new("TELNYX_CONNECTION_ID", "telnyx", "connection_id", None);
+    TELNYX_FROM_NUMBER = Setting::new("TELNYX_FROM_NUMBER", "telnyx", "from_number", None);
+    TELNYX_API_URL =
+        Setting::new("TELNYX_API_URL", "telnyx", "api_url", Some(voice_telephony::telnyx::API_URL));
     AGENT_INSTRUCTIONS = Setting::new(
         "AGENT_INSTRUCTIONS",
         "agent",

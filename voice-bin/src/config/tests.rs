@@ -40,7 +40,7 @@ fn every_error_is_told_with_place_and_fix() {
         8 errors in the configuration
           openai.model (voice.toml:7:9): this is a list, table or date; write a text or a number
           server.hots (voice.toml:3:1): there is no such setting; [server] has host, port, public_url, api_token, max_calls, drain_seconds
-          sever (voice.toml:8:2): there is no such table; the tables are server, door, storage, log, calls, providers, openai, gemini, deepgram, llm, twilio, agent
+          sever (voice.toml:8:2): there is no such table; the tables are server, door, storage, log, calls, providers, openai, gemini, deepgram, llm, twilio, telnyx, agent
           PORT (voice.toml:2:8): "many" is not a port; use a number from 1 to 65535, or 0 for any free one
           PUBLIC_URL (environment): voice.example.com is not an address; write https:// and the host name as Twilio calls it, like https://voice.example.com
           LOG_FORMAT (environment): "xml" is no format; use text or json
@@ -113,6 +113,34 @@ fn what_is_probably_not_meant_is_said() {
         settings(&[complete[0], complete[1], complete[2], ("OPENAI_REALTIME_URL", "ws://far.test/v1")]),
         ["OPENAI_REALTIME_URL"]
     );
+}
+
+#[test]
+fn telnyx_says_what_is_missing_and_refuses_what_is_no_key() {
+    let key = ("TELNYX_API_KEY", "KEY0123456789ABCDEF");
+    let public = ("TELNYX_PUBLIC_KEY", "HFlC+XgDSJG0dV7Oz5Ck0cqU1tYYUXQvtBIgEGyHAX8=");
+    let from = ("TELNYX_FROM_NUMBER", "+15005550006");
+    let told = |environment: &[(&'static str, &'static str)]| -> Vec<&'static str> {
+        let base = [("OPENAI_API_KEY", KEY), ("PUBLIC_URL", "https://voice.test"), ("API_TOKEN", KEY)];
+        let config = load("", &[&base, environment].concat()).unwrap();
+        config.notices().iter().map(|notice| notice.setting).collect()
+    };
+    assert_eq!(told(&[key, public]), Vec::<&str>::new());
+    assert_eq!(told(&[key]), ["TELNYX_PUBLIC_KEY", "TWILIO_AUTH_TOKEN"]);
+    assert_eq!(told(&[public]), ["TELNYX_API_KEY"]);
+    assert_eq!(told(&[key, public, from]), ["TELNYX_CONNECTION_ID"]);
+    for (setting, wrong) in [
+        ("TELNYX_API_KEY", "your-key-here"),
+        ("TELNYX_PUBLIC_KEY", "changeme"),
+        ("TELNYX_CONNECTION_ID", "<id>"),
+        ("TELNYX_FROM_NUMBER", "500"),
+        ("TELNYX_API_URL", "http://api.telnyx.com/v2"),
+    ] {
+        let errors = load("", &[(setting, wrong)]).unwrap_err();
+        assert!(errors.0.iter().any(|error| error.setting == setting), "{setting}: {errors}");
+    }
+    let config = load("", &[key]).unwrap();
+    assert!(!format!("{config:?}{config}").contains("0123456789AB"), "{config}");
 }
 
 #[test]

@@ -2,21 +2,25 @@
 //! is turned away is answered and counted.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Extension;
+use axum::body::{Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::RETRY_AFTER;
+use http::request::Parts as Head;
 use metrics::counter;
 use tracing::{debug, error, warn};
 use voice_core::id::CorrelationId;
 use voice_telephony::door::{Layer, TurnedAway};
+use voice_telephony::limits::WEBHOOK_BYTES_MAX;
 use voice_telephony::webhook::Rejection;
 
 use crate::metrics_names as names;
-use crate::server::{App, ClientAddress, Errand};
+use crate::server::{Answer, App, ClientAddress, Errand};
 
 /// Which door a route is behind.
 #[derive(Clone)]
@@ -67,6 +71,29 @@ impl Drop for Visit {
             app.front.failed(app.parts.world.clock.now(), *errand, self.client);
         }
     }
+}
+
+/// A carrier sends its few hundred bytes at once.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Reads a webhook whole, and answers what `act` makes of it.
+pub(super) async fn take_webhook(
+    carrier: &'static str,
+    (correlation, client): (&CorrelationId, ClientAddress),
+    request: Request,
+    act: impl FnOnce(&Head, &Bytes) -> Result<Answer, TurnedAway>,
+) -> Response {
+    let (head, body) = request.into_parts();
+    let body = match tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, WEBHOOK_BYTES_MAX)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(_)) => Err(TurnedAway::Rejected(Rejection::TooLarge)),
+        Err(_late) => return StatusCode::REQUEST_TIMEOUT.into_response(),
+    };
+    let answer = body.and_then(|body| act(&head, &body));
+    answer.map_or_else(
+        |away| turn_away(Errand::Webhook, carrier, correlation, client, away),
+        Answer::into_response,
+    )
 }
 
 /// Answers, counts and tells why. Nobody outside learns more than a name.

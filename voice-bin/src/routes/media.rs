@@ -1,4 +1,4 @@
-//! Twilio's media sockets: from the upgrade to the running call.
+//! Media sockets of carriers: from the upgrade to the running call.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -14,46 +14,74 @@ use hyper_util::rt::TokioIo;
 use metrics::counter;
 use tokio::net::TcpStream;
 use tracing::{debug, info, warn};
+use voice_core::audio::AudioFormat;
 use voice_core::call::CallStart;
+use voice_core::carrier::CarrierSession;
 use voice_core::driver::{Line, place};
 use voice_core::id::{CarrierId, CorrelationId};
 use voice_core::limits::CARRIER_MESSAGE_BYTES_MAX;
-use voice_core::wire::LineEnd;
+use voice_core::sensitive::Secret;
+use voice_core::time::MonoTime;
+use voice_core::wire::{LineEnd, WireMessage};
 use voice_providers::dial::{WebSocketLine, accept_key};
 use voice_telephony::opening::{Refusal, Step};
-use voice_telephony::twilio::{CARRIER, Opened, Opening, verify_upgrade};
+use voice_telephony::ticket::TicketError;
 use voice_telephony::webhook::Rejection;
 
-use super::TWILIO_MEDIA;
 use super::door::turn_away;
-use super::twilio::{base_url, texts};
 use crate::metrics_names as names;
 use crate::server::{App, ClientAddress, Errand, Grant, Patient, Place, Slot};
 
 type Socket = WebSocketLine<TcpStream>;
 
-pub(super) async fn socket(
+/// What a carrier's socket does before it is known which call it is.
+pub(super) trait Opens: Sized + Send + 'static {
+    /// The carrier's name.
+    const CARRIER: &'static str;
+
+    /// What the upgrade alone must prove.
+    fn knock(app: &App, request: &Request) -> Result<Self, Rejection>;
+
+    /// When to give up waiting.
+    fn deadline(&self) -> MonoTime;
+
+    /// Takes the next message.
+    fn read(self, now: MonoTime, message: &WireMessage) -> Step<Self, Opened>;
+}
+
+/// A socket that has said which call it is.
+pub(super) struct Opened {
+    pub(super) ticket: Option<Secret<String>>,
+    /// The carrier's name for the call.
+    pub(super) carrier_call: String,
+    pub(super) format: AudioFormat,
+    pub(super) session: Box<dyn CarrierSession>,
+}
+
+pub(super) async fn socket<O: Opens>(
     State(app): State<Arc<App>>,
     Extension(client): Extension<ClientAddress>,
     Extension(correlation): Extension<CorrelationId>,
     mut request: Request,
 ) -> Response {
     let on_upgrade = hyper::upgrade::on(&mut request);
-    let headers = request.headers();
-    let Some(key) = upgrade_key(headers) else {
+    let Some(key) = upgrade_key(request.headers()) else {
         return (StatusCode::UPGRADE_REQUIRED, [(UPGRADE, "websocket")]).into_response();
     };
-    if let Err(rejection) = check(&app, headers) {
-        return turn_away(Errand::Socket, CARRIER, &correlation, client, rejection.into());
-    }
+    let opens = match O::knock(&app, &request) {
+        Ok(opens) => opens,
+        Err(rejection) => {
+            return turn_away(Errand::Socket, O::CARRIER, &correlation, client, rejection.into());
+        }
+    };
     // Sockets that have not said which call they are: held until they have, or are closed.
     let Ok(opening) = app.opening.take(client.0, app.front.is_proxy(client.0)) else {
-        count("crowded");
+        count::<O>("crowded");
         return (StatusCode::SERVICE_UNAVAILABLE, "crowded").into_response();
     };
     let calls = app.clone();
     // A call is a task of its own, so that a bug in it costs one call.
-    calls.calls.spawn(async move { attend(app, (client, opening), correlation, on_upgrade).await });
+    calls.calls.spawn(async move { attend(app, (client, opening), correlation, on_upgrade, opens).await });
     let accepted = [(CONNECTION, "Upgrade"), (UPGRADE, "websocket"), (SEC_WEBSOCKET_ACCEPT, key.as_str())];
     (StatusCode::SWITCHING_PROTOCOLS, accepted, Body::empty()).into_response()
 }
@@ -67,16 +95,12 @@ fn upgrade_key(headers: &HeaderMap) -> Option<String> {
     (wants && is_web_socket).then(|| headers.get(SEC_WEBSOCKET_KEY).map(|key| accept_key(key.as_bytes())))?
 }
 
-fn check(app: &App, headers: &HeaderMap) -> Result<(), Rejection> {
-    let base = base_url(app, headers).ok_or(Rejection::BadSignature)?;
-    verify_upgrade(&app.parts.twilio.tokens, &base.web_socket(TWILIO_MEDIA), &texts(headers))
-}
-
-async fn attend(
+async fn attend<O: Opens>(
     app: Arc<App>,
     (client, opening): (ClientAddress, Place),
     correlation: CorrelationId,
     on_upgrade: OnUpgrade,
+    opens: O,
 ) {
     let upgraded = match on_upgrade.await {
         Ok(upgraded) => upgraded,
@@ -84,11 +108,11 @@ async fn attend(
     };
     let Some(mut line) = line(upgraded).await else { return };
     let failed = || app.front.failed(app.parts.world.clock.now(), Errand::Socket, client);
-    let admitted = match open(&app, &mut line).await {
+    let admitted = match open(&app, opens, &mut line).await {
         Ok(Some(opened)) => admit(&app, opened),
         Ok(None) => {
             failed();
-            count("gone");
+            count::<O>("gone");
             return info!(%correlation, "media socket gone before it said which call it is");
         }
         Err(refusal) => Err(refusal),
@@ -96,13 +120,14 @@ async fn attend(
     match admitted {
         Ok((opened, grant, slot)) => {
             // Places limit a carrier's calls, and nothing else does.
-            let _its_rate = app.front.proven(app.parts.world.clock.now(), Errand::Socket, CARRIER, client);
+            let _its_rate = app.front.proven(app.parts.world.clock.now(), Errand::Socket, O::CARRIER, client);
             drop(opening);
-            converse(&app, *opened, grant, slot, line).await;
+            let carrier = CarrierId::from_static(O::CARRIER);
+            converse(&app, carrier, *opened, (grant, slot), line).await;
         }
         Err(refusal) => {
             failed();
-            count(refusal.name());
+            count::<O>(refusal.name());
             warn!(%correlation, reason = refusal.name(), code = refusal.close_code(), "media socket refused: {refusal}");
             line.close_with(refusal.close_code(), refusal.name());
         }
@@ -116,10 +141,9 @@ async fn line(upgraded: Upgraded) -> Option<Socket> {
 }
 
 /// The first messages, until it is known which call this is. `None` if the peer is gone.
-async fn open(app: &App, line: &mut Socket) -> Result<Option<Box<Opened>>, Refusal> {
+async fn open<O: Opens>(app: &App, mut opens: O, line: &mut Socket) -> Result<Option<Box<Opened>>, Refusal> {
     let clock = app.parts.world.clock;
-    let mut opening = Opening::new(clock.now());
-    let deadline = clock.instant(opening.deadline());
+    let deadline = clock.instant(opens.deadline());
     loop {
         let message = match tokio::time::timeout_at(deadline, poll_fn(|cx| line.poll(cx))).await {
             Ok(Ok(message)) => message,
@@ -128,8 +152,8 @@ async fn open(app: &App, line: &mut Socket) -> Result<Option<Box<Opened>>, Refus
             Ok(Err(_end)) => return Ok(None),
             Err(_late) => return Err(Refusal::NoStart),
         };
-        match opening.read(clock.now(), &message) {
-            Step::Wait(more) => opening = more,
+        match opens.read(clock.now(), &message) {
+            Step::Wait(more) => opens = more,
             Step::Opened(opened) => return Ok(Some(opened)),
             Step::Refused(refusal) => return Err(refusal),
         }
@@ -137,31 +161,34 @@ async fn open(app: &App, line: &mut Socket) -> Result<Option<Box<Opened>>, Refus
 }
 
 fn admit(app: &App, opened: Box<Opened>) -> Result<(Box<Opened>, Grant, Slot), Refusal> {
-    let start = &opened.start;
-    let ticket = start.ticket.as_ref().ok_or(Refusal::NoTicket)?;
-    let grant = app.redeem(ticket.expose(), start.call_sid.as_str())?;
+    let ticket = opened.ticket.as_ref().ok_or(Refusal::NoTicket)?;
+    let grant = app.redeem(ticket.expose(), &opened.carrier_call)?;
     let now = app.parts.world.clock.now();
-    let slot = app.calls.take_slot(now, start.call_sid.as_str(), grant.call)?;
+    let slot = app.calls.take_slot(now, &opened.carrier_call, grant.call).inspect_err(|_| {
+        if let Some(leg) = &grant.leg {
+            leg.no_place();
+        }
+    })?;
+    // The call may have ended while its socket was on the way.
+    if grant.leg.as_ref().is_some_and(|leg| !leg.media_up(grant.call)) {
+        return Err(Refusal::Ticket(TicketError::Expired));
+    }
     Ok((opened, grant, slot))
 }
 
-async fn converse(app: &App, opened: Opened, grant: Grant, slot: Slot, line: Socket) {
-    let Opened { start, session } = opened;
-    let Grant { call, correlation, from, to } = grant;
-    let start = CallStart {
-        carrier: CarrierId::from_static(CARRIER),
-        carrier_call: start.call_sid.as_str().to_owned(),
-        format: start.format,
-        from,
-        to,
-        correlation,
-    };
+async fn converse(app: &App, carrier: CarrierId, opened: Opened, (grant, slot): (Grant, Slot), line: Socket) {
+    let Opened { carrier_call, format, session, .. } = opened;
+    let Grant { call, correlation, from, to, leg } = grant;
+    let start = CallStart { carrier, carrier_call, format, from, to, correlation };
     let (world, agent) = (app.parts.world.clone(), app.parts.agent.clone());
-    let (handle, task) = place(call, world, agent, start, Box::new(session), Box::new(line));
-    slot.run(handle, task).await;
-    app.outbound.media_over(call);
+    let (handle, task) = place(call, world, agent, start, session, Box::new(line));
+    let end = slot.run(handle, task).await;
+    match leg {
+        Some(leg) => leg.media_over(end).await,
+        None => app.outbound.media_over(call),
+    }
 }
 
-fn count(reason: &'static str) {
-    counter!(names::MEDIA_REFUSALS, "carrier" => CARRIER, "reason" => reason).increment(1);
+fn count<O: Opens>(reason: &'static str) {
+    counter!(names::MEDIA_REFUSALS, "carrier" => O::CARRIER, "reason" => reason).increment(1);
 }

@@ -263,7 +263,10 @@ fn not_placed(why: NotPlaced) -> Problem {
     match why {
         NotPlaced::NoCarrier => {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no_carrier", "No carrier is set up to place calls")
-                .detail("set TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_FROM_NUMBER")
+                .detail(
+                    "set TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_FROM_NUMBER, or TELNYX_API_KEY, \
+                     TELNYX_CONNECTION_ID and TELNYX_FROM_NUMBER",
+                )
         }
         NotPlaced::Full => Problem::unavailable("too_many_calls", "Too many calls are being placed", 10),
     }

@@ -1,12 +1,11 @@
 //! Twilio's webhook: what to do with a call, and how it goes.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Extension;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::request::Parts as Head;
 use http::{HeaderMap, Request, StatusCode};
 use metrics::counter;
@@ -15,28 +14,29 @@ use url::{Host, Url};
 use uuid::Uuid;
 use voice_core::failure::Failure;
 use voice_core::id::{CallId, CorrelationId};
+use voice_core::time::MonoTime;
+use voice_core::wire::WireMessage;
 use voice_telephony::door::{Fingerprint, Layer, TurnedAway};
-use voice_telephony::limits::WEBHOOK_BYTES_MAX;
+use voice_telephony::opening::Step;
 use voice_telephony::outbound::{AttemptKey, Told};
 use voice_telephony::twilio::outbound::told;
 use voice_telephony::twilio::{
-    CARRIER, ConnectStream, RejectReason, StreamUrl, TwilioVoice, TwilioWebhook, Twiml, TwimlError, Verb,
+    CARRIER, ConnectStream, Opening, RejectReason, StreamUrl, TwilioVoice, TwilioWebhook, Twiml, TwimlError,
+    Verb, verify_upgrade,
 };
 use voice_telephony::webhook::{RawRequest, Rejection, Verified, verify};
 
-use super::door::turn_away;
+use super::door::take_webhook;
+use super::media::{self, Opened};
 use super::{TWILIO_MEDIA, TWILIO_WEBHOOK};
 use crate::config::PublicUrl;
 use crate::metrics_names as names;
 use crate::random::random;
-use crate::server::{Answer, App, ClientAddress, Errand, Grant};
+use crate::server::{Answer, App, ClientAddress, Grant};
 
 /// What Twilio signed with, and what it says is the same on a retry.
 const SIGNATURE: &str = "x-twilio-signature";
 const RETRY_TOKEN: &str = "i-twilio-idempotency-token";
-
-/// A carrier sends its few hundred bytes at once.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) async fn webhook(
     State(app): State<Arc<App>>,
@@ -44,17 +44,8 @@ pub(super) async fn webhook(
     Extension(correlation): Extension<CorrelationId>,
     request: Request<Body>,
 ) -> Response {
-    let (head, body) = request.into_parts();
-    let body = match tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, WEBHOOK_BYTES_MAX)).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(_)) => Err(TurnedAway::Rejected(Rejection::TooLarge)),
-        Err(_late) => return StatusCode::REQUEST_TIMEOUT.into_response(),
-    };
-    let answer = body.and_then(|body| receive(&app, client, &correlation, &head, &body));
-    answer.map_or_else(
-        |away| turn_away(Errand::Webhook, CARRIER, &correlation, client, away),
-        Answer::into_response,
-    )
+    let act = |head: &Head, body: &Bytes| receive(&app, client, &correlation, head, body);
+    take_webhook(CARRIER, (&correlation, client), request, act).await
 }
 
 /// The last two layers, and what the request leads to.
@@ -179,8 +170,8 @@ fn answer_call(
         warn!(%correlation, calls = app.calls.running(), "call answered with busy: {why}");
         return document(Twiml::reject(RejectReason::Busy));
     }
-    let grant =
-        Grant { call, correlation: correlation.clone(), from: voice.from.clone(), to: voice.to.clone() };
+    let (from, to) = (voice.from.clone(), voice.to.clone());
+    let grant = Grant { call, correlation: correlation.clone(), from, to, leg: None };
     let ticket = app.issue(carrier_call, random, grant);
     match with_callback(ConnectStream::new(media, &ticket), base) {
         Ok(stream) => {
@@ -230,4 +221,35 @@ fn take_note(app: &App, correlation: &CorrelationId, webhook: &Verified<TwilioWe
 
 fn document(twiml: Twiml) -> Answer {
     Answer { status: StatusCode::OK, content_type: Some(Twiml::CONTENT_TYPE), body: twiml.into_string() }
+}
+
+/// A media socket of Twilio's: its upgrade is signed, its ticket is in `start`.
+pub(super) struct Opens(Opening);
+
+impl media::Opens for Opens {
+    const CARRIER: &'static str = CARRIER;
+
+    fn knock(app: &App, request: &axum::extract::Request) -> Result<Self, Rejection> {
+        let headers = request.headers();
+        let base = base_url(app, headers).ok_or(Rejection::BadSignature)?;
+        verify_upgrade(&app.parts.twilio.tokens, &base.web_socket(TWILIO_MEDIA), &texts(headers))?;
+        Ok(Self(Opening::new(app.parts.world.clock.now())))
+    }
+
+    fn deadline(&self) -> MonoTime {
+        self.0.deadline()
+    }
+
+    fn read(self, now: MonoTime, message: &WireMessage) -> Step<Self, Opened> {
+        match self.0.read(now, message) {
+            Step::Wait(opening) => Step::Wait(Self(opening)),
+            Step::Refused(refusal) => Step::Refused(refusal),
+            Step::Opened(opened) => Step::Opened(Box::new(Opened {
+                ticket: opened.start.ticket,
+                carrier_call: opened.start.call_sid.as_str().to_owned(),
+                format: opened.start.format,
+                session: Box::new(opened.session),
+            })),
+        }
+    }
 }

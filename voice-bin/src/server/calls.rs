@@ -13,6 +13,7 @@ use tracing::error;
 use voice_core::call::Control;
 use voice_core::driver::{CallHandle, CallTask, Clock};
 use voice_core::id::CallId;
+use voice_core::record::EndReason;
 use voice_core::time::MonoTime;
 use voice_telephony::limits::TICKET_LIFETIME;
 use voice_telephony::opening::Refusal;
@@ -104,6 +105,17 @@ impl Calls {
         is_kept
     }
 
+    /// The same for a call that was promised a place before: it keeps that, also while the server drains.
+    pub(crate) fn keep(&self, now: MonoTime, carrier_call: &str) -> bool {
+        if let Some(until) = self.table.places().promised.get_mut(carrier_call)
+            && *until > now
+        {
+            *until = now + TICKET_LIFETIME;
+            return true;
+        }
+        self.promise(now, carrier_call)
+    }
+
     /// The call will not come.
     pub(crate) fn give_up(&self, carrier_call: &str) {
         if self.table.places().promised.remove(carrier_call).is_some() {
@@ -188,8 +200,8 @@ impl Places {
 }
 
 impl Slot {
-    /// Runs a call to its end. A bug in it costs this call only.
-    pub(crate) async fn run(self, handle: CallHandle, task: CallTask) {
+    /// Runs a call to its end, and says why it ended. A bug in it costs this call only, and gives no reason.
+    pub(crate) async fn run(self, handle: CallHandle, task: CallTask) -> Option<EndReason> {
         {
             let mut places = self.table.places();
             if places.state == State::Closed {
@@ -198,10 +210,12 @@ impl Slot {
             places.handles.insert(self.call, handle);
         }
         gauge!(names::CALLS_ACTIVE).increment(1);
-        if AssertUnwindSafe(task.run()).catch_unwind().await.is_err() {
+        let end = AssertUnwindSafe(task.run()).catch_unwind().await.ok();
+        if end.is_none() {
             error!(call = %self.call, "a bug ended this call");
         }
         gauge!(names::CALLS_ACTIVE).decrement(1);
+        end
     }
 }
 
@@ -252,7 +266,7 @@ mod tests {
         let calls = Calls::new(9);
         assert!(calls.promise(AT(0), "a") && calls.promise(AT(0), "b"));
         calls.drain();
-        assert!(!calls.promise(AT(1), "c"));
+        assert!(!calls.promise(AT(1), "c") && !calls.keep(AT(1), "c") && calls.keep(AT(1), "a"));
         assert!(slot(&calls, 1, "a").is_ok());
         assert_eq!(slot(&calls, 1, "c").unwrap_err(), Refusal::ShuttingDown);
         calls.shut_down();

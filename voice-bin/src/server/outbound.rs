@@ -17,11 +17,14 @@ use voice_telephony::number::E164;
 use voice_telephony::outbound::{AnsweredBy, AttemptKey, End, Gate, Order, Progress, Route, Told};
 use voice_telephony::rest::{Desk, DeskFull, HttpSend};
 use voice_telephony::status::CallStatus;
+use voice_telephony::telnyx::outbound::TelnyxOutbound;
+use voice_telephony::telnyx::{self};
 use voice_telephony::twilio::outbound::TwilioOutbound;
 use voice_telephony::twilio::rest::TwilioApi;
 use voice_telephony::twilio::{self};
 
-use super::TWILIO_WEBHOOK;
+use super::telnyx::{CALLS_PER_SECOND, TelnyxLine};
+use super::{TELNYX_WEBHOOK, TWILIO_WEBHOOK};
 use crate::config::PublicUrl;
 use crate::metrics_names as names;
 
@@ -32,6 +35,8 @@ pub struct OutboundParts {
     pub http: Option<Arc<dyn HttpSend>>,
     /// Twilio, and our number there.
     pub twilio: Option<TwilioLine>,
+    /// Telnyx, and our number there.
+    pub telnyx: Option<TelnyxLine>,
     /// Asked of everybody who uses the API; without it only this machine may.
     pub api_token: Option<Secret<String>>,
 }
@@ -107,6 +112,14 @@ impl Outbound {
             let gate =
                 Gate::new(Breaker::new(BreakerConfig::default(), seed(&clock)), TWILIO_CALLS_PER_SECOND);
             desk = desk.with_carrier(id.clone(), Arc::new(port), gate);
+            routes.push(Route { carrier: id, from: line.from.clone() });
+        }
+        if let Some(line) = &parts.telnyx {
+            let id = CarrierId::from_static(telnyx::CARRIER);
+            let webhook = base.of(TELNYX_WEBHOOK);
+            let port = TelnyxOutbound::new(line.api.clone(), line.connection.clone(), webhook);
+            let breaker = Breaker::new(BreakerConfig::default(), seed(&clock));
+            desk = desk.with_carrier(id.clone(), Arc::new(port), Gate::new(breaker, CALLS_PER_SECOND));
             routes.push(Route { carrier: id, from: line.from.clone() });
         }
         let api_token = parts.api_token.clone();

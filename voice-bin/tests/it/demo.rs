@@ -5,14 +5,22 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-const PROVIDERS: [&str; 4] = ["openai", "gemini", "deepgram-agent", "deepgram-pipeline"];
+/// Provider and carrier. Over Telnyx one of the two callers speaks mu-law, the other A-law.
+const DEMOS: [(&str, &str); 5] = [
+    ("openai", "twilio"),
+    ("gemini", "twilio"),
+    ("deepgram-agent", "twilio"),
+    ("deepgram-pipeline", "twilio"),
+    ("openai", "telnyx"),
+];
 
 #[test]
 fn every_demonstration_goes_well_and_says_so_in_json() {
     let directory = tempfile::tempdir().unwrap();
     // All at once: each takes as long as the call.
-    let running = PROVIDERS.map(|provider| (provider, demo(directory.path(), provider)));
-    for (provider, demo) in running {
+    let running =
+        DEMOS.map(|(provider, carrier)| (provider, carrier, demo(directory.path(), provider, carrier)));
+    for (provider, carrier, demo) in running {
         let output = demo.wait_with_output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -24,17 +32,17 @@ fn every_demonstration_goes_well_and_says_so_in_json() {
         }
         assert!(!errors.contains("+1"), "{provider}: a number in the log: {errors}");
         // Of the calls only the journal tells, and it holds all of them.
-        assert!(directory.path().join(format!("{provider}.db")).exists());
+        assert!(directory.path().join(format!("{provider}-{carrier}.db")).exists());
     }
     assert!(!directory.path().join("voice.db").exists(), "that is where real calls go");
 }
 
-fn demo(directory: &Path, provider: &str) -> Child {
+fn demo(directory: &Path, provider: &str, carrier: &str) -> Child {
     Command::new(env!("CARGO_BIN_EXE_voice-server"))
-        .args(["demo", "--once", "--json", "--calls", "2", "--provider", provider])
+        .args(["demo", "--once", "--json", "--calls", "2", "--provider", provider, "--carrier", carrier])
         .current_dir(directory)
         .env_clear()
-        .env("DATABASE_URL", format!("sqlite:{provider}.db"))
+        .env("DATABASE_URL", format!("sqlite:{provider}-{carrier}.db"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

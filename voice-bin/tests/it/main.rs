@@ -11,5 +11,6 @@ mod refusals;
 mod routes;
 mod sessions;
 mod signals;
+mod telnyx;
 mod voice_sim;
 mod world;

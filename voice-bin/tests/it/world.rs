@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use voice_bin::config::{DoorConfig, LimitsConfig};
-use voice_bin::server::{OutboundParts, Parts, TWILIO_WEBHOOK, TwilioParts, run_until};
+use voice_bin::server::{OutboundParts, Parts, TWILIO_WEBHOOK, TelnyxParts, TwilioParts, run_until};
 use voice_bin::sim_net::run_caller;
 use voice_bin::telemetry::Metrics;
 use voice_core::audio::AudioFormat;
@@ -86,6 +86,11 @@ impl Record {
 pub(crate) struct Stopped(Arc<Record>);
 
 impl Stopped {
+    /// Why its calls ended.
+    pub(crate) fn ends(self) -> Vec<&'static str> {
+        self.0.ends()
+    }
+
     /// These calls were ended, for these reasons.
     pub(crate) fn settled(self, ends: &[&str]) {
         assert_eq!(self.0.ends(), ends);
@@ -147,6 +152,7 @@ impl Server {
             },
             agent: Arc::new(CallConfig::builder("You are a test.").build().unwrap()),
             twilio: TwilioParts { tokens: Tokens::new(Secret::new(TOKEN.to_owned())), account_sid: None },
+            telnyx: TelnyxParts::default(),
             outbound: OutboundParts::default(),
             public_url: None,
             limits: LimitsConfig { calls_max: 10, drain: Duration::from_secs(5) },

@@ -2,14 +2,19 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::Response;
 use http::header::RETRY_AFTER;
 
 use super::id::{CallControlId, CallLegId, CallSessionId, ConferenceId};
-use super::wire::answer::{Failure, Success, SuccessData};
+use super::wire::answer::{ActiveCalls, Failure, Success, SuccessData};
 use super::wire::webhook::Word;
 use crate::carrier_error::{self, CarrierError};
+
+/// A list of calls that is as long as this may have another page.
+const ACTIVE_CALLS_PAGE: usize = 20;
 
 /// A command was accepted. Its effect is told by events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -181,29 +186,55 @@ impl From<CommandError> for CarrierError {
 /// # Errors
 /// If the command was not accepted, or nobody knows.
 pub fn read_answer(response: &Response<Bytes>) -> Result<Answer, CommandError> {
-    let status = response.status();
-    if status.is_success() {
+    if response.status().is_success() {
         return match serde_json::from_slice::<Success>(response.body()) {
             Ok(success) => Ok(answer(success.data)),
             // Nothing that anybody waits for can be in an answer without a body.
             Err(_) if response.body().is_empty() => Ok(Answer::default()),
-            Err(_) => Err(CommandError {
-                cause: Cause::Unreadable,
-                status: Some(status.as_u16()),
-                code: None,
-                retry_after: None,
-            }),
+            Err(_) => Err(unreadable(response)),
         };
     }
+    Err(refusal(response))
+}
+
+/// Looks in an answer to [`super::Api::active_calls`] for the call that carries this state.
+///
+/// # Errors
+/// If there is no such list, or one so long that it need not be the whole one.
+pub(super) fn read_active(
+    response: &Response<Bytes>,
+    client_state: &[u8],
+) -> Result<Option<CallControlId>, CommandError> {
+    if !response.status().is_success() {
+        return Err(refusal(response));
+    }
+    let calls: ActiveCalls = serde_json::from_slice(response.body()).map_err(|_| unreadable(response))?;
+    let state = STANDARD.encode(client_state);
+    let is_whole = calls.data.len() < ACTIVE_CALLS_PAGE;
+    let ours = calls.data.into_iter().find(|call| call.client_state.0.as_ref() == Some(&state));
+    match ours.and_then(|call| name(call.call_control_id)) {
+        Some(call) => Ok(Some(call)),
+        None if is_whole => Ok(None),
+        None => Err(unreadable(response)),
+    }
+}
+
+fn unreadable(response: &Response<Bytes>) -> CommandError {
+    let status = Some(response.status().as_u16());
+    CommandError { cause: Cause::Unreadable, status, code: None, retry_after: None }
+}
+
+fn refusal(response: &Response<Bytes>) -> CommandError {
+    let status = response.status();
     let code = serde_json::from_slice::<Failure>(response.body())
         .ok()
         .and_then(|failure| failure.errors.into_iter().find_map(|error| error.code.0?.parse().ok()));
-    Err(CommandError {
+    CommandError {
         cause: Cause::of(status.as_u16(), code),
         status: Some(status.as_u16()),
         code,
         retry_after: retry_after(response),
-    })
+    }
 }
 
 fn answer(data: SuccessData) -> Answer {

@@ -104,6 +104,13 @@ impl CallControl {
         control
     }
 
+    /// Ends a call that nobody on our side wants, whoever began it.
+    pub fn dismiss(now: (MonoTime, UnixMillis), call: CallControlId) -> Self {
+        let mut control = Self::new(now, ControlSettings::none(), Some(call), b"", CallStatus::Answered);
+        control.hang_up(End::Gone);
+        control
+    }
+
     /// Calls somebody. `name` must be unique: events are known by it until the call has a name of
     /// Telnyx's.
     pub fn dial(now: (MonoTime, UnixMillis), settings: ControlSettings, dial: Dial, name: &[u8]) -> Self {
@@ -114,7 +121,8 @@ impl CallControl {
         control
     }
 
-    /// Takes up a call that is alive after our own restart. The numbers of its orders begin with the
+    /// Takes up a call that is answered and that somebody else began: one that was dialled elsewhere
+    /// ([`super::outbound`]), or one of before our own restart. The numbers of its orders begin with the
     /// time, so that none is mistaken for one of before.
     pub fn resume(
         now: (MonoTime, UnixMillis),

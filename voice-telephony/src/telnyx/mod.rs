@@ -3,6 +3,7 @@
 //! * [`TelnyxWebhook`]: what Telnyx tells over HTTP, through [`crate::webhook::verify`];
 //! * [`Command`], [`Api`], [`read_answer`]: what is asked of a call, as data and as requests;
 //! * [`CallControl`]: which command is next;
+//! * [`outbound`]: calls of ours, as the port that any carrier has for them;
 //! * [`upgrade_ticket`], [`Opening`], [`TelnyxSession`]: the media socket, from its first request to its
 //!   last message.
 //!
@@ -52,6 +53,7 @@ mod hearing;
 mod id;
 mod media;
 mod opening;
+pub mod outbound;
 mod session;
 mod signature;
 mod time;

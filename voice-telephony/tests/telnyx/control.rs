@@ -376,6 +376,15 @@ fn a_call_can_be_refused() {
 }
 
 #[test]
+fn a_call_that_nobody_wants_is_hung_up_whoever_began_it() {
+    let mut run = Run::of(CallControl::dismiss(start(), CALL.parse().expect("a name")));
+    assert_eq!(run.names(), ["hangup"]);
+    run.ok(0);
+    run.waits(5_000);
+    assert_eq!((run.names(), run.end.clone()), (vec!["hangup"], Some(End::Gone)));
+}
+
+#[test]
 fn a_call_of_ours_is_dialled_answered_and_streamed() {
     let mut run = Run::outgoing();
     let answer = Answer { call: CALL.parse().ok(), is_alive: Some(false), ..Answer::default() };

@@ -47,6 +47,18 @@ impl FakeTelnyxCall {
         }
     }
 
+    /// The answer to who asks for all calls that are alive (`/connections/…/active_calls`), of all that
+    /// the fakes of a run have. A call that refuses the key is in no list.
+    pub fn list<'a>(calls: impl Iterator<Item = &'a Self>, request: &Request) -> ApiAnswer {
+        let alive = calls.filter(|call| call.knows(request) && !matches!(call.leg, Leg::Waiting | Leg::Over));
+        ok(alive.map(Self::ids).collect())
+    }
+
+    fn knows(&self, request: &Request) -> bool {
+        let key = format!("Bearer {}", self.plan.api_key.expose());
+        request.header("authorization") == Some(&key) && !self.is(TelnyxRudeness::ApiRefuses)
+    }
+
     /// Asks the API something. The effect of a command comes later, by webhooks and on the socket.
     pub fn api(&mut self, now: MonoTime, request: &Request) -> ApiAnswer {
         self.advance(now);
@@ -60,8 +72,7 @@ impl FakeTelnyxCall {
     }
 
     fn judge(&mut self, now: MonoTime, request: &Request) -> ApiAnswer {
-        let key = format!("Bearer {}", self.plan.api_key.expose());
-        if request.header("authorization") != Some(&key) || self.is(TelnyxRudeness::ApiRefuses) {
+        if !self.knows(request) {
             return refuse(401, 10_009, "Authentication failed");
         }
         let Some(wanted) = wanted(&request.target) else { return refuse(404, 10_005, "Resource not found") };
@@ -154,6 +165,11 @@ impl FakeTelnyxCall {
                 Ok(()) => self.later(now + pause, Effect::OpenSocket),
                 Err(why) => return refuse(422, 10_004, why),
             },
+            ("speak", Leg::Talking { .. }) => {
+                self.report.announced.push(body["payload"].as_str().unwrap_or_default().to_owned());
+                self.later(now + pause, Effect::SpeakStarted);
+                self.later(now + pause + Duration::from_secs(1), Effect::SpeakEnded);
+            }
             ("streaming_stop", _) if !self.streams() => return refuse(422, 90_048, "No streaming"),
             ("streaming_stop", _) => self.later(now + pause, Effect::CloseSocket),
             (_, Leg::Ringing) if action != "client_state_update" => {

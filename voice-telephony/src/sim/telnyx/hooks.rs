@@ -24,6 +24,8 @@ pub(super) struct Hooks {
     epoch: UnixMillis,
     rudeness: Vec<TelnyxRudeness>,
     rng: Rng,
+    /// Makes the names of events others than those of the same seed.
+    salt: u64,
     made: u64,
     /// By the time at which they leave.
     waiting: BTreeMap<(MonoTime, u64), Delivery>,
@@ -60,6 +62,7 @@ impl Hooks {
             epoch: plan.epoch,
             rudeness: plan.rudeness.clone(),
             rng,
+            salt: plan.names.map_or(0, |names| Rng::new(names).bits()),
             made: 0,
             waiting: BTreeMap::new(),
             held_back: None,
@@ -79,9 +82,9 @@ impl Hooks {
         self.made += 1;
         let id = format!(
             "{:08x}-{:04x}-4000-8000-{:012x}",
-            self.rng.bits() >> 32,
+            (self.rng.bits() ^ self.salt) >> 32,
             self.made,
-            self.rng.bits() >> 16
+            (self.rng.bits() ^ self.salt) >> 16
         );
         let data = json!({"record_type": "event", "event_type": kind, "id": id,
             "occurred_at": timestamp(self.epoch, now), "payload": payload});

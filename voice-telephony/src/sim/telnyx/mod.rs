@@ -102,6 +102,9 @@ enum Effect {
     Initiated,
     Answered,
     Detected,
+    GreetingEnded,
+    SpeakStarted,
+    SpeakEnded,
     /// Who calls has waited long enough.
     RingsOut,
     HungUp {
@@ -150,10 +153,12 @@ impl FakeTelnyxCall {
     /// Somebody calls; or, where the plan says so, waits to be dialled.
     pub fn new(now: MonoTime, plan: TelnyxCallPlan) -> Self {
         let mut rng = Rng::new(plan.seed);
+        let mut names = plan.names.map(Rng::new);
+        let mut bits = || names.as_mut().unwrap_or(&mut rng).bits();
         let names = Names {
-            call_control_id: format!("v3:{:016x}{:016x}_-", rng.bits(), rng.bits()),
-            leg_id: format!("{:016x}", rng.bits()),
-            session_id: format!("{:016x}", rng.bits()),
+            call_control_id: format!("v3:{:016x}{:016x}_-", bits(), bits()),
+            leg_id: format!("{:016x}", bits()),
+            session_id: format!("{:016x}", bits()),
         };
         let hooks = Hooks::new(&plan, rng.fork());
         let mut call = Self {
@@ -191,6 +196,12 @@ impl FakeTelnyxCall {
         &self.report
     }
 
+    /// The first webhook as it would leave now, for whoever wants to have caught it.
+    pub fn first_webhook(mut self) -> Option<Endpoint> {
+        // It leaves at the beginning, so it is what comes out first.
+        if let CallerOutput::Dial(_, endpoint) = self.poll() { Some(endpoint) } else { None }
+    }
+
     /// The actions that were asked for, in order, repetitions that were ignored left out.
     pub fn commands(&self) -> &[String] {
         &self.asked
@@ -225,7 +236,7 @@ impl FakeTelnyxCall {
         self.later(now + pause, Effect::Initiated);
         let rings_for = Duration::from_secs(2);
         match self.plan.answers {
-            Answers::Somebody => self.later(now + rings_for, Effect::Answered),
+            Answers::Somebody | Answers::Machine => self.later(now + rings_for, Effect::Answered),
             Answers::Busy => {
                 let effect = Effect::HungUp { cause: "user_busy", sip: "486", source: "callee" };
                 self.later(now + rings_for, effect);
@@ -235,8 +246,11 @@ impl FakeTelnyxCall {
                 self.later(now + ring, effect);
             }
         }
-        if detects && self.plan.answers == Answers::Somebody {
+        if detects && matches!(self.plan.answers, Answers::Somebody | Answers::Machine) {
             self.later(now + rings_for + Duration::from_secs(1), Effect::Detected);
+        }
+        if detects && self.plan.answers == Answers::Machine {
+            self.later(now + rings_for + Duration::from_secs(3), Effect::GreetingEnded);
         }
     }
 
@@ -316,7 +330,13 @@ impl FakeTelnyxCall {
         let is_over = matches!(self.leg, Leg::Over);
         match effect {
             Effect::LetGo => self.hooks.let_go(now),
-            Effect::Initiated | Effect::Answered | Effect::Detected if is_over => {}
+            Effect::Initiated
+            | Effect::Answered
+            | Effect::Detected
+            | Effect::GreetingEnded
+            | Effect::SpeakStarted
+            | Effect::SpeakEnded
+                if is_over => {}
             Effect::Initiated => {
                 let (direction, state) =
                     if self.plan.is_outgoing { ("outgoing", "bridging") } else { ("incoming", "parked") };
@@ -332,8 +352,14 @@ impl FakeTelnyxCall {
                 self.tell(now, "call.answered", json!({"state": "answered", "codec": codec}));
             }
             Effect::Detected => {
-                self.tell(now, "call.machine.detection.ended", json!({"result": "human"}));
+                let who = if self.plan.answers == Answers::Machine { "machine" } else { "human" };
+                self.tell(now, "call.machine.detection.ended", json!({"result": who}));
             }
+            Effect::GreetingEnded => {
+                self.tell(now, "call.machine.greeting.ended", json!({"result": "beep_detected"}));
+            }
+            Effect::SpeakStarted => self.tell(now, "call.speak.started", json!({})),
+            Effect::SpeakEnded => self.tell(now, "call.speak.ended", json!({"status": "completed"})),
             Effect::RingsOut => self.hung_up(now, "originator_cancel", "487", "caller"),
             Effect::HungUp { cause, sip, source } => self.hung_up(now, cause, sip, source),
             Effect::OpenSocket | Effect::CloseSocket if is_over => {}

@@ -20,6 +20,7 @@ pub struct TelnyxCallPlan {
     pub(super) script: Script,
     pub(super) rudeness: Vec<TelnyxRudeness>,
     pub(super) seed: u64,
+    pub(super) names: Option<u64>,
     pub(super) epoch: UnixMillis,
 }
 
@@ -27,6 +28,8 @@ pub struct TelnyxCallPlan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answers {
     Somebody,
+    /// With a beep three seconds after the answer.
+    Machine,
     Nobody,
     Busy,
 }
@@ -47,6 +50,7 @@ impl TelnyxCallPlan {
             script: Script::shop(),
             rudeness: Vec::new(),
             seed: 1,
+            names: None,
             epoch: UnixMillis(1_795_219_200_000),
         }
     }
@@ -62,6 +66,13 @@ impl TelnyxCallPlan {
     #[must_use]
     pub const fn nobody_answers(mut self) -> Self {
         self.answers = Answers::Nobody;
+        self
+    }
+
+    /// A machine answers when it is dialled.
+    #[must_use]
+    pub const fn is_machine(mut self) -> Self {
+        self.answers = Answers::Machine;
         self
     }
 
@@ -97,6 +108,14 @@ impl TelnyxCallPlan {
     #[must_use]
     pub const fn with_seed(mut self, seed: u64) -> Self {
         self.seed = seed;
+        self
+    }
+
+    /// Names of the call and of its events follow from this instead: a server that has seen a name
+    /// before takes it for a repetition.
+    #[must_use]
+    pub const fn with_names(mut self, names: u64) -> Self {
+        self.names = Some(names);
         self
     }
 

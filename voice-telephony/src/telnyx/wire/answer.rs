@@ -28,6 +28,20 @@ pub(in crate::telnyx) struct SuccessData {
     pub(in crate::telnyx) is_alive: Option<bool>,
 }
 
+/// A list of calls that are alive.
+#[derive(Deserialize)]
+pub(in crate::telnyx) struct ActiveCalls {
+    pub(in crate::telnyx) data: Vec<ActiveCall>,
+}
+
+#[derive(Deserialize)]
+pub(in crate::telnyx) struct ActiveCall {
+    #[serde(default)]
+    pub(in crate::telnyx) call_control_id: Word,
+    #[serde(default)]
+    pub(in crate::telnyx) client_state: Word,
+}
+
 #[derive(Deserialize)]
 pub(in crate::telnyx) struct Failure {
     #[serde(default)]

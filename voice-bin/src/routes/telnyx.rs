@@ -1,0 +1,193 @@
+//! Telnyx's webhook, which tells what happens, and its media sockets.
+//!
+//! The answer to an event says nothing: what is to be done with a call is said by commands, from the task
+//! of the call ([`Legs`]).
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::StatusCode;
+use http::request::Parts as Head;
+use metrics::counter;
+use tracing::{debug, error, info, warn};
+use uuid::Uuid;
+use voice_core::id::{CallId, CorrelationId};
+use voice_core::time::MonoTime;
+use voice_core::wire::WireMessage;
+use voice_telephony::door::{Fingerprint, TurnedAway};
+use voice_telephony::opening::Step;
+use voice_telephony::outbound::AttemptKey;
+use voice_telephony::telnyx::outbound::{attempt, told};
+use voice_telephony::telnyx::{
+    CARRIER, CallControlId, Direction, Event, Expected, Opening, TelnyxWebhook, upgrade_ticket,
+};
+use voice_telephony::webhook::{RawRequest, Rejection, Verified, verify};
+
+use super::TELNYX_WEBHOOK;
+use super::door::take_webhook;
+use super::media::{self, Opened};
+use super::twilio::texts;
+use crate::metrics_names as names;
+use crate::server::{Answer, App, Begin, ClientAddress, Facts, Heard, Legs, TELNYX_CODEC};
+
+pub(super) async fn webhook(
+    State(app): State<Arc<App>>,
+    Extension(client): Extension<ClientAddress>,
+    Extension(correlation): Extension<CorrelationId>,
+    request: http::Request<Body>,
+) -> Response {
+    let act = |head: &Head, body: &Bytes| receive(&app, client, &correlation, head, body);
+    take_webhook(CARRIER, (&correlation, client), request, act).await
+}
+
+/// The last two layers, and what the event leads to.
+fn receive(
+    app: &Arc<App>,
+    client: ClientAddress,
+    correlation: &CorrelationId,
+    head: &Head,
+    body: &Bytes,
+) -> Result<Answer, TurnedAway> {
+    let clock = app.parts.world.clock;
+    let now = clock.now();
+    let headers = texts(&head.headers);
+    let raw = RawRequest { method: head.method.as_str(), url: TELNYX_WEBHOOK, headers: &headers, body };
+    let webhook = verify::<TelnyxWebhook>(&app.parts.telnyx.keys, &raw, clock.unix(now))?;
+    // A retry is signed anew, and carries the same event; so does a replay, and neither does anything.
+    let print = Fingerprint::of(&[CARRIER.as_bytes(), webhook.id.as_str().as_bytes()]);
+    let opens_a_call = is_incoming(&webhook);
+    app.front.once((now, CARRIER, client), print, None, opens_a_call, || act(app, correlation, webhook))
+}
+
+fn is_incoming(webhook: &TelnyxWebhook) -> bool {
+    matches!(&webhook.event, Event::Initiated(leg) if leg.direction == Direction::Incoming)
+}
+
+fn act(app: &Arc<App>, correlation: &CorrelationId, webhook: Verified<TelnyxWebhook>) -> Answer {
+    counter!(names::WEBHOOK_REQUESTS, "carrier" => CARRIER, "kind" => webhook.event.name()).increment(1);
+    let is_welcome = told(&webhook).is_some_and(|(key, told)| app.outbound.tell(key, told));
+    // Recordings and conferences: nobody waits for those.
+    let Some(name) = webhook.leg.call_control_id.clone() else { return taken() };
+    let heard = match (&webhook.event, attempt(&webhook)) {
+        (Event::Initiated(_), None) if is_incoming(&webhook) && !app.telnyx.has(&name) => {
+            answer_call(app, correlation, name, &webhook)
+        }
+        (Event::Answered { .. }, Some(key)) if !app.telnyx.has(&name) => {
+            give_voice(app, correlation, name, (key, is_welcome), &webhook)
+        }
+        // A message is left on an answering machine, and nobody talks over it.
+        (Event::SpeakStarted, Some(_)) => {
+            app.telnyx.release(&name);
+            Heard::Taken
+        }
+        (Event::SpeakEnded(_), Some(key)) => {
+            let facts = facts(app, correlation, Some(key), &webhook);
+            Legs::begin(app, name, facts, Begin::Dismiss)
+        }
+        _ => app.telnyx.tell(&name, webhook),
+    };
+    match heard {
+        Heard::Taken => taken(),
+        Heard::Nobody => {
+            debug!(%correlation, "an event of a call that is not ours, or over");
+            taken()
+        }
+        Heard::Full => Answer::new(StatusCode::SERVICE_UNAVAILABLE, "crowded"),
+    }
+}
+
+/// Somebody calls.
+fn answer_call(
+    app: &Arc<App>,
+    correlation: &CorrelationId,
+    name: CallControlId,
+    webhook: &TelnyxWebhook,
+) -> Heard {
+    if app.parts.telnyx.api.is_none() {
+        error!(%correlation, "a call cannot be answered: TELNYX_API_KEY is not set");
+        return Heard::Nobody;
+    }
+    let facts = facts(app, correlation, None, webhook);
+    let (call, now) = (facts.call, app.parts.world.clock.now());
+    let carrier_call = name.as_str().to_owned();
+    if app.can_serve() && app.calls.promise(now, &carrier_call) {
+        info!(%correlation, %call, carrier_call, "call is answered");
+        let heard = Legs::begin(app, name, facts, Begin::Answer);
+        if heard != Heard::Taken {
+            app.calls.give_up(&carrier_call);
+        }
+        return heard;
+    }
+    counter!(names::WEBHOOK_REQUESTS, "carrier" => CARRIER, "kind" => "busy").increment(1);
+    let why = if app.calls.is_draining() { "shutting down" } else { "no room for one more" };
+    warn!(%correlation, calls = app.calls.running(), "call answered with busy: {why}");
+    Legs::begin(app, name, facts, Begin::Busy)
+}
+
+/// Somebody whom we called has answered.
+fn give_voice(
+    app: &Arc<App>,
+    correlation: &CorrelationId,
+    name: CallControlId,
+    (key, is_welcome): (AttemptKey, bool),
+    webhook: &TelnyxWebhook,
+) -> Heard {
+    let facts = facts(app, correlation, Some(key), webhook);
+    let now = app.parts.world.clock.now();
+    if is_welcome && app.can_serve() && app.calls.promise(now, name.as_str()) {
+        return Legs::begin(app, name, facts, Begin::Stream);
+    }
+    counter!(names::WEBHOOK_REQUESTS, "carrier" => CARRIER, "kind" => "stray").increment(1);
+    info!(%correlation, call = %key.call, "an answered call is hung up: nobody waits for it");
+    Legs::begin(app, name, facts, Begin::Dismiss)
+}
+
+fn facts(app: &App, correlation: &CorrelationId, ours: Option<AttemptKey>, webhook: &TelnyxWebhook) -> Facts {
+    let page = ours.and_then(|key| app.outbound.page(key.call));
+    let unknown = || String::new().into();
+    Facts {
+        call: ours.map_or_else(|| CallId::from_u128(Uuid::now_v7().as_u128()), |key| key.call),
+        correlation: page.map_or_else(|| correlation.clone(), |page| page.correlation),
+        from: webhook.leg.from.clone().unwrap_or_else(unknown),
+        to: webhook.leg.to.clone().unwrap_or_else(unknown),
+        is_ours: ours.is_some(),
+    }
+}
+
+fn taken() -> Answer {
+    Answer::new(StatusCode::OK, "")
+}
+
+/// A media socket of Telnyx's: its upgrade is not signed, so nothing is known before the ticket is redeemed.
+pub(super) struct Opens(Opening);
+
+impl media::Opens for Opens {
+    const CARRIER: &'static str = CARRIER;
+
+    fn knock(app: &App, request: &Request) -> Result<Self, Rejection> {
+        let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+        let ticket = upgrade_ticket(target, &texts(request.headers()));
+        Ok(Self(Opening::new(app.parts.world.clock.now(), Expected::new(TELNYX_CODEC), ticket)))
+    }
+
+    fn deadline(&self) -> MonoTime {
+        self.0.deadline()
+    }
+
+    fn read(self, now: MonoTime, message: &WireMessage) -> Step<Self, Opened> {
+        match self.0.read(now, message) {
+            Step::Wait(opening) => Step::Wait(Self(opening)),
+            Step::Refused(refusal) => Step::Refused(refusal),
+            Step::Opened(opened) => Step::Opened(Box::new(Opened {
+                ticket: opened.start.ticket,
+                carrier_call: opened.start.call_control_id.as_str().to_owned(),
+                // What the leg speaks is turned into what we send.
+                format: TELNYX_CODEC.format(),
+                session: Box::new(opened.session),
+            })),
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The task of one call over Telnyx: sends what its control wants sent, and brings it what comes.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+use uuid::Uuid;
+use voice_core::call::Control;
+use voice_core::id::CallId;
+use voice_core::record::EndReason;
+use voice_core::time::MonoTime;
+use voice_telephony::rest::HttpSend;
+use voice_telephony::telnyx::{
+    Answer, Api, CallControl, CallControlId, CommandError, CommandId, ControlEvent, ControlInput,
+    ControlOutput, End, Order, read_answer,
+};
+
+use super::super::{App, Grant};
+use super::{Entry, Facts, LegLine, Word};
+use crate::random::random;
+
+/// From the end of a call until its conversation is ended, if the media socket has not ended it: that
+/// end and the event race each other, and the first says more.
+const SOCKET_GRACE: Duration = Duration::from_millis(300);
+
+type Asked = Pin<Box<dyn Future<Output = (CommandId, Result<Answer, CommandError>)> + Send>>;
+
+/// One call, while we command it.
+pub(super) struct Leg {
+    app: Arc<App>,
+    control: CallControl,
+    name: CallControlId,
+    facts: Facts,
+    line: LegLine,
+    words: mpsc::Receiver<Word>,
+    rest: (Api, Arc<dyn HttpSend>),
+    asked: FuturesUnordered<Asked>,
+    /// The conversation that runs.
+    media: Option<CallId>,
+    has_talked: bool,
+    /// Last, so that the call is in the table as long as anything of it is.
+    _place: Entry,
+}
+
+/// How a call's task came to its end.
+enum Over {
+    /// The call is over.
+    Ended(End),
+    /// Somebody else leads it.
+    Released,
+    /// The server stops.
+    Left,
+}
+
+impl Leg {
+    pub(super) fn new(
+        app: Arc<App>,
+        place: Entry,
+        (control, name, facts): (CallControl, CallControlId, Facts),
+        (line, words): (LegLine, mpsc::Receiver<Word>),
+        rest: (Api, Arc<dyn HttpSend>),
+    ) -> Self {
+        let asked = FuturesUnordered::new();
+        Self {
+            app,
+            control,
+            name,
+            facts,
+            line,
+            words,
+            rest,
+            asked,
+            media: None,
+            has_talked: false,
+            _place: place,
+        }
+    }
+
+    /// Until the call is over.
+    pub(super) async fn run(mut self, closing: CancellationToken) {
+        let over = self.command(closing).await;
+        self.app.calls.give_up(self.name.as_str());
+        self.end_conversation().await;
+        let Facts { call, correlation, is_ours, .. } = &self.facts;
+        match over {
+            // Its messages are the desk's business now.
+            Over::Released => {}
+            Over::Ended(end) => {
+                info!(%correlation, %call, end = ?end, "call over Telnyx is over");
+                if *is_ours {
+                    self.app.outbound.media_over(*call);
+                }
+            }
+            Over::Left => info!(%correlation, %call, "the server stops before the end of the call was told"),
+        }
+    }
+
+    async fn command(&mut self, closing: CancellationToken) -> Over {
+        let clock = self.app.parts.world.clock;
+        let mut is_closing = false;
+        loop {
+            let until = match self.control.poll() {
+                ControlOutput::Send(order) => {
+                    self.send(order);
+                    continue;
+                }
+                ControlOutput::NeedTicket(_) => {
+                    self.ticket();
+                    continue;
+                }
+                ControlOutput::Event(event) => {
+                    self.note(&event);
+                    continue;
+                }
+                // Calls of ours are dialled by the desk.
+                ControlOutput::Dial { .. } => continue,
+                ControlOutput::Finished(end) => return Over::Ended(end),
+                ControlOutput::WaitUntil(until) => until,
+            };
+            if is_closing && self.asked.is_empty() {
+                return Over::Left;
+            }
+            let alarm = async {
+                match until {
+                    Some(at) => tokio::time::sleep_until(clock.instant(at)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                Some((id, answer)) = self.asked.next(), if !self.asked.is_empty() => {
+                    self.control.handle(clock.now(), ControlInput::Answer(id, answer));
+                }
+                Some(word) = self.words.recv() => {
+                    if self.hear(clock.now(), word) {
+                        return Over::Released;
+                    }
+                }
+                () = closing.cancelled(), if !is_closing => {
+                    is_closing = true;
+                    self.control.handle(clock.now(), ControlInput::HangUp);
+                }
+                () = alarm => self.control.handle(clock.now(), ControlInput::Tick),
+            }
+        }
+    }
+
+    /// Whether that was the last one.
+    fn hear(&mut self, now: MonoTime, word: Word) -> bool {
+        match word {
+            Word::Event(webhook) => self.control.handle(now, ControlInput::Webhook(&webhook)),
+            Word::MediaUp(call) => {
+                self.media = Some(call);
+                self.has_talked = true;
+                self.control.handle(now, ControlInput::MediaUp);
+            }
+            Word::MediaOver(end) => {
+                self.media = None;
+                // What the carrier ended may be a call that ended, or a socket that broke.
+                let is_lost = matches!(end, Some(EndReason::Carrier(_)));
+                let input = if is_lost { ControlInput::MediaDown } else { ControlInput::HangUp };
+                self.control.handle(now, input);
+            }
+            Word::NoPlace => self.control.handle(now, ControlInput::HangUp),
+            Word::Release => return true,
+        }
+        false
+    }
+
+    fn send(&self, order: Order) {
+        let (api, http) = &self.rest;
+        let (request, http, id) = (api.request(&order), http.clone(), order.id);
+        self.asked.push(Box::pin(async move {
+            let answer = match http.send(request).await {
+                Ok(response) => read_answer(&response),
+                Err(_no_answer) => Err(CommandError::unreachable()),
+            };
+            (id, answer)
+        }));
+    }
+
+    /// A place and a ticket for the next media socket. Without them the call cannot go on.
+    fn ticket(&mut self) {
+        let now = self.app.parts.world.clock.now();
+        let name = self.name.as_str();
+        let correlation = &self.facts.correlation;
+        let (Some(random), true) = (random(), self.app.calls.keep(now, name)) else {
+            warn!(%correlation, "a call is hung up: there is no place for it any more");
+            return self.control.handle(now, ControlInput::HangUp);
+        };
+        // Each conversation has a record of its own.
+        let call = if self.has_talked { new_call() } else { self.facts.call };
+        let Facts { correlation, from, to, .. } = self.facts.clone();
+        let leg = Some(self.line.clone());
+        let ticket = self.app.issue(name, random, Grant { call, correlation, from, to, leg });
+        self.control.handle(now, ControlInput::Ticket(&ticket));
+    }
+
+    fn note(&self, event: &ControlEvent) {
+        let Facts { call, correlation, .. } = &self.facts;
+        if *event == ControlEvent::Restarting {
+            warn!(%correlation, %call, "the media stream of a call broke, and is started again");
+        } else {
+            debug!(%correlation, %call, ?event, "call over Telnyx");
+        }
+    }
+
+    /// The conversation ends with its call, whatever the media socket thinks.
+    async fn end_conversation(&mut self) {
+        let clock = self.app.parts.world.clock;
+        // No socket is let in from here on.
+        self.words.close();
+        while let Some(word) = self.words.recv().await {
+            match word {
+                Word::MediaUp(call) => self.media = Some(call),
+                Word::MediaOver(_) => self.media = None,
+                Word::Event(_) | Word::NoPlace | Word::Release => {}
+            }
+        }
+        let Some(call) = self.media else { return };
+        tokio::time::sleep_until(clock.instant(clock.now() + SOCKET_GRACE)).await;
+        if let Some(conversation) = self.app.calls.find(call) {
+            conversation.control(Control::HangUp);
+        }
+    }
+}
+
+fn new_call() -> CallId {
+    CallId::from_u128(Uuid::now_v7().as_u128())
+}
