@@ -15,8 +15,9 @@ use voice_telephony::rest::{HttpSend, Rest};
 use voice_telephony::twilio::Tokens;
 use voice_telephony::twilio::rest::{Credentials, TwilioApi};
 
-use crate::config::{Config, TwilioConfig, masked};
+use crate::config::{Config, RecordingConfig, TwilioConfig, masked};
 use crate::random;
+use crate::recording::{RecordingParts, Recordings, recover};
 use crate::server::{OutboundParts, Parts, TwilioLine, TwilioParts};
 use crate::store::{Journal, Store};
 use crate::telemetry::{LogReader, Metrics, MetricsReader};
@@ -29,6 +30,8 @@ pub(crate) struct Assembly {
     dial: Dialer,
     clock: Clock,
     readers: Vec<Arc<dyn Reader>>,
+    /// Writes recordings, where there is a place for them.
+    recordings: Option<Recordings>,
     /// Ends whatever watches beside the calls.
     stop: CancellationToken,
     /// What the voice may call, and who runs it.
@@ -48,7 +51,9 @@ impl Assembly {
             vec![Arc::new(journal.reader()), Arc::new(MetricsReader), Arc::new(LogReader)];
         let tools: (_, Arc<dyn RunTool>) = (Vec::new(), Arc::new(NoTools));
         let stop = CancellationToken::new();
-        Ok(Self { store, journal, metrics, dial: Dialer::new()?, clock, readers, stop, tools })
+        let recordings = config.recording.as_ref().map(|to| recordings(to, clock)).transpose()?;
+        let dial = Dialer::new()?;
+        Ok(Self { store, journal, metrics, dial, clock, readers, recordings, stop, tools })
     }
 
     /// One more follows every call.
@@ -85,6 +90,10 @@ impl Assembly {
             public_url: config.public_url.clone(),
             limits: config.limits,
             door: config.door.clone(),
+            recording: self.recordings.as_ref().map(|to| {
+                let assumed = config.recording.as_ref().and_then(|config| config.assumed.clone());
+                RecordingParts::new(to.sink(), assumed)
+            }),
             store: Some(self.store.clone()),
             metrics: self.metrics.clone(),
         })
@@ -105,11 +114,23 @@ impl Assembly {
         }
     }
 
-    /// Writes the rest of the journal.
+    /// Writes the rest of the recordings and of the journal.
     pub(crate) async fn close(self) {
         self.stop.cancel();
+        if let Some(recordings) = self.recordings {
+            recordings.close().await;
+        }
         self.journal.close().await;
     }
+}
+
+fn recordings(config: &RecordingConfig, clock: Clock) -> anyhow::Result<Recordings> {
+    let dir = &config.dir;
+    let recordings = Recordings::start(dir, clock)
+        .and_then(|recordings| recover(dir).map(|_| recordings))
+        .with_context(|| format!("RECORDING_DIR: cannot write to {}", dir.display()))?;
+    info!(directory = %dir.display(), "recordings are written there");
+    Ok(recordings)
 }
 
 fn roster(config: &Config) -> Arc<SharedRoster> {

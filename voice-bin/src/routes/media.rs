@@ -157,7 +157,7 @@ async fn converse(app: &App, opened: Opened, grant: Grant, slot: Slot, line: Soc
         correlation,
     };
     let (world, agent) = (app.parts.world.clone(), app.parts.agent.clone());
-    let (handle, task) = place(call, world, agent, start, Box::new(session), Box::new(line));
+    let (handle, task) = app.recorded(place(call, world, agent, start, Box::new(session), Box::new(line)));
     slot.run(handle, task).await;
     app.outbound.media_over(call);
 }

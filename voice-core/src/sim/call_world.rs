@@ -6,6 +6,7 @@
 mod aside;
 mod checks;
 mod line;
+mod recording;
 mod search;
 mod silence;
 mod switching;
@@ -115,6 +116,7 @@ impl World {
         world.after(Duration::ZERO, What::CallerFrame);
         world.plan_the_end();
         world.plan_meddling();
+        world.plan_recording(seed);
         world
     }
 
@@ -145,7 +147,7 @@ impl World {
                 wakes = self.drain()?;
             }
         }
-        self.checks.at_the_end(self.frames)
+        self.checks.at_the_end(self.frames, &self.line)
     }
 
     fn happens(&mut self, what: What) -> Result<Option<Input>, String> {
@@ -160,7 +162,7 @@ impl World {
                     return Ok(None);
                 }
                 self.frames += 1;
-                self.checks.caller_says(self.frames);
+                self.checks.caller_says(self.now, self.frames);
                 Input::Carrier(CarrierEvent::Audio(caller_frame(self.frames)))
             }
             What::Carrier(event) => Input::Carrier(event),
@@ -216,7 +218,7 @@ impl World {
                         self.begin_to_talk(attachment);
                     }
                 }
-                Output::Outcome(..) | Output::AbandonTool(_) => {}
+                Output::Outcome(..) | Output::AbandonTool(_) | Output::Record(_) => {}
                 Output::WaitUntil(at) => return Ok(at.map(|(at, _)| at)),
                 Output::Finished(_) => return Ok(None),
             }
@@ -337,6 +339,17 @@ impl World {
         }
     }
 
+    /// Draws from numbers of its own, so that calls with a seed stay what they were.
+    fn plan_recording(&mut self, seed: u64) {
+        let mut rng = Rng::new(!seed);
+        for (delay, control) in recording::plan(&mut rng) {
+            self.after(delay, What::Control(control));
+        }
+        if rng.percent(30) {
+            self.line.make_perfect();
+        }
+    }
+
     fn after(&mut self, delay: Duration, what: What) {
         self.at(self.now + delay, what);
     }
@@ -406,5 +419,6 @@ fn prompts() -> Prompts {
 fn caller_frame(number: u64) -> AudioFrame {
     let mut data = vec![0xff; 160];
     data[..8].copy_from_slice(&number.to_le_bytes());
+    data[8..12].copy_from_slice(&recording::CALLER_MARK);
     AudioFrame::new(AudioFormat::MULAW_8K, Bytes::from(data))
 }
