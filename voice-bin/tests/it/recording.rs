@@ -21,6 +21,9 @@ use crate::world::{Server, Silent};
 
 const HEADER_BYTES: usize = 58;
 
+/// An interrupted talker waits until the caller has had their say.
+const POLITENESS: Duration = Duration::from_secs(4);
+
 /// Says one thing at once, and another when it was interrupted. It needs no line.
 struct Talker(Capabilities);
 
@@ -28,6 +31,7 @@ struct Talking {
     attachment: AttachmentId,
     said: u32,
     events: Vec<ProviderEvent>,
+    speaks_at: Option<MonoTime>,
 }
 
 impl Talker {
@@ -48,7 +52,7 @@ impl Provider for Talker {
 
     fn open(&self, setup: Setup) -> Box<dyn ProviderSession> {
         let ready = ProviderEvent::Ready { session: None, expires: None };
-        Box::new(Talking { attachment: setup.attachment, said: 0, events: vec![ready] })
+        Box::new(Talking { attachment: setup.attachment, said: 0, events: vec![ready], speaks_at: None })
     }
 }
 
@@ -63,17 +67,21 @@ impl Talking {
 }
 
 impl ProviderSession for Talking {
-    fn handle(&mut self, _: MonoTime, input: SessionInput<'_>) {
+    fn handle(&mut self, now: MonoTime, input: SessionInput<'_>) {
         match input {
             SessionInput::Command(ProviderCommand::Speak { .. }) => self.say("delivery"),
-            SessionInput::Command(ProviderCommand::Interrupt(_)) => self.say("welcome"),
+            SessionInput::Command(ProviderCommand::Interrupt(_)) => self.speaks_at = Some(now + POLITENESS),
             _ => {}
+        }
+        if self.speaks_at.is_some_and(|at| at <= now) {
+            self.speaks_at = None;
+            self.say("welcome");
         }
     }
 
     fn poll(&mut self) -> SessionOutput {
         if self.events.is_empty() {
-            return SessionOutput::WaitUntil(None);
+            return SessionOutput::WaitUntil(self.speaks_at);
         }
         SessionOutput::Event(self.events.remove(0))
     }
@@ -94,7 +102,8 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 
 /// Where a clip begins, and how much of it is there without a break.
 fn find(channel: &[u8], clip: &[u8]) -> (Duration, Duration) {
-    let at = channel.windows(160).position(|window| window == &clip[..160]).unwrap();
+    let at =
+        channel.windows(160).position(|window| window == &clip[..160]).expect("its first 20 ms are there");
     let same = channel[at..].iter().zip(clip).take_while(|(a, b)| a == b).count();
     (AudioFormat::MULAW_8K.duration_of(at), AudioFormat::MULAW_8K.duration_of(same))
 }

@@ -135,6 +135,10 @@ impl CallTask {
         };
         io.lines.adopt(CARRIER_LINE, line);
         let clock = io.world.clock;
+        // What was ordered before the first step comes before it: of a recording nothing must be missing.
+        while let Ok(control) = io.controls.try_recv() {
+            bridge.handle(clock.now(), BridgeInput::Control(control));
+        }
         let mut alarm = Box::pin(tokio::time::sleep_until(clock.instant(clock.now())));
         loop {
             if let Some(reason) = io.carry_out(&mut bridge, &mut alarm) {
