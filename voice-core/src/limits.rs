@@ -85,3 +85,17 @@ pub const DECISIONS_MAX: usize = 1_000;
 
 /// Callers or agents of whom a roster remembers who they were with; at 100 bytes each, a megabyte.
 pub const STICKY_MAX: usize = 10_000;
+
+/// A recording's blocks come out so late: the marks of a first sentence have come back by then (three of
+/// 200 ms each, and a way there and back), and a network that held frames up has let them go.
+pub const RECORDING_LOOKAHEAD: Duration = Duration::from_millis(1_500);
+
+/// Frames of one channel that a recording holds: the lookahead, twice, with room for the carrier's lead.
+/// No telephone sends more; what comes on top is left out.
+pub const RECORDING_FRAMES_MAX: usize = 200;
+
+/// Pauses of a recording within its lookahead. One more is made one with the last: silence in between.
+pub const RECORDING_PAUSES_MAX: usize = 16;
+
+/// Blocks that a recording gives at once; the rest comes with the next look at the clock.
+pub const RECORDING_BLOCKS_MAX: usize = 500;

@@ -97,6 +97,10 @@ fn everything_happened(stats: &Stats, calls: u64) {
         ("found after waiting", 50),
         ("given up after waiting", 20),
         ("given up at once", 1),
+        ("recordings", 500),
+        ("recordings resumed", 200),
+        ("frames of the caller recorded", 100_000),
+        ("frames of the voice recorded", 50_000),
     ] {
         let count = stats.0.get(what).copied().unwrap_or_default();
         let least = least(calls * per_thousand / 1_000);

@@ -139,7 +139,7 @@ impl Call {
 
     /// Nothing more of what is being played is heard. What of it came from a voice.
     fn hush(&mut self, now: MonoTime) -> Vec<Heard> {
-        let cut = self.playout.cut(now);
+        let cut = self.cut(now);
         if !cut.heard.is_empty() {
             self.outbox.push_back(super::Output::Carrier(CarrierCommand::Clear));
         }

@@ -4,6 +4,7 @@ use crate::carrier::CarrierEvent;
 use crate::conversation::ToolResult;
 use crate::id::{AttachmentId, ProviderId, ToolCallId};
 use crate::provider::ProviderEvent;
+use crate::recording::RecordCommand;
 use crate::sensitive::Pii;
 
 /// The only way into a [`super::Call`].
@@ -74,6 +75,8 @@ pub enum Control {
     Resume,
     /// Whether the voice hears silence instead of the caller.
     Mute(bool),
+    /// Begin, pause or end a recording.
+    Record(RecordCommand),
     /// The server shuts down: end the call at once, and say why in the record.
     Shutdown,
 }

@@ -73,7 +73,7 @@ impl Call {
     }
 
     fn barge_in(&mut self, now: MonoTime, live: AttachmentId) {
-        let cut = self.playout.cut(now);
+        let cut = self.cut(now);
         if !cut.heard.is_empty() {
             self.outbox.push_back(Output::Carrier(CarrierCommand::Clear));
         }
@@ -165,7 +165,7 @@ impl Call {
         let turn = self.transcript.tool_answered(id, result.clone());
         self.caller.owed = true;
         let Some(live) = self.phase.live() else {
-            self.late_answers.extend(turn);
+            self.tools.late_answers.extend(turn);
             return;
         };
         self.watch(now);

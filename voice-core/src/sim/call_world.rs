@@ -6,6 +6,7 @@
 mod aside;
 mod checks;
 mod line;
+mod recording;
 mod search;
 mod silence;
 mod switching;
@@ -134,6 +135,7 @@ impl World {
         world.after(Duration::ZERO, What::CallerFrame);
         world.plan_the_end();
         world.plan_meddling();
+        world.plan_recording(seed);
         world
     }
 
@@ -164,7 +166,7 @@ impl World {
                 wakes = self.drain()?;
             }
         }
-        self.checks.at_the_end(self.frames)
+        self.checks.at_the_end(self.frames, &self.line)
     }
 
     fn happens(&mut self, what: What) -> Result<Option<Input>, String> {
@@ -179,7 +181,7 @@ impl World {
                     return Ok(None);
                 }
                 self.frames += 1;
-                self.checks.caller_says(self.frames);
+                self.checks.caller_says(self.now, self.frames);
                 let voiced = self.caller.is_voiced(self.now);
                 Input::Carrier(CarrierEvent::Audio(caller_frame(self.frames, voiced)))
             }
@@ -236,7 +238,7 @@ impl World {
                         self.begin_to_talk(attachment);
                     }
                 }
-                Output::Outcome(..) | Output::AbandonTool(_) => {}
+                Output::Outcome(..) | Output::AbandonTool(_) | Output::Record(_) => {}
                 Output::WaitUntil(at) => return Ok(at.map(|(at, _)| at)),
                 Output::Finished(_) => return Ok(None),
             }
@@ -357,6 +359,17 @@ impl World {
         }
     }
 
+    /// Draws from numbers of its own, so that calls with a seed stay what they were.
+    fn plan_recording(&mut self, seed: u64) {
+        let mut rng = Rng::new(!seed);
+        for (delay, control) in recording::plan(&mut rng) {
+            self.after(delay, What::Control(control));
+        }
+        if rng.percent(30) {
+            self.line.make_perfect();
+        }
+    }
+
     fn after(&mut self, delay: Duration, what: What) {
         self.at(self.now + delay, what);
     }
@@ -423,16 +436,23 @@ pub(super) fn prompts() -> Prompts {
     prompts
 }
 
-/// A frame that carries its number in its first samples, four bits each, which are too quiet to be heard.
+/// A frame that carries its number in its first samples, four bits each, which are too quiet to be heard,
+/// and behind it what a recording is searched for.
 fn caller_frame(number: u64, voiced: bool) -> AudioFrame {
     let mut data = vec![if voiced { 0x20 } else { 0xff }; 160];
     for (at, byte) in data[..16].iter_mut().enumerate() {
         *byte = 0xff - (number >> (4 * at)) as u8 % 16;
     }
+    data[16..20].copy_from_slice(&recording::CALLER_MARK);
     AudioFrame::new(AudioFormat::MULAW_8K, Bytes::from(data))
 }
 
 /// The number that [`caller_frame`] has put into it; zero for silence.
 fn number_of(frame: &AudioFrame) -> u64 {
-    frame.data[..16].iter().rev().fold(0, |number, byte| number * 16 + u64::from(0xff - byte))
+    number_in(&frame.data[..16])
+}
+
+/// The same, from those samples alone.
+fn number_in(samples: &[u8]) -> u64 {
+    samples.iter().rev().fold(0, |number, byte| number.wrapping_mul(16).wrapping_add(u64::from(0xff - byte)))
 }

@@ -154,7 +154,7 @@ impl Call {
             Phase::Attaching(_) | Phase::Leaving(_) | Phase::Ended(_) => {
                 self.note_pending_words();
                 // Those that have come are part of it.
-                self.late_answers.clear();
+                self.tools.late_answers.clear();
                 self.transcript.all()
             }
         };

@@ -186,7 +186,7 @@ impl Call {
     /// Tells whoever goes live what was said since it was given the conversation. How much it knows now.
     pub(super) fn catch_up(&mut self, candidate: &Candidate) -> Carried {
         let mut turns = self.transcript.since(candidate.knows_until);
-        for late in std::mem::take(&mut self.late_answers) {
+        for late in std::mem::take(&mut self.tools.late_answers) {
             if !turns.contains(&late) {
                 turns.push(late);
             }
