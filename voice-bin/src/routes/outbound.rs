@@ -110,7 +110,7 @@ pub(super) async fn place(
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
-    authorise(app.outbound.api_token(), client, &head.headers)?;
+    authorise(&app, client, &head.headers)?;
     let wish = read(body).await?;
     let (order, metadata) = understand(&app, wish)?;
     if app.calls.is_draining() {
@@ -133,7 +133,7 @@ pub(super) async fn show(
     headers: HeaderMap,
     Path(call): Path<String>,
 ) -> Result<Response, Problem> {
-    authorise(app.outbound.api_token(), client, &headers)?;
+    authorise(&app, client, &headers)?;
     let (call, page) = find(&app, &call)?;
     Ok(Json(shown(call, &page)).into_response())
 }
@@ -144,7 +144,7 @@ pub(super) async fn end(
     headers: HeaderMap,
     Path(call): Path<String>,
 ) -> Result<Response, Problem> {
-    authorise(app.outbound.api_token(), client, &headers)?;
+    authorise(&app, client, &headers)?;
     let (call, page) = find(&app, &call)?;
     // One that is over already was ended as well as it can be.
     app.outbound.hang_up(call);

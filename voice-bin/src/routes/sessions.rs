@@ -11,7 +11,7 @@ use axum::{Json, Router};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tracing::info;
-use voice_core::breaker;
+use voice_core::breaker::{self, TripReason};
 use voice_core::call::{Attached, CallStatus, Control, Standing};
 use voice_core::driver::CallHandle;
 use voice_core::id::{CallId, ProviderId};
@@ -327,18 +327,28 @@ fn free_to_switch(status: &CallStatus) -> Result<(), Problem> {
 
 /// Whether its breakers let it be asked.
 fn able(wanted: &MemberSnapshot) -> Result<(), Problem> {
-    if wanted.state() != breaker::State::Open {
+    if !is_shut(wanted) {
         return Ok(());
     }
     let waits = wanted.breakers().into_iter().filter_map(|(_, breaker)| breaker.retry_after);
+    // One that is held open opens when somebody acts.
     let wait = waits.max().unwrap_or(Duration::from_secs(60));
     let seconds = u16::try_from(wait.as_secs().max(1)).unwrap_or(u16::MAX);
     Err(Problem::unavailable("breaker_open", "That provider is not asked at present", seconds))
 }
 
+/// Whether a breaker turns calls away now. One whose time is over still counts as open until somebody
+/// asks, and would let them in.
+fn is_shut(member: &MemberSnapshot) -> bool {
+    member.breakers().into_iter().any(|(_, breaker)| {
+        let is_held = breaker.forced || matches!(breaker.reason, Some(TripReason::Held(_)));
+        breaker.state == breaker::State::Open && (breaker.retry_after.is_some() || is_held)
+    })
+}
+
 /// Whether a failover is called for.
 fn ails(member: &MemberSnapshot) -> bool {
-    member.state() == breaker::State::Open
+    is_shut(member)
         || matches!(member.health.status, Status::Unhealthy | Status::Offline)
 }
 

@@ -25,6 +25,9 @@ use crate::routes;
 /// From the connection's beginning, or the last answer, to the whole head of the next request.
 const HEAD_TIMEOUT: Duration = IDLE_MAX;
 
+/// From the connection's beginning to its first byte.
+const FIRST_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Bytes of a request's head; carriers send about 1 KiB.
 const HEAD_BYTES_MAX: usize = 32 << 10;
 
@@ -120,6 +123,11 @@ fn turn_away(stream: TcpStream) {
 
 async fn serve(stream: TcpStream, requests: Requests, _place: Place, stop: &CancellationToken) {
     let _unset_is_only_slower = stream.set_nodelay(true);
+    // Between requests a proxy may keep a connection for a while; who has not sent a byte is none.
+    match tokio::time::timeout(FIRST_TIMEOUT, stream.peek(&mut [0])).await {
+        Ok(Ok(1..)) => {}
+        Ok(Ok(_) | Err(_)) | Err(_) => return,
+    }
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)

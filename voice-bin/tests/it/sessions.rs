@@ -132,7 +132,7 @@ async fn callers_are_held_muted_and_hung_up_on() {
 async fn the_api_is_for_this_machine_or_for_those_with_the_token() {
     let ask = async |server: &Server, header: &str| {
         let request =
-            format!("GET /api/v1/sessions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{header}\r\n");
+            format!("GET /api/v1/sessions HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n{header}\r\n");
         split(&server.exchange(&request).await).0
     };
     let open = Server::start().await;
@@ -155,7 +155,7 @@ async fn get(server: &Server, path: &str) -> (u16, Value) {
 async fn post(server: &Server, path: &str, body: &str) -> (u16, Value) {
     let length = body.len();
     let request = format!(
-        "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n\
+        "POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-type: application/json\r\n\
          content-length: {length}\r\n\r\n{body}"
     );
     split(&server.exchange(&request).await)

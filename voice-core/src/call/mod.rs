@@ -103,6 +103,8 @@ struct Caller {
     speaking: Option<UtteranceId>,
     /// When their voice was last heard, by our own ear.
     last_voiced: Option<MonoTime>,
+    /// Frames in which they spoke, by our own ear, since the one who hears them last said anything.
+    unheeded: u32,
     /// They fell silent then and are waiting for an answer; for the latency of the reply.
     waiting_since: Option<MonoTime>,
     /// They are owed an answer, whoever gives it.
@@ -286,7 +288,9 @@ impl Call {
         }
         if speech::is_voiced(frame.format.encoding, &frame.data) {
             self.caller.last_voiced = Some(now);
+            self.caller.unheeded = self.caller.unheeded.saturating_add(1);
         }
+        self.heed(now);
         match self.phase.ear(frame) {
             phase::Ear::Live(id, frame) => self.hear(id, frame),
             phase::Ear::Held(lost) => self.lose(now, Loss::Held, lost.unwrap_or_default()),

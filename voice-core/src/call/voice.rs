@@ -14,10 +14,17 @@ use crate::time::MonoTime;
 use super::covers::is_cover;
 use super::playout::Finished;
 use super::tools::{self, Admission};
-use super::{Call, CallLimits, Output, Timer, is_worth_telling};
+use super::{Call, CallLimits, Caller, Output, Timer, is_worth_telling};
+
+/// Who has spoken for a second has said something; a cough is shorter.
+const UNHEEDED_FRAMES: u32 = 50;
+
+/// A service that hears says so within a second of the pause, whatever it makes of it.
+const UNHEEDED_PAUSE: Duration = Duration::from_secs(2);
 
 impl Call {
     pub(super) fn on_voice(&mut self, now: MonoTime, live: AttachmentId, event: ProviderEvent) {
+        self.caller.unheeded = 0;
         match event {
             ProviderEvent::CallerSpoke(utterance) => self.on_caller_spoke(now, live, utterance),
             ProviderEvent::CallerPaused(utterance) => self.on_caller_paused(now, utterance),
@@ -241,6 +248,18 @@ impl Call {
             self.report(now, CallEvent::Silence { of: Party::Provider, over });
         }
         self.expect_if_due(now);
+    }
+
+    /// The caller has spoken, by our own ear, and has fallen silent, and whoever hears them has not even
+    /// said that somebody spoke: a connection half open, or a deaf service. An answer is due.
+    pub(super) fn heed(&mut self, now: MonoTime) {
+        let Caller { last_voiced: Some(voiced), unheeded: UNHEEDED_FRAMES.., .. } = self.caller else { return };
+        let is_idle = !self.caller.owed && self.caller.speaking.is_none() && !self.playout.is_open();
+        if is_idle && now.since(voiced) >= UNHEEDED_PAUSE && self.phase.live().is_some() {
+            self.caller.unheeded = 0;
+            self.caller.owed = true;
+            self.expect(now);
+        }
     }
 
     fn expect_if_due(&mut self, now: MonoTime) {

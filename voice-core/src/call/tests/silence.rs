@@ -177,3 +177,21 @@ fn a_reply_without_a_sound_does_not_end_the_watch_over_a_noise() {
     rig.listen(ms(10_000));
     assert_eq!(rig.wanted(), ["tell a1 Speak { cue: None }"]);
 }
+
+#[test]
+fn a_provider_that_is_deaf_to_the_caller_is_reminded_and_then_left() {
+    let quiet = CallConfig::builder("be kind").greeting(Greeting::Caller).prompts(covers::prompts());
+    let mut rig = Rig::with(quiet);
+    let ready = ProviderEvent::Ready { session: None, expires: None };
+    rig.assign(A1, "openai").provider(A1, ready).said.clear();
+    for _ in 0..100 {
+        rig.now += FRAME;
+        rig.frame(0x10);
+    }
+    rig.listen(ms(25_000));
+    rig.said.retain(|word| !word.starts_with("hear "));
+    let told = rig.wanted();
+    let at = |what: &str| told.iter().position(|word| word.contains(what));
+    let (reminded, left) = (at("Speak"), at("detach a1"));
+    assert!(reminded.is_some() && reminded < left, "{told:?}");
+}
