@@ -336,7 +336,9 @@ impl Checks {
         let covered = self.silence.entry(now, &entry.event, &self.config)?;
         let switched = self.switching.entry(&entry.event)?;
         let aside = self.aside.entry(now, &entry.event, &self.config)?;
-        searched.into_iter().chain(covered).chain(switched).chain(aside).for_each(|what| self.count(what));
+        let taped = self.tapes.entry(now, &entry.event);
+        let told = searched.into_iter().chain(covered).chain(switched).chain(aside).chain(taped);
+        told.for_each(|what| self.count(what));
         let first = matches!(entry.event, CallEvent::Started { .. });
         require(first == (self.entries == 1), || "the first entry is not Started".to_owned())?;
         match &entry.event {
@@ -355,18 +357,8 @@ impl Checks {
             }
             CallEvent::BargeIn { .. } => self.count("barge-ins"),
             CallEvent::ReplyHeard { reply, heard, unheard, cut, .. } => {
-                let given = self.mouth.given.get(reply).copied().unwrap_or_default();
-                require(*heard + *unheard == given, || {
-                    format!("{reply}: {heard:?} + {unheard:?} ≠ {given:?}")
-                })?;
-                require(self.mouth.closed.insert(*reply), || format!("{reply} is over twice"))?;
+                self.reply_over(*reply, *heard + *unheard)?;
                 self.count(if *cut { "replies cut" } else { "replies heard to the end" });
-            }
-            CallEvent::RecordingStarted { .. } => self.count("recordings"),
-            CallEvent::RecordingPaused => self.tapes.pause(now),
-            CallEvent::RecordingResumed => {
-                self.tapes.resume(now);
-                self.count("recordings resumed");
             }
             CallEvent::Problem { .. } => self.count("problems"),
             CallEvent::SwitchRefused { .. } => self.count("switches refused"),
@@ -375,6 +367,9 @@ impl Checks {
             CallEvent::Ended { reason, totals } => self.ended(now, reason, totals)?,
             CallEvent::Attaching { .. }
             | CallEvent::Retrying { .. }
+            | CallEvent::RecordingStarted { .. }
+            | CallEvent::RecordingPaused
+            | CallEvent::RecordingResumed
             | CallEvent::RecordingStopped { .. }
             | CallEvent::Switched(_)
             | CallEvent::Noted { .. }
@@ -399,6 +394,12 @@ impl Checks {
             | CallEvent::Used { .. } => {}
         }
         Ok(())
+    }
+
+    fn reply_over(&mut self, reply: ReplyId, told: Duration) -> Result<(), String> {
+        let given = self.mouth.given.get(&reply).copied().unwrap_or_default();
+        require(told == given, || format!("{reply}: {told:?} heard and unheard ≠ {given:?}"))?;
+        require(self.mouth.closed.insert(reply), || format!("{reply} is over twice"))
     }
 
     fn ended(&mut self, now: MonoTime, reason: &EndReason, totals: &Totals) -> Result<(), String> {
