@@ -105,7 +105,7 @@ impl Reader for LogReader {
             CallEvent::CarrierOddity { oddity, count } => {
                 warn!(%call, oddity = oddity.name(), count, "the carrier sent something that makes no sense");
             }
-            event @ (CallEvent::Retrying { .. }
+            CallEvent::Retrying { .. }
             | CallEvent::Covered { .. }
             | CallEvent::Switched(_)
             | CallEvent::Noted { .. }
@@ -113,8 +113,8 @@ impl Reader for LogReader {
             | CallEvent::Held { .. }
             | CallEvent::Resumed { .. }
             | CallEvent::Muted { .. }
-            | CallEvent::Silence { .. }) => debug!(%call, ?event, "call event"),
-            newer => debug!(%call, ?newer, "call event"),
+            | CallEvent::Silence { .. } => debug!(%call, event = ?entry.event, "call event"),
+            _newer => debug!(%call, event = ?entry.event, "call event"),
         }
     }
 }

@@ -332,13 +332,7 @@ impl Checks {
             format!("entry {} has a wrong time", entry.seq)
         })?;
         self.last_entry = entry.at;
-        let searched = self.search.entry(now, &entry.event, &self.config.limits)?;
-        let covered = self.silence.entry(now, &entry.event, &self.config)?;
-        let switched = self.switching.entry(&entry.event)?;
-        let aside = self.aside.entry(now, &entry.event, &self.config)?;
-        let taped = self.tapes.entry(now, &entry.event);
-        let told = searched.into_iter().chain(covered).chain(switched).chain(aside).chain(taped);
-        told.for_each(|what| self.count(what));
+        self.parts(now, &entry.event)?;
         let first = matches!(entry.event, CallEvent::Started { .. });
         require(first == (self.entries == 1), || "the first entry is not Started".to_owned())?;
         match &entry.event {
@@ -393,6 +387,18 @@ impl Checks {
             | CallEvent::CarrierOddity { .. }
             | CallEvent::Used { .. } => {}
         }
+        Ok(())
+    }
+
+    /// The rules that stand in files of their own.
+    fn parts(&mut self, now: MonoTime, event: &CallEvent) -> Result<(), String> {
+        let searched = self.search.entry(now, event, &self.config.limits)?;
+        let covered = self.silence.entry(now, event, &self.config)?;
+        let switched = self.switching.entry(event)?;
+        let aside = self.aside.entry(now, event, &self.config)?;
+        let taped = self.tapes.entry(now, event);
+        let told = searched.into_iter().chain(covered).chain(switched).chain(aside).chain(taped);
+        told.for_each(|what| self.count(what));
         Ok(())
     }
 
