@@ -90,15 +90,10 @@ impl Reader for LogReader {
             }
             CallEvent::ToolAnswered { id, took, .. } => warn!(%call, %id, ?took, "tool failed"),
             CallEvent::ToolCancelled { id } => info!(%call, %id, "tool no longer wanted"),
-            CallEvent::RecordingStarted { .. } => info!(%call, "recording started"),
-            CallEvent::RecordingPaused => info!(%call, "recording paused"),
-            CallEvent::RecordingResumed => info!(%call, "recording resumed"),
-            CallEvent::RecordingStopped { reason: RecordingEnd::Failed, length } => {
-                error!(%call, ?length, "recording failed");
-            }
-            CallEvent::RecordingStopped { reason, length } => {
-                info!(%call, reason = reason.name(), ?length, "recording stopped");
-            }
+            CallEvent::RecordingStarted { .. }
+            | CallEvent::RecordingPaused
+            | CallEvent::RecordingResumed
+            | CallEvent::RecordingStopped { .. } => recording(call, &entry.event),
             // The network's losses are everyday; our own mean that something is too slow.
             CallEvent::AudioLost { what: Loss::Withheld, duration } => {
                 info!(%call, ?duration, "audio withheld by order")
@@ -152,6 +147,20 @@ fn ended(call: CallId, reason: &str, totals: &Totals) {
         frames_out = totals.frames_out,
         "call ended"
     );
+}
+
+fn recording(call: CallId, event: &CallEvent) {
+    if let CallEvent::RecordingStarted { .. } = event {
+        info!(%call, "recording started");
+    } else if let CallEvent::RecordingPaused = event {
+        info!(%call, "recording paused");
+    } else if let CallEvent::RecordingResumed = event {
+        info!(%call, "recording resumed");
+    } else if let CallEvent::RecordingStopped { reason: RecordingEnd::Failed, length } = event {
+        error!(%call, ?length, "recording failed");
+    } else if let CallEvent::RecordingStopped { reason, length } = event {
+        info!(%call, reason = reason.name(), ?length, "recording stopped");
+    }
 }
 
 fn provider(call: CallId, event: &CallEvent) {

@@ -253,7 +253,9 @@ impl Call {
     /// The caller has spoken, by our own ear, and has fallen silent, and whoever hears them has not even
     /// said that somebody spoke: a connection half open, or a deaf service. An answer is due.
     pub(super) fn heed(&mut self, now: MonoTime) {
-        let Caller { last_voiced: Some(voiced), unheeded: UNHEEDED_FRAMES.., .. } = self.caller else { return };
+        let Caller { last_voiced: Some(voiced), unheeded: UNHEEDED_FRAMES.., .. } = self.caller else {
+            return;
+        };
         let is_idle = !self.caller.owed && self.caller.speaking.is_none() && !self.playout.is_open();
         if is_idle && now.since(voiced) >= UNHEEDED_PAUSE && self.phase.live().is_some() {
             self.caller.unheeded = 0;

@@ -403,6 +403,7 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
                 }
                 // Nobody learns from outcomes here, and tools answer at once.
                 BridgeOutput::Settle(..) | BridgeOutput::AbandonTool(_) => {}
+                BridgeOutput::Record(_) => {}
                 other => unreachable!("an output that this world does not know: {other:?}"),
             }
         }

@@ -334,11 +334,7 @@ impl Checks {
             format!("entry {} has a wrong time", entry.seq)
         })?;
         self.last_entry = entry.at;
-        let searched = self.search.entry(now, &entry.event, &self.config.limits)?;
-        let covered = self.silence.entry(now, &entry.event, &self.config)?;
-        let switched = self.switching.entry(&entry.event)?;
-        let aside = self.aside.entry(now, &entry.event, &self.config)?;
-        searched.into_iter().chain(covered).chain(switched).chain(aside).for_each(|what| self.count(what));
+        self.parts(now, &entry.event)?;
         let first = matches!(entry.event, CallEvent::Started { .. });
         require(first == (self.entries == 1), || "the first entry is not Started".to_owned())?;
         match &entry.event {
@@ -357,18 +353,8 @@ impl Checks {
             }
             CallEvent::BargeIn { .. } => self.count("barge-ins"),
             CallEvent::ReplyHeard { reply, heard, unheard, cut, .. } => {
-                let given = self.mouth.given.get(reply).copied().unwrap_or_default();
-                require(*heard + *unheard == given, || {
-                    format!("{reply}: {heard:?} + {unheard:?} ≠ {given:?}")
-                })?;
-                require(self.mouth.closed.insert(*reply), || format!("{reply} is over twice"))?;
+                self.reply_over(*reply, *heard + *unheard)?;
                 self.count(if *cut { "replies cut" } else { "replies heard to the end" });
-            }
-            CallEvent::RecordingStarted { .. } => self.count("recordings"),
-            CallEvent::RecordingPaused => self.tapes.pause(now),
-            CallEvent::RecordingResumed => {
-                self.tapes.resume(now);
-                self.count("recordings resumed");
             }
             CallEvent::Problem { .. } => self.count("problems"),
             CallEvent::SwitchRefused { .. } => self.count("switches refused"),
@@ -377,6 +363,9 @@ impl Checks {
             CallEvent::Ended { reason, totals } => self.ended(now, reason, totals)?,
             CallEvent::Attaching { .. }
             | CallEvent::Retrying { .. }
+            | CallEvent::RecordingStarted { .. }
+            | CallEvent::RecordingPaused
+            | CallEvent::RecordingResumed
             | CallEvent::RecordingStopped { .. }
             | CallEvent::Switched(_)
             | CallEvent::Noted { .. }
@@ -401,6 +390,24 @@ impl Checks {
             | CallEvent::Used { .. } => {}
         }
         Ok(())
+    }
+
+    /// The rules that stand in files of their own.
+    fn parts(&mut self, now: MonoTime, event: &CallEvent) -> Result<(), String> {
+        let searched = self.search.entry(now, event, &self.config.limits)?;
+        let covered = self.silence.entry(now, event, &self.config)?;
+        let switched = self.switching.entry(event)?;
+        let aside = self.aside.entry(now, event, &self.config)?;
+        let taped = self.tapes.entry(now, event);
+        let told = searched.into_iter().chain(covered).chain(switched).chain(aside).chain(taped);
+        told.for_each(|what| self.count(what));
+        Ok(())
+    }
+
+    fn reply_over(&mut self, reply: ReplyId, told: Duration) -> Result<(), String> {
+        let given = self.mouth.given.get(&reply).copied().unwrap_or_default();
+        require(told == given, || format!("{reply}: {told:?} heard and unheard ≠ {given:?}"))?;
+        require(self.mouth.closed.insert(reply), || format!("{reply} is over twice"))
     }
 
     fn ended(&mut self, now: MonoTime, reason: &EndReason, totals: &Totals) -> Result<(), String> {

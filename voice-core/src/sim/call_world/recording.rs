@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::audio::{AudioFormat, FRAME};
 use crate::call::Control;
 use crate::consent::{Consent, Given, Method, Revocation, Scope};
+use crate::record::CallEvent;
 use crate::recording::{RecordCommand, Recorded, RecordingOrder};
 use crate::sim::rng::Rng;
 use crate::time::{MonoTime, UnixMillis};
@@ -80,16 +81,19 @@ impl Tapes {
         self.said.push((now, number));
     }
 
-    pub(super) fn pause(&mut self, now: MonoTime) {
-        if let Some(tape) = self.tapes.last_mut() {
+    /// One more entry; something to be counted, if it is of interest.
+    pub(super) fn entry(&mut self, now: MonoTime, event: &CallEvent) -> Option<&'static str> {
+        if let CallEvent::RecordingStarted { .. } = event {
+            return Some("recordings");
+        }
+        let tape = self.tapes.last_mut()?;
+        if let CallEvent::RecordingPaused = event {
             tape.pauses.push((now, None));
+        } else if let CallEvent::RecordingResumed = event {
+            tape.pauses.last_mut()?.1 = Some(now);
+            return Some("recordings resumed");
         }
-    }
-
-    pub(super) fn resume(&mut self, now: MonoTime) {
-        if let Some((_, until)) = self.tapes.last_mut().and_then(|tape| tape.pauses.last_mut()) {
-            *until = Some(now);
-        }
+        None
     }
 
     /// Blocks come whole, in order, without a gap, and only while there is a recording.
