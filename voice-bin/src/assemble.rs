@@ -17,6 +17,7 @@ use voice_telephony::twilio::Tokens;
 use voice_telephony::twilio::rest::{Credentials, TwilioApi};
 
 use crate::config::{Config, TelnyxConfig, TwilioConfig, masked};
+use crate::providers::look::{Seen, look};
 use crate::random;
 use crate::server::{OutboundParts, Parts, TelnyxLine, TelnyxParts, TwilioLine, TwilioParts};
 use crate::store::{Journal, Store};
@@ -93,6 +94,16 @@ impl Assembly {
     }
 
     fn watch(&self, roster: &Arc<SharedRoster>, config: &Config) {
+        if config.choice.probe_every.is_some() {
+            let (providers, dial, stop) =
+                (config.providers.clone(), Arc::new(self.dial.clone()), self.stop.clone());
+            // Beside the calls: nobody waits for a look.
+            tokio::spawn(async move {
+                if let Some(seen) = stop.run_until_cancelled(look(&providers, dial)).await {
+                    seen.iter().for_each(Seen::log);
+                }
+            });
+        }
         let (clock, stop, watched) = (self.clock, self.stop.clone(), roster.clone());
         // Beside the calls: whether the machine keeps up is measured by how late this task is woken.
         tokio::spawn(async move {

@@ -39,6 +39,9 @@ enum Command {
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
+        /// Also ask the AI services whether they answer and take the keys. Costs nothing.
+        #[arg(long)]
+        online: bool,
     },
     /// Place simulated calls through the real server, on this machine alone, and show what was said.
     Demo {
@@ -83,7 +86,9 @@ async fn run(arguments: Arguments) -> ExitCode {
     let loaded = Config::load(file, &Environment);
     let loaded = loaded.map_err(|errors| (errors, Config::log_format(file, &Environment)));
     match arguments.command.unwrap_or(Command::Serve) {
-        Command::Check { json } => output::check::check(&loaded.map_err(|(errors, _)| errors), json),
+        Command::Check { json, online } => {
+            output::check::check(&loaded.map_err(|(errors, _)| errors), json, online).await
+        }
         Command::Serve => {
             with_log(loaded, |config| config.providers.is_empty(), async |config| serve::serve(config).await)
                 .await

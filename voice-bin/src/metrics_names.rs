@@ -36,6 +36,14 @@ pub(crate) const WEBHOOK_REQUESTS: &str = "voice_webhook_requests_total";
 pub(crate) const WEBHOOK_REJECTIONS: &str = "voice_webhook_rejections_total";
 /// Media sockets that were refused, by `carrier` and `reason`.
 pub(crate) const MEDIA_REFUSALS: &str = "voice_media_refusals_total";
+/// How long nobody heard the caller when another voice took over, by `why`; zero for planned switches.
+pub(crate) const SWITCH_GAP: &str = "voice_switch_gap_seconds";
+/// Prompts that covered a silence, by `kind`.
+pub(crate) const COVERS: &str = "voice_cover_prompts_total";
+/// Times that all providers were asked again because none could take a call.
+pub(crate) const RETRIES: &str = "voice_provider_retries_total";
+/// Times that nothing came from somebody who should be heard, by `of`: the caller's carrier, or the provider.
+pub(crate) const SILENCES: &str = "voice_silences_total";
 /// What carriers made of calls that we asked them to place, by `carrier` and `outcome`: `accepted`, or why not.
 pub(crate) const OUTBOUND_ATTEMPTS: &str = "voice_outbound_attempts_total";
 /// Calls of ours that are over, by `end`.
@@ -105,6 +113,10 @@ pub(crate) fn describe() {
     describe_gauge!(HEALTH_SUCCESS, Unit::Percent, "Checks of the last quarter of an hour that passed");
     describe_gauge!(PROVIDER_CALLS, Unit::Count, "Calls that a provider is in");
     describe_gauge!(PROVIDER_CONFIDENCE, Unit::Percent, "How much confidence a provider deserves");
+    describe_histogram!(SWITCH_GAP, Unit::Seconds, "How long nobody heard the caller at a switch");
+    describe_counter!(COVERS, Unit::Count, "Prompts that covered a silence");
+    describe_counter!(RETRIES, Unit::Count, "Times that all providers were asked again");
+    describe_counter!(SILENCES, Unit::Count, "Times that nothing came from somebody who should be heard");
     describe_counter!(OUTBOUND_ATTEMPTS, Unit::Count, "Calls that carriers were asked to place");
     describe_counter!(OUTBOUND_ENDED, Unit::Count, "Calls of ours that are over");
     describe_gauge!(HTTP_CONNECTIONS, Unit::Count, "HTTP connections open now");

@@ -4,6 +4,7 @@ mod deepgram;
 mod deepgram_agent;
 mod deepgram_pipeline;
 mod gemini;
+pub(crate) mod look;
 mod openai;
 
 use std::fmt;
@@ -25,6 +26,8 @@ pub(crate) struct Kind {
     pub(crate) name: &'static str,
     /// In words, for people.
     pub(crate) title: &'static str,
+    /// What holds its key.
+    pub(crate) key: &'static Setting,
     /// What must be set for it to be used, besides what has a default; none of it missing, no text.
     pub(crate) missing: fn(&Check) -> Option<&'static str>,
     /// Its settings, checked. `None` where one is wrong, which the check has noted.

@@ -13,6 +13,7 @@ use crate::config::{Check, parse};
 pub(super) static KIND: Kind = Kind {
     name: "deepgram-agent",
     title: "Deepgram Voice Agent",
+    key: &settings::DEEPGRAM_API_KEY,
     missing,
     configure,
     pretend: deepgram::pretend,

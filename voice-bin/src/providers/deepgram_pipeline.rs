@@ -15,6 +15,7 @@ use crate::config::{Check, parse};
 pub(super) static KIND: Kind = Kind {
     name: "deepgram-pipeline",
     title: "Deepgram pipeline with a chat model",
+    key: &settings::DEEPGRAM_API_KEY,
     missing,
     configure,
     pretend,

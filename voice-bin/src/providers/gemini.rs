@@ -9,7 +9,14 @@ use super::{FakeAddresses, Kind};
 use crate::config::settings::{self, Setting};
 use crate::config::{Check, parse};
 
-pub(super) static KIND: Kind = Kind { name: "gemini", title: "Gemini Live", missing, configure, pretend };
+pub(super) static KIND: Kind = Kind {
+    name: "gemini",
+    title: "Gemini Live",
+    key: &settings::GEMINI_API_KEY,
+    missing,
+    configure,
+    pretend,
+};
 
 fn missing(check: &Check) -> Option<&'static str> {
     (!check.is_set(&settings::GEMINI_API_KEY)).then_some("GEMINI_API_KEY")

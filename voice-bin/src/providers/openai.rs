@@ -9,7 +9,14 @@ use super::{FakeAddresses, Kind};
 use crate::config::settings::{self, Setting};
 use crate::config::{Check, parse};
 
-pub(super) static KIND: Kind = Kind { name: "openai", title: "OpenAI Realtime", missing, configure, pretend };
+pub(super) static KIND: Kind = Kind {
+    name: "openai",
+    title: "OpenAI Realtime",
+    key: &settings::OPENAI_API_KEY,
+    missing,
+    configure,
+    pretend,
+};
 
 fn missing(check: &Check) -> Option<&'static str> {
     (!check.is_set(&settings::OPENAI_API_KEY)).then_some("OPENAI_API_KEY")

@@ -100,8 +100,31 @@ impl Reader for LogReader {
             CallEvent::CarrierOddity { oddity, count } => {
                 warn!(%call, oddity = oddity.name(), count, "the carrier sent something that makes no sense");
             }
-            other => debug!(%call, ?other, "call event"),
+            CallEvent::Retrying { .. }
+            | CallEvent::Covered { .. }
+            | CallEvent::Switched(_)
+            | CallEvent::Silence { .. }
+            | CallEvent::Held { .. }
+            | CallEvent::Resumed { .. }
+            | CallEvent::Muted { .. }
+            | CallEvent::Noted { .. }
+            | CallEvent::Summarised { .. }
+            | _ => course(call, &entry.event),
         }
+    }
+}
+
+/// How the call goes on: gaps, switches, holds.
+fn course(call: CallId, event: &CallEvent) {
+    if let CallEvent::Retrying { round, wait } = event {
+        warn!(%call, round, ?wait, "nobody can take the call; all are asked again");
+    } else if let CallEvent::Switched(switch) = event {
+        info!(%call, from = %switch.from, to = %switch.to, why = ?switch.why, gap = ?switch.gap, "another voice talks");
+    } else if let CallEvent::Silence { of, over: None } = event {
+        info!(%call, ?of, "nothing comes from somebody who should be heard");
+    } else {
+        // What private text there is does not print itself.
+        debug!(%call, ?event, "call event");
     }
 }
 

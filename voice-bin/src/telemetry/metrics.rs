@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::{
 use voice_core::failure::Blame;
 use voice_core::id::CallId;
 use voice_core::provider::Usage;
-use voice_core::record::{CallEvent, Entry, Loss, Reader, Totals};
+use voice_core::record::{CallEvent, CoverKind, Entry, Loss, Party, Reader, Totals};
 
 use crate::metrics_names as names;
 
@@ -73,6 +73,7 @@ fn recorder() -> Result<PrometheusRecorder, MetricsError> {
     Ok(PrometheusBuilder::new()
         .set_buckets_for_metric(full(names::REPLY_LATENCY), &names::LATENCY_BUCKETS)?
         .set_buckets_for_metric(full(names::ATTACH_DURATION), &names::LATENCY_BUCKETS)?
+        .set_buckets_for_metric(full(names::SWITCH_GAP), &names::LATENCY_BUCKETS)?
         .set_buckets_for_metric(full(names::CALL_DURATION), &names::DURATION_BUCKETS)?
         .build_recorder())
 }
@@ -111,7 +112,35 @@ impl Reader for MetricsReader {
             counter!(names::TOOLS, "outcome" => outcome).increment(1);
         } else if let CallEvent::Used { usage, .. } = event {
             count_tokens(usage);
+        } else {
+            count_gaps(event);
         }
+    }
+}
+
+/// What is done so that callers are not left alone.
+fn count_gaps(event: &CallEvent) {
+    if let CallEvent::Switched(switch) = event {
+        histogram!(names::SWITCH_GAP, "why" => switch.why.name()).record(switch.gap.as_secs_f64());
+    } else if let CallEvent::Covered { kind } = event {
+        counter!(names::COVERS, "kind" => cover(*kind)).increment(1);
+    } else if let CallEvent::Retrying { .. } = event {
+        counter!(names::RETRIES).increment(1);
+    } else if let CallEvent::Silence { of, over: None } = event {
+        let of = match of {
+            Party::Caller => "caller",
+            Party::Provider => "provider",
+        };
+        counter!(names::SILENCES, "of" => of).increment(1);
+    }
+}
+
+const fn cover(kind: CoverKind) -> &'static str {
+    match kind {
+        CoverKind::Moment => "moment",
+        CoverKind::Still => "still",
+        CoverKind::Unavailable => "unavailable",
+        CoverKind::Music => "music",
     }
 }
 
@@ -184,6 +213,10 @@ mod tests {
             frames_in.as_str(),
             "voice_provider_problems_total{kind=\"throttled\",blame=\"provider\"}",
             "voice_reply_latency_seconds_bucket{le=\"0.5\"} 1",
+            "voice_switch_gap_seconds_count{why=",
+            "voice_cover_prompts_total{kind=",
+            "voice_provider_retries_total 1",
+            "voice_silences_total{of=",
         ] {
             assert!(text.contains(expected), "{expected} in {text}");
         }

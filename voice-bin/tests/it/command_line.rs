@@ -17,6 +17,20 @@ fn check_prints_the_configuration_with_secrets_masked() {
 }
 
 #[test]
+fn check_asks_the_services_whether_they_take_the_keys() {
+    // Nobody listens there; a service that says something is tried in `voice_sim`.
+    let nobody = [("OPENAI_API_KEY", KEY), ("OPENAI_REALTIME_URL", "ws://127.0.0.1:9/v1/realtime")];
+    let output = server(&["check", "--online", "--json"], &nobody);
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(!output.status.success(), "{answer}");
+    assert_eq!((&answer["valid"], &answer["providers"][0]["ok"]), (&true.into(), &false.into()));
+    assert!(
+        answer["providers"][0]["answer"].as_str().unwrap().starts_with("openai cannot be asked"),
+        "{answer}"
+    );
+}
+
+#[test]
 fn check_fails_with_every_error_as_text_and_as_json() {
     let wrong = [("PORT", "many"), ("OPENAI_API_KEY", "your-key-here")];
     let output = server(&["check"], &wrong);

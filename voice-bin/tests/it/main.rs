@@ -9,6 +9,7 @@ mod draining;
 mod outbound;
 mod refusals;
 mod routes;
+mod sessions;
 mod signals;
 mod telnyx;
 mod voice_sim;

@@ -197,12 +197,11 @@ impl FakeCaller for LeftOpen {
     }
 
     fn poll(&mut self) -> CallerOutput {
-        match self.call.poll() {
-            CallerOutput::Done if self.record.ends().is_empty() => {
-                CallerOutput::WaitUntil(Some(self.clock.now() + Duration::from_millis(20)))
-            }
-            output => output,
+        let output = self.call.poll();
+        if matches!(output, CallerOutput::Done) && self.record.ends().is_empty() {
+            return CallerOutput::WaitUntil(Some(self.clock.now() + Duration::from_millis(20)));
         }
+        output
     }
 }
 

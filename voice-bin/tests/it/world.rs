@@ -102,9 +102,12 @@ pub(crate) struct Silent(Capabilities);
 
 impl Silent {
     pub(crate) fn fleet() -> Arc<InOrder> {
+        Arc::new(InOrder::new(vec![(ProviderId::from_static("silent"), Self::provider())]))
+    }
+
+    pub(crate) fn provider() -> Arc<dyn Provider> {
         let formats = || vec![AudioFormat::MULAW_8K];
-        let silent: Arc<dyn Provider> = Arc::new(Self(Capabilities::new(formats(), formats())));
-        Arc::new(InOrder::new(vec![(ProviderId::from_static("silent"), silent)]))
+        Arc::new(Self(Capabilities::new(formats(), formats())))
     }
 }
 

@@ -41,8 +41,9 @@ fn create() -> CreateCall {
 fn said<T>(ask: &Ask<T>) -> String {
     let request = ask.request();
     let path = request.uri().to_string().replace("https://api.twilio.com/2010-04-01/Accounts/", "…/");
-    let body = String::from_utf8_lossy(request.body()).replace('&', "\n  ");
-    format!("{} {path}\n  {body}\n", request.method())
+    let body = String::from_utf8_lossy(request.body());
+    let fields: String = body.split_terminator('&').map(|field| format!("  {field}\n")).collect();
+    format!("{} {path}\n{fields}", request.method())
 }
 
 #[test]
@@ -108,7 +109,6 @@ fn the_rest_of_the_api() {
     ];
     expect![[r#"
         GET …/AC/Calls/CA00112233445566778899aabbccddeeff.json
-  
         POST …/AC/Calls/CA00112233445566778899aabbccddeeff.json
           Status=completed
         POST …/AC/Calls/CA00112233445566778899aabbccddeeff.json
@@ -118,11 +118,8 @@ fn the_rest_of_the_api() {
         POST …/AC/Calls/CA00112233445566778899aabbccddeeff.json
           Twiml=%3C%3Fxml%20version%3D%221.0%22%20encoding%3D%22UTF-8%22%3F%3E%3CResponse%3E%3CPlay%20digits%3D%221w2%23%22%2F%3E%3CRedirect%20method%3D%22POST%22%3Ehttps%3A%2F%2Fa.example%2Fx%3Fa%3D1%3C%2FRedirect%3E%3C%2FResponse%3E
         GET …/AC/Calls.json?To=%2B15005550006&StartTime%3E=1970-01-01T00%3A00%3A01Z&PageSize=50
-  
         GET …/AC/Conferences.json?FriendlyName=room%207&Status=in-progress
-  
         GET …/AC/Conferences/CF1/Participants.json
-  
         POST …/AC/Conferences/room%2F7/Participants.json
           From=%2B15005550009
           To=%2B15005550007
@@ -132,7 +129,6 @@ fn the_rest_of_the_api() {
         POST …/AC/Conferences/CF1/Participants/CA00112233445566778899aabbccddeeff.json
           Hold=true
         DELETE …/AC/Conferences/CF1/Participants/a%20human.json
-  
         POST …/AC/Calls/CA00112233445566778899aabbccddeeff/Recordings.json
           RecordingChannels=dual
         POST …/AC/Calls/CA00112233445566778899aabbccddeeff/Recordings/Twilio.CURRENT.json
