@@ -1,5 +1,6 @@
-//! The load harness, as a library for its binary; the criterion benches stand beside it.
+//! The harnesses, as a library for their binaries; the criterion benches stand beside it.
 
 #![forbid(unsafe_code)]
 
 pub mod load;
+pub mod switching;

@@ -16,9 +16,10 @@ use voice_telephony::telnyx::{API_URL, Api, PublicKeys};
 use voice_telephony::twilio::Tokens;
 use voice_telephony::twilio::rest::{Credentials, TwilioApi};
 
-use crate::config::{Config, TelnyxConfig, TwilioConfig, masked};
+use crate::config::{Config, RecordingConfig, TelnyxConfig, TwilioConfig, masked};
 use crate::providers::look::{Seen, look};
 use crate::random;
+use crate::recording::{RecordingParts, Recordings, recover};
 use crate::server::{OutboundParts, Parts, TelnyxLine, TelnyxParts, TwilioLine, TwilioParts};
 use crate::store::{Journal, Store};
 use crate::telemetry::{LogReader, Metrics, MetricsReader};
@@ -31,6 +32,8 @@ pub(crate) struct Assembly {
     dial: Dialer,
     clock: Clock,
     readers: Vec<Arc<dyn Reader>>,
+    /// Writes recordings, where there is a place for them.
+    recordings: Option<Recordings>,
     /// Ends whatever watches beside the calls.
     stop: CancellationToken,
     /// What the voice may call, and who runs it.
@@ -50,7 +53,9 @@ impl Assembly {
             vec![Arc::new(journal.reader()), Arc::new(MetricsReader), Arc::new(LogReader)];
         let tools: (_, Arc<dyn RunTool>) = (Vec::new(), Arc::new(NoTools));
         let stop = CancellationToken::new();
-        Ok(Self { store, journal, metrics, dial: Dialer::new()?, clock, readers, stop, tools })
+        let recordings = config.recording.as_ref().map(|to| recordings(to, clock)).transpose()?;
+        let dial = Dialer::new()?;
+        Ok(Self { store, journal, metrics, dial, clock, readers, recordings, stop, tools })
     }
 
     /// One more follows every call.
@@ -88,6 +93,10 @@ impl Assembly {
             public_url: config.public_url.clone(),
             limits: config.limits,
             door: config.door.clone(),
+            recording: self.recordings.as_ref().map(|to| {
+                let assumed = config.recording.as_ref().and_then(|config| config.assumed.clone());
+                RecordingParts::new(to.sink(), assumed)
+            }),
             store: Some(self.store.clone()),
             metrics: self.metrics.clone(),
         })
@@ -118,11 +127,23 @@ impl Assembly {
         }
     }
 
-    /// Writes the rest of the journal.
+    /// Writes the rest of the recordings and of the journal.
     pub(crate) async fn close(self) {
         self.stop.cancel();
+        if let Some(recordings) = self.recordings {
+            recordings.close().await;
+        }
         self.journal.close().await;
     }
+}
+
+fn recordings(config: &RecordingConfig, clock: Clock) -> anyhow::Result<Recordings> {
+    let dir = &config.dir;
+    let recordings = Recordings::start(dir, clock)
+        .and_then(|recordings| recover(dir).map(|_| recordings))
+        .with_context(|| format!("RECORDING_DIR: cannot write to {}", dir.display()))?;
+    info!(directory = %dir.display(), "recordings are written there");
+    Ok(recordings)
 }
 
 fn roster(config: &Config) -> Arc<SharedRoster> {

@@ -6,6 +6,7 @@ mod door;
 mod layers;
 mod mask;
 mod providers;
+mod recording;
 pub(crate) mod settings;
 mod telnyx;
 
@@ -19,6 +20,7 @@ use voice_core::sensitive::Secret;
 use voice_telephony::number::E164;
 
 pub use crate::providers::Configured;
+pub use crate::recording::RecordingConfig;
 pub use calls::CallsConfig;
 pub(crate) use check::{Check, parse};
 pub use door::DoorConfig;
@@ -61,6 +63,8 @@ pub struct Config {
     pub calls: CallsConfig,
     /// How much at once, and how long to wait for the end.
     pub limits: LimitsConfig,
+    /// Where recordings go; without it nothing is recorded.
+    pub recording: Option<RecordingConfig>,
     /// Who may ask, and how often.
     pub door: DoorConfig,
     /// All settings as they came out, for people.

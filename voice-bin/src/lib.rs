@@ -11,6 +11,7 @@ mod metrics_names;
 mod output;
 mod providers;
 mod random;
+pub mod recording;
 mod routes;
 pub mod server;
 mod signals;

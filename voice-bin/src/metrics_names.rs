@@ -52,6 +52,10 @@ pub(crate) const OUTBOUND_ENDED: &str = "voice_outbound_ended_total";
 pub(crate) const HTTP_CONNECTIONS: &str = "voice_http_connections";
 /// Connections closed at once because there were too many, by `reason`.
 pub(crate) const HTTP_REFUSED: &str = "voice_http_connections_refused_total";
+/// Recordings that are over, by `outcome`: `written` or `failed`.
+pub(crate) const RECORDINGS: &str = "voice_recordings_total";
+/// Blocks of 20 ms that recordings lost because the disk did not keep up; there is silence in their place.
+pub(crate) const RECORDING_LOST: &str = "voice_recording_lost_blocks_total";
 /// Entries waiting to be written to the journal.
 pub(crate) const JOURNAL_QUEUED: &str = "voice_journal_queued_entries";
 /// Entries written to the journal.
@@ -121,6 +125,8 @@ pub(crate) fn describe() {
     describe_counter!(OUTBOUND_ENDED, Unit::Count, "Calls of ours that are over");
     describe_gauge!(HTTP_CONNECTIONS, Unit::Count, "HTTP connections open now");
     describe_counter!(HTTP_REFUSED, Unit::Count, "Connections closed because there were too many");
+    describe_counter!(RECORDINGS, Unit::Count, "Recordings that are over");
+    describe_counter!(RECORDING_LOST, Unit::Count, "Blocks of 20 ms that recordings lost");
     describe_gauge!(JOURNAL_QUEUED, Unit::Count, "Entries waiting to be written to the journal");
     describe_counter!(JOURNAL_WRITTEN, Unit::Count, "Entries written to the journal");
     describe_counter!(JOURNAL_LOST, Unit::Count, "Entries the journal lost");

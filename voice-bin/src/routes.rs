@@ -8,6 +8,7 @@ mod media;
 mod outbound;
 pub(crate) mod problem;
 mod providers;
+mod recording;
 mod sessions;
 mod telnyx;
 mod twilio;
@@ -46,6 +47,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let guarded = Router::new()
         .merge(sessions::routes())
         .merge(providers::routes())
+        .merge(recording::routes())
         .layer(from_fn_with_state(app.clone(), authorise::guard));
     let behind = |carrier, errand| from_fn_with_state(Entrance { app: app.clone(), carrier, errand }, knock);
     Router::new()

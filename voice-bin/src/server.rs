@@ -18,13 +18,14 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 use voice_core::call::CallConfig;
-use voice_core::driver::World;
+use voice_core::driver::{CallHandle, CallTask, World};
 use voice_core::id::{CallId, CorrelationId};
 use voice_core::sensitive::Pii;
 use voice_telephony::ticket::{StreamTicket, Tickets};
 use voice_telephony::twilio::Tokens;
 
 use crate::config::{DoorConfig, LimitsConfig, PublicUrl};
+use crate::recording::RecordingParts;
 use crate::routes;
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -66,6 +67,8 @@ pub struct Parts {
     pub limits: LimitsConfig,
     /// Who may ask, and how often.
     pub door: DoorConfig,
+    /// How calls are recorded; without it they cannot be.
+    pub recording: Option<RecordingParts>,
     /// Asked by `/ready`, where there is one.
     pub store: Option<Store>,
     /// Shown by `/metrics`.
@@ -207,6 +210,14 @@ impl App {
             opening: Connections::new(parts.door.connections_max, parts.door.connections_from_one_max, None),
             tickets: Mutex::new(Tickets::default()),
             parts,
+        }
+    }
+
+    /// A call that is about to run, with its recorder.
+    pub(crate) fn recorded(&self, call: (CallHandle, CallTask)) -> (CallHandle, CallTask) {
+        match &self.parts.recording {
+            Some(recording) => recording.follow(call),
+            None => call,
         }
     }
 

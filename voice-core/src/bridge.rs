@@ -21,6 +21,7 @@ use crate::conversation::{ToolCall, Turn};
 use crate::id::{AttachmentId, CorrelationId, LineId, ProviderId, ToolCallId};
 use crate::provider::{Provider, ProviderCommand, SessionInput, Setup};
 use crate::record::{EndReason, Entry};
+use crate::recording::Recorded;
 use crate::time::{MonoTime, UnixMillis};
 use crate::wire::{Endpoint, LineEnd, WireMessage};
 
@@ -75,6 +76,8 @@ pub enum BridgeOutput {
     AbandonTool(ToolCallId),
     /// One more entry of the record.
     Report(Entry),
+    /// For whoever writes the recording down; only while there is one.
+    Record(Recorded),
     /// Nothing more for now; wake me then with [`BridgeInput::Tick`], if at all.
     WaitUntil(Option<(MonoTime, Waiting)>),
     /// The call is over. Close whatever lines are still open.
@@ -300,6 +303,7 @@ impl Bridge {
                 Output::Outcome(id, outcome) => self.outbox.push_back(BridgeOutput::Settle(id, outcome)),
                 Output::RunTool(call) => self.outbox.push_back(BridgeOutput::RunTool(call)),
                 Output::AbandonTool(id) => self.outbox.push_back(BridgeOutput::AbandonTool(id)),
+                Output::Record(recorded) => self.outbox.push_back(BridgeOutput::Record(recorded)),
                 Output::Report(entry) => self.outbox.push_back(BridgeOutput::Report(entry)),
                 Output::WaitUntil(at) => return self.rest = Rest::WaitUntil(at),
                 Output::Finished(reason) => return self.rest = Rest::Finished(reason),

@@ -85,6 +85,7 @@ pub mod bridge;
 pub mod call;
 pub mod capabilities;
 pub mod carrier;
+pub mod consent;
 pub mod conversation;
 #[cfg(feature = "driver")]
 pub mod driver;
@@ -95,6 +96,7 @@ pub mod limits;
 pub mod manual;
 pub mod provider;
 pub mod record;
+pub mod recording;
 pub mod roster;
 pub mod sensitive;
 #[cfg(feature = "sim")]

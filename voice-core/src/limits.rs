@@ -15,6 +15,11 @@ pub const CARRIER_MESSAGE_BYTES_MAX: usize = 64 << 10;
 /// base64 mu-law in JSON (50 × 300 bytes × 2) with room for a history being seeded.
 pub const LINE_BACKLOG_BYTES_MAX: usize = 256 << 10;
 
+/// The same for a line that we opened. Whoever takes a call over is given all that is held at once, over a
+/// connection that has just begun: ten seconds of 24 kHz PCM in base64 are 690 kB with their JSON, and
+/// what was said meanwhile comes before them.
+pub const PROVIDER_BACKLOG_BYTES_MAX: usize = 1 << 20;
+
 /// Of a foreign close reason or error body, this much is kept.
 pub const FOREIGN_TEXT_BYTES_MAX: usize = 1 << 10;
 
@@ -80,3 +85,17 @@ pub const DECISIONS_MAX: usize = 1_000;
 
 /// Callers or agents of whom a roster remembers who they were with; at 100 bytes each, a megabyte.
 pub const STICKY_MAX: usize = 10_000;
+
+/// A recording's blocks come out so late: the marks of a first sentence have come back by then (three of
+/// 200 ms each, and a way there and back), and a network that held frames up has let them go.
+pub const RECORDING_LOOKAHEAD: Duration = Duration::from_millis(1_500);
+
+/// Frames of one channel that a recording holds: the lookahead, twice, with room for the carrier's lead.
+/// No telephone sends more; what comes on top is left out.
+pub const RECORDING_FRAMES_MAX: usize = 200;
+
+/// Pauses of a recording within its lookahead. One more is made one with the last: silence in between.
+pub const RECORDING_PAUSES_MAX: usize = 16;
+
+/// Blocks that a recording gives at once; the rest comes with the next look at the clock.
+pub const RECORDING_BLOCKS_MAX: usize = 500;

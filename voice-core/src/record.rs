@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use crate::audio::AudioFormat;
 use crate::carrier::{CarrierEnd, Digit, Oddity};
+use crate::consent::Consent;
 use crate::conversation::ToolCall;
 use crate::failure::Failure;
 use crate::id::{AttachmentId, CarrierId, CorrelationId, ProviderId, ReplyId, ToolCallId, UtteranceId};
 use crate::provider::Usage;
+use crate::recording::RecordingEnd;
 use crate::sensitive::Pii;
 use crate::time::MonoTime;
 
@@ -202,6 +204,22 @@ pub enum CallEvent {
         /// Which.
         on: bool,
     },
+    /// From now on what is said is kept.
+    RecordingStarted {
+        /// On what that stands.
+        consent: Consent,
+    },
+    /// What is said is not kept until further notice: silence is written instead.
+    RecordingPaused,
+    /// It is kept again.
+    RecordingResumed,
+    /// What is said is no longer kept.
+    RecordingStopped {
+        /// Why.
+        reason: RecordingEnd,
+        /// From beginning to end, pauses included.
+        length: Duration,
+    },
     /// Nothing comes from somebody from whom something should come.
     Silence {
         /// From whom.
@@ -350,6 +368,8 @@ pub enum Loss {
     Playout,
     /// By us, by order: the caller was on hold or muted.
     Withheld,
+    /// In the recording only, because it could not be written in time; there is silence in its place.
+    Recording,
 }
 
 /// Why a call ended.

@@ -159,7 +159,7 @@ impl Call {
 }
 
 /// The media socket, and the parameters that its start must carry.
-async fn connect(target: &Target, call_sid: &str) -> io::Result<(WebSocket, String)> {
+pub(crate) async fn connect(target: &Target, call_sid: &str) -> io::Result<(WebSocket, String)> {
     let (address, token) = match target {
         Target::Relay(address) => {
             return Ok((WebSocket::connect(address, "/", &[]).await?, String::new()));

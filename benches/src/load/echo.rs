@@ -131,7 +131,7 @@ async fn gemini(stream: TcpStream) -> io::Result<()> {
 }
 
 /// The nearest samples: an echo need not be beautiful.
-fn at_24_khz(pcm: &[u8], rate: usize) -> Vec<u8> {
+pub(crate) fn at_24_khz(pcm: &[u8], rate: usize) -> Vec<u8> {
     let (samples, _half) = pcm.as_chunks::<2>();
     let wanted = samples.len() * 24_000 / rate.max(1);
     (0..wanted).flat_map(|at| samples[at * rate / 24_000]).collect()

@@ -124,7 +124,12 @@ impl WebSocket {
 
     /// Says goodbye.
     pub async fn close(&mut self) {
-        let _already_gone = self.write_frame(CLOSE, &1000_u16.to_be_bytes()).await;
+        self.close_with(1000).await;
+    }
+
+    /// Says goodbye, with this code.
+    pub async fn close_with(&mut self, code: u16) {
+        let _already_gone = self.write_frame(CLOSE, &code.to_be_bytes()).await;
     }
 
     async fn write_frame(&mut self, kind: u8, payload: &[u8]) -> io::Result<()> {
@@ -194,7 +199,7 @@ fn mask(bytes: &mut [u8], key: [u8; 4]) {
 }
 
 /// The head of an HTTP message, and what came after it.
-pub(super) async fn read_head(stream: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
+pub(crate) async fn read_head(stream: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
     let mut buffer = Vec::with_capacity(1 << 10);
     loop {
         if let Some(end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -208,6 +213,6 @@ pub(super) async fn read_head(stream: &mut TcpStream) -> io::Result<(String, Vec
 }
 
 /// Bytes out of base64.
-pub(super) fn decode(text: &str) -> Vec<u8> {
+pub(crate) fn decode(text: &str) -> Vec<u8> {
     STANDARD.decode(text).unwrap_or_default()
 }

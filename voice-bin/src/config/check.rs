@@ -50,6 +50,7 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
     let calls = check.calls();
     let limits = check.limits();
     let door = check.door();
+    let recording = check.recording();
     let all = (host, port, database_url, log_format, log_level, agent, calls, limits, choice);
     let (
         Some(host),
@@ -84,6 +85,7 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
         agent,
         calls,
         limits,
+        recording,
         door,
         settings,
         notices: check.notices,

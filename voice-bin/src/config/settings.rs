@@ -62,6 +62,9 @@ settings! {
     MAX_CONNECTIONS_PER_ADDRESS =
         Setting::new("MAX_CONNECTIONS_PER_ADDRESS", "door", "max_connections_per_address", Some("512"));
     DATABASE_URL = Setting::new("DATABASE_URL", "storage", "database_url", Some("sqlite:voice.db"));
+    RECORDING_DIR = Setting::new("RECORDING_DIR", "recording", "dir", None);
+    RECORDING_CONSENT = Setting::new("RECORDING_CONSENT", "recording", "consent", Some("off"));
+    RECORDING_BASIS = Setting::new("RECORDING_BASIS", "recording", "basis", None);
     LOG_FORMAT = Setting::new("LOG_FORMAT", "log", "format", Some("text"));
     LOG_LEVEL = Setting::new("LOG_LEVEL", "log", "level", Some("info"));
     VOICE_STANDBY = Setting::new("VOICE_STANDBY", "calls", "standby", Some("off"));

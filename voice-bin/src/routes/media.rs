@@ -181,7 +181,7 @@ async fn converse(app: &App, carrier: CarrierId, opened: Opened, (grant, slot): 
     let Grant { call, correlation, from, to, leg } = grant;
     let start = CallStart { carrier, carrier_call, format, from, to, correlation };
     let (world, agent) = (app.parts.world.clone(), app.parts.agent.clone());
-    let (handle, task) = place(call, world, agent, start, session, Box::new(line));
+    let (handle, task) = app.recorded(place(call, world, agent, start, session, Box::new(line)));
     let end = slot.run(handle, task).await;
     match leg {
         Some(leg) => leg.media_over(end).await,

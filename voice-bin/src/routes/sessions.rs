@@ -272,7 +272,7 @@ async fn auto_failover(
 }
 
 /// A call that runs; one that has ended is a conflict, one that never was is unknown.
-async fn find(app: &App, id: &str) -> Result<CallHandle, Problem> {
+pub(super) async fn find(app: &App, id: &str) -> Result<CallHandle, Problem> {
     let id: CallId =
         id.parse().map_err(|_| Problem::not_found().detail("a session id is a UUID, as lists show it"))?;
     if let Some(call) = app.calls.find(id) {
@@ -297,7 +297,7 @@ async fn order(app: &App, id: &str, control: Control, status: &'static str) -> R
     Ok((StatusCode::ACCEPTED, Json(body)).into_response())
 }
 
-fn tell(call: &CallHandle, control: Control) -> Result<(), Problem> {
+pub(super) fn tell(call: &CallHandle, control: Control) -> Result<(), Problem> {
     if call.control(control) { Ok(()) } else { Err(conflict("ended", "The session has ended")) }
 }
 
@@ -352,7 +352,7 @@ fn member(app: &App, id: &ProviderId) -> Option<MemberSnapshot> {
     members(app).into_iter().find(|member| member.id == *id)
 }
 
-fn conflict(name: &'static str, title: &'static str) -> Problem {
+pub(super) fn conflict(name: &'static str, title: &'static str) -> Problem {
     Problem::new(StatusCode::CONFLICT, name, title)
 }
 

@@ -4,6 +4,7 @@
 //! not. A reader of version N reads every version up to N.
 
 mod body;
+mod consent;
 mod parts;
 
 use voice_core::record::CallEvent;

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use voice_core::audio::AudioFormat;
 use voice_core::carrier::{CarrierEnd, Digit, Oddity};
+use voice_core::consent::{Consent, Given, Method, Revocation, Scope};
 use voice_core::conversation::ToolCall;
 use voice_core::failure::Failure;
 use voice_core::id::{AttachmentId, CarrierId, CorrelationId, ProviderId, ReplyId, ToolCallId, UtteranceId};
 use voice_core::provider::Usage;
 use voice_core::record::{CallEvent, CoverKind, EndReason, Loss, Party, Switch, SwitchRefusal, Totals, Why};
+use voice_core::recording::RecordingEnd;
 use voice_core::sensitive::Pii;
+use voice_core::time::UnixMillis;
 use voice_core::wire::{LineEnd, Unreachable};
 
 /// What must not show up in logs or metrics.
@@ -19,6 +22,8 @@ pub(crate) const PRIVATE: [&str; 6] =
 /// Every kind of event at least once, and every variant of what they hold.
 pub(crate) fn events() -> Vec<CallEvent> {
     let mut events = call();
+    events.extend(kinds());
+    events.extend(recordings());
     events.extend(conversation());
     events.extend(
         failures().into_iter().map(|failure| CallEvent::Problem { attachment: AttachmentId(1), failure }),
@@ -41,7 +46,7 @@ const ODDITIES: [Oddity; 9] = [
 
 fn call() -> Vec<CallEvent> {
     let attachment = AttachmentId(1);
-    let mut events = vec![
+    vec![
         CallEvent::Started {
             carrier: CarrierId::from_static("twilio"),
             carrier_call: "CA0123".to_owned(),
@@ -71,7 +76,13 @@ fn call() -> Vec<CallEvent> {
             attachment,
             usage: Usage { text_in: 1, audio_in: 2, cached_in: 3, text_out: 4, audio_out: 5 },
         },
-    ];
+    ]
+}
+
+/// Events of which there is one for each kind of something.
+fn kinds() -> Vec<CallEvent> {
+    let attachment = AttachmentId(1);
+    let mut events = Vec::new();
     for kind in [CoverKind::Moment, CoverKind::Still, CoverKind::Unavailable, CoverKind::Music] {
         events.push(CallEvent::Covered { kind });
     }
@@ -88,11 +99,30 @@ fn call() -> Vec<CallEvent> {
     ] {
         events.push(CallEvent::SwitchRefused { why });
     }
-    for what in [Loss::Carrier, Loss::Held, Loss::Playout, Loss::Withheld] {
+    for what in [Loss::Carrier, Loss::Held, Loss::Playout, Loss::Withheld, Loss::Recording] {
         events.push(CallEvent::AudioLost { what, duration: Duration::from_millis(40) });
     }
     for oddity in ODDITIES {
         events.push(CallEvent::CarrierOddity { oddity, count: 1 });
+    }
+    events
+}
+
+fn recordings() -> Vec<CallEvent> {
+    let consents = Method::ALL.map(|how| {
+        let region = Some("US-CA".parse().unwrap());
+        let given = Given { by: PRIVATE[0].into(), how, at: UnixMillis(1_795_000_000_000), region };
+        Consent::given(given, Scope::BOTH)
+    });
+    let basis = "everybody is told before".parse().unwrap();
+    let mut revoked = Consent::not_required(basis, Scope::RECORDING);
+    revoked.revoke(Revocation { at: UnixMillis(7), reason: Some(PRIVATE[3].into()) });
+    let mut events = vec![CallEvent::RecordingPaused, CallEvent::RecordingResumed];
+    events
+        .extend(consents.into_iter().chain([revoked]).map(|consent| CallEvent::RecordingStarted { consent }));
+    for reason in [RecordingEnd::Ordered, RecordingEnd::Revoked, RecordingEnd::CallOver, RecordingEnd::Failed]
+    {
+        events.push(CallEvent::RecordingStopped { reason, length: Duration::from_secs(30) });
     }
     events
 }

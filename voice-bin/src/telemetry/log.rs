@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::IsTerminal;
 use std::time::SystemTime;
 
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
@@ -14,6 +14,7 @@ use tracing_subscriber::{Layer, Registry};
 use voice_core::failure::{Failure, Verdict};
 use voice_core::id::CallId;
 use voice_core::record::{CallEvent, Entry, Loss, Reader, Totals};
+use voice_core::recording::RecordingEnd;
 
 use crate::config::LogFormat;
 
@@ -89,6 +90,15 @@ impl Reader for LogReader {
             }
             CallEvent::ToolAnswered { id, took, .. } => warn!(%call, %id, ?took, "tool failed"),
             CallEvent::ToolCancelled { id } => info!(%call, %id, "tool no longer wanted"),
+            CallEvent::RecordingStarted { .. } => info!(%call, "recording started"),
+            CallEvent::RecordingPaused => info!(%call, "recording paused"),
+            CallEvent::RecordingResumed => info!(%call, "recording resumed"),
+            CallEvent::RecordingStopped { reason: RecordingEnd::Failed, length } => {
+                error!(%call, ?length, "recording failed");
+            }
+            CallEvent::RecordingStopped { reason, length } => {
+                info!(%call, reason = reason.name(), ?length, "recording stopped");
+            }
             // The network's losses are everyday; our own mean that something is too slow.
             CallEvent::AudioLost { what: Loss::Withheld, duration } => {
                 info!(%call, ?duration, "audio withheld by order")

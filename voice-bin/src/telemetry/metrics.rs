@@ -185,6 +185,7 @@ const fn place(loss: Loss) -> &'static str {
         Loss::Held => "held",
         Loss::Playout => "playout",
         Loss::Withheld => "withheld",
+        Loss::Recording => "recording",
     }
 }
 

@@ -7,6 +7,7 @@ mod demo;
 mod door;
 mod draining;
 mod outbound;
+mod recording;
 mod refusals;
 mod routes;
 mod sessions;

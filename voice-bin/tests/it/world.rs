@@ -157,6 +157,7 @@ impl Server {
             public_url: None,
             limits: LimitsConfig { calls_max: 10, drain: Duration::from_secs(5) },
             door: DoorConfig::default(),
+            recording: None,
             store: None,
             metrics: Metrics::unfed().unwrap(),
         };

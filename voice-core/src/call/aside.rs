@@ -67,10 +67,10 @@ impl Call {
         }
         self.report(now, CallEvent::Held { music });
         let interrupted = self.hush(now);
+        // Half a sentence is no answer, even if whoever began it is gone.
+        self.caller.owed |= !interrupted.is_empty();
         if let Some(live) = self.phase.live().filter(|_| !interrupted.is_empty()) {
             self.tell(live, ProviderCommand::Interrupt(interrupted));
-            // Half a sentence is no answer.
-            self.caller.owed = true;
         }
         self.aside.hold = Some(Hold { since: now, music });
         self.timers.set(Timer::Hold, now + self.config.limits.hold);
@@ -139,7 +139,7 @@ impl Call {
 
     /// Nothing more of what is being played is heard. What of it came from a voice.
     fn hush(&mut self, now: MonoTime) -> Vec<Heard> {
-        let cut = self.playout.cut(now);
+        let cut = self.cut(now);
         if !cut.heard.is_empty() {
             self.outbox.push_back(super::Output::Carrier(CarrierCommand::Clear));
         }

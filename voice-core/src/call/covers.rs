@@ -20,7 +20,7 @@ const NOBODY: AttachmentId = AttachmentId(0);
 const TALK_OVER_AFTER: Duration = Duration::from_secs(2);
 
 /// A pause of the caller, by our own ear.
-const PAUSE: Duration = Duration::from_millis(300);
+pub(super) const PAUSE: Duration = Duration::from_millis(300);
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -33,6 +33,13 @@ pub(super) struct Covers {
     quiet_since: Option<MonoTime>,
     /// How many prompts this waiting has seen.
     prompts: u32,
+}
+
+impl Covers {
+    /// The caller hears the voice: a silence after it is a new one, in which nobody was told anything.
+    pub(super) fn on_voice_heard(&mut self) {
+        self.prompts = 0;
+    }
 }
 
 /// Somebody waits to hear something.
@@ -63,8 +70,11 @@ impl Call {
             return;
         };
         let quiet = *self.covers.quiet_since.get_or_insert(now);
-        let patience = if self.covers.prompts > 0 { self.config.patience.again } else { waits.patience };
-        let due = quiet.max(waits.since) + patience;
+        // Whoever came meanwhile and left without a sound has changed nothing for the caller.
+        let due = match self.covers.prompts {
+            0 => quiet.max(waits.since) + waits.patience,
+            _ => quiet + self.config.patience.again,
+        };
         let paused = self.caller.last_voiced.filter(|_| waits.unheard).map(|voiced| voiced + PAUSE);
         let polite = paused.map_or(due, |paused| paused.min(due + TALK_OVER_AFTER));
         self.timers.set(Timer::Cover, due.max(polite));

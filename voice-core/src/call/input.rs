@@ -4,6 +4,7 @@ use crate::carrier::CarrierEvent;
 use crate::conversation::ToolResult;
 use crate::id::{AttachmentId, ProviderId, ToolCallId};
 use crate::provider::ProviderEvent;
+use crate::recording::RecordCommand;
 use crate::sensitive::Pii;
 
 /// The only way into a [`super::Call`].
@@ -30,7 +31,7 @@ pub enum Control {
     /// End the call at once.
     HangUp,
     /// End the call when the caller has heard what is being said, at the latest after
-    /// [`super::CallConfig`]'s `goodbye_max`.
+    /// [`super::CallLimits::goodbye`].
     HangUpAfterReply,
     /// Let another provider take over at the next pause; whoever the roster likes if none is named.
     /// While nobody can be found, ask again at once.
@@ -74,6 +75,8 @@ pub enum Control {
     Resume,
     /// Whether the voice hears silence instead of the caller.
     Mute(bool),
+    /// Begin, pause or end a recording.
+    Record(RecordCommand),
     /// The server shuts down: end the call at once, and say why in the record.
     Shutdown,
 }

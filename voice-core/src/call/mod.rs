@@ -15,6 +15,7 @@
 //! | `covers.rs`, `prompts.rs` | what the caller hears when nobody has anything to say |
 //! | `aside.rs` | the caller on hold, or muted |
 //! | `tools.rs` | tools under way |
+//! | `tape.rs` | what is told to a recorder |
 
 mod aside;
 mod backoff;
@@ -27,6 +28,7 @@ mod phase;
 mod playout;
 mod prompts;
 mod status;
+mod tape;
 mod tools;
 mod transcript;
 mod voice;
@@ -36,7 +38,6 @@ use std::sync::Arc;
 
 use crate::audio::{AudioFormat, AudioFrame, speech};
 use crate::carrier::{CarrierCommand, CarrierEvent};
-use crate::conversation::Turn;
 use crate::id::{AttachmentId, CarrierId, CorrelationId, ProviderId, UtteranceId};
 use crate::provider::ProviderCommand;
 use crate::record::{CallEvent, EndReason, Entry, Loss, Party, Switch, Totals, Why};
@@ -49,13 +50,14 @@ pub use config::{
 pub use input::{Control, Input};
 pub use output::{Outcome, Output, Timer};
 pub use prompts::Prompts;
-pub use status::{Attached, CallStatus, Standing};
+pub use status::{Attached, CallStatus, Recording, Standing};
 
 use aside::Aside;
 use covers::Covers;
 use held::Lost;
 use phase::Phase;
-use playout::{Playout, Release};
+use playout::{Cut, Playout, Release};
+use tape::Tape;
 use tools::Tools;
 use transcript::Transcript;
 
@@ -90,8 +92,8 @@ pub struct Call {
     aside: Aside,
     books: Books,
     outbox: VecDeque<Output>,
-    /// Tools that answered while nobody was live; for whoever is next.
-    late_answers: Vec<Turn>,
+    /// The recording, while there is one.
+    tape: Option<Box<Tape>>,
 }
 
 /// What we know of the person on the line.
@@ -164,7 +166,7 @@ impl Call {
             aside: Aside::default(),
             books: Books::new(now, backoff::seed(start.correlation.as_str())),
             outbox: VecDeque::new(),
-            late_answers: Vec::new(),
+            tape: None,
         };
         call.report(
             now,
@@ -212,6 +214,7 @@ impl Call {
         self.mind_silence(now);
         self.set_or_clear(Timer::Playout, self.playout.wakes_at());
         self.set_or_clear(Timer::Tool, self.tools.wakes_at());
+        self.give_recording(now);
     }
 
     /// The only way out.
@@ -235,7 +238,8 @@ impl Call {
         let (standing, live, successor, standby) = self.phase.status();
         let switches = self.books.switches.iter().cloned().collect();
         let (on_hold, muted) = (self.aside.is_on_hold(), self.aside.is_muted());
-        CallStatus { standing, live, successor, standby, on_hold, muted, switches }
+        let recording = self.recording();
+        CallStatus { standing, live, successor, standby, on_hold, muted, recording, switches }
     }
 
     /// Entries of the record so far: as long as it stays the same, so does [`Self::status`].
@@ -276,6 +280,7 @@ impl Call {
     fn on_caller_audio(&mut self, now: MonoTime, frame: AudioFrame) {
         self.books.totals.frames_in += 1;
         self.on_carrier_alive(now);
+        self.tape_caller(now, &frame);
         if self.aside.is_shut() && !self.phase.is_leaving() {
             return self.withhold(now, &frame);
         }
@@ -332,6 +337,7 @@ impl Call {
             Control::Hold { music } => self.hold(now, music),
             Control::Resume => self.resume(now, false),
             Control::Mute(muted) => self.mute(now, muted),
+            Control::Record(command) => self.on_record(now, command),
             Control::Shutdown => self.end(now, EndReason::Shutdown),
         }
     }
@@ -353,7 +359,7 @@ impl Call {
             Timer::Goodbye => self.leave(now),
             Timer::SessionLimit => self.roll_over(now),
             Timer::Limit => self.end(now, EndReason::Limit),
-            Timer::Playout => {}
+            Timer::Playout | Timer::Recording => {}
         }
     }
 
@@ -364,6 +370,7 @@ impl Call {
             match release {
                 Release::Frame(data) => {
                     self.books.totals.frames_out += 1;
+                    self.tape_voice(&data);
                     let frame = AudioFrame::new(self.playout.format(), data);
                     self.outbox.push_back(Output::Carrier(CarrierCommand::Play(frame)));
                 }
@@ -372,6 +379,7 @@ impl Call {
                 Release::Starts(reply) => {
                     self.transcript.voice_speaks(reply);
                     self.books.totals.replies += 1;
+                    self.covers.on_voice_heard();
                     let latency = self.caller.waiting_since.take().map(|since| now.since(since));
                     self.report(now, CallEvent::ReplyStarted { reply, latency });
                 }
@@ -380,6 +388,13 @@ impl Call {
         while let Some(finished) = self.playout.settle(now) {
             self.on_finished(now, finished);
         }
+    }
+
+    /// Everything not heard yet is thrown away.
+    fn cut(&mut self, now: MonoTime) -> Cut {
+        let cut = self.playout.cut(now);
+        self.tape_cut(cut.heard_until);
+        cut
     }
 
     fn hear(&mut self, id: AttachmentId, frame: AudioFrame) {

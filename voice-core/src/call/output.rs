@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::id::{AttachmentId, ProviderId};
 use crate::provider::ProviderCommand;
 use crate::record::{EndReason, Entry};
+use crate::recording::Recorded;
 use crate::time::MonoTime;
 
 /// The only way out of a [`super::Call`].
@@ -44,6 +45,8 @@ pub enum Output {
     AbandonTool(crate::id::ToolCallId),
     /// One more entry of the record.
     Report(Entry),
+    /// For whoever writes the recording down; only while there is one.
+    Record(Recorded),
     /// Nothing more for now; wake me then. The timer tells a log what the call waits for.
     WaitUntil(Option<(MonoTime, Timer)>),
     /// It is over. Nothing more comes, ever.
@@ -57,7 +60,7 @@ pub enum Outcome {
     Success,
     /// It failed. [`Failure::blame`] says whether that counts.
     Failure(Failure),
-    /// It never had the chance to show anything: the call ended first.
+    /// It never had the chance to show anything: the call ended first, or it was not needed.
     Unproven,
 }
 
@@ -87,6 +90,8 @@ pub enum Timer {
     Playout,
     /// A tool has taken too long.
     Tool,
+    /// The next of a recording can be given out.
+    Recording,
     /// We want to hang up once the reply has been heard, but not wait for ever.
     Goodbye,
     /// The provider's session comes to its end.

@@ -30,6 +30,7 @@ use crate::conversation::Turn;
 use crate::failure::Failure;
 use crate::id::{AttachmentId, ProviderId};
 use crate::record::{CallEvent, EndReason, Loss, Why};
+use crate::recording::RecordingEnd;
 use crate::time::MonoTime;
 
 use super::config::WhenNobody;
@@ -266,7 +267,7 @@ impl Call {
             return;
         }
         let before = std::mem::replace(&mut self.phase, Phase::Ended(reason.clone()));
-        let cut = self.playout.cut(now);
+        let cut = self.cut(now);
         for finished in cut.finished {
             self.on_finished(now, finished);
         }
@@ -274,6 +275,7 @@ impl Call {
             self.outbox.push_back(Output::AbandonTool(id));
         }
         self.give_up_withheld(now);
+        self.stop_recording(now, RecordingEnd::CallOver);
         let mut candidate = None;
         match before {
             Phase::Attaching(Attaching { quest, held, .. }) => {

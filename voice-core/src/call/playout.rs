@@ -97,6 +97,8 @@ pub(crate) struct Cut {
     pub(crate) heard: Vec<Heard>,
     /// Their last words.
     pub(crate) finished: Vec<Finished>,
+    /// What begins later, by the clock of sending, was not heard; nor the rest of what begins before.
+    pub(crate) heard_until: MonoTime,
 }
 
 impl Playout {
@@ -170,7 +172,7 @@ impl Playout {
     /// The next thing to send, if it is time. Called until it answers `None`.
     pub(crate) fn release(&mut self, now: MonoTime) -> Option<Release> {
         if self.mark_is_due() {
-            return self.mark().map(Release::Mark);
+            return self.mark(now).map(Release::Mark);
         }
         if self.buffered_until + FRAME > now + self.lead {
             return None;
@@ -217,11 +219,12 @@ impl Playout {
     /// `Cut::heard` is empty if nothing was being said: everything had been heard, or nothing was
     /// there. Then nothing need be cleared, and no provider need be told.
     pub(crate) fn cut(&mut self, now: MonoTime) -> Cut {
-        let mut cut = Cut::default();
+        let mut cut = Cut { heard_until: self.buffered_until, ..Cut::default() };
         self.hear_due(now);
         if let Some(front) = self.sent.front() {
-            let begins = front.ends.saturating_sub(front.duration) + self.lag;
-            let part = now.since(begins).min(front.duration);
+            let begins = front.ends.saturating_sub(front.duration);
+            let part = now.since(begins + self.lag).min(front.duration);
+            cut.heard_until = begins + part;
             let reply = front.reply;
             self.ledger(reply).heard += part;
         }
@@ -273,6 +276,16 @@ impl Playout {
 
     pub(crate) fn format(&self) -> AudioFormat {
         self.format
+    }
+
+    /// When the frame that was released last begins, by the clock of sending.
+    pub(crate) fn sent_at(&self) -> MonoTime {
+        self.sent.back().map_or(self.buffered_until, |sent| sent.ends.saturating_sub(sent.duration))
+    }
+
+    /// How much later than by the clock of sending the ear hears.
+    pub(crate) const fn lag(&self) -> Duration {
+        self.lag
     }
 
     /// How much waits to be sent.
@@ -359,14 +372,16 @@ impl Playout {
         since >= FRAMES_PER_MARK || (since > 0 && last_is_over())
     }
 
-    fn mark(&mut self) -> Option<MarkId> {
+    fn mark(&mut self, now: MonoTime) -> Option<MarkId> {
         self.marks.frames_at_last = self.marks.frames_sent;
         self.marks.next += 1;
         let mark = MarkId(self.marks.next);
         if self.marks.under_way.len() >= limits::MARKS_MAX {
             self.marks.under_way.pop_front();
         }
-        self.marks.under_way.push_back((mark, self.marks.frames_sent, self.buffered_until));
+        // One that is sent after its frame was heard comes back late, and not because the ear is.
+        let ends = self.buffered_until.max(now);
+        self.marks.under_way.push_back((mark, self.marks.frames_sent, ends));
         Some(mark)
     }
 }

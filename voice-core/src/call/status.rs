@@ -19,6 +19,8 @@ pub struct CallStatus {
     pub on_hold: bool,
     /// Nobody hears the caller, by order.
     pub muted: bool,
+    /// Whether what is said is kept.
+    pub recording: Recording,
     /// The last switches ([`crate::limits::SWITCHES_KEPT`]), oldest first.
     pub switches: Vec<Switch>,
 }
@@ -35,6 +37,18 @@ pub enum Standing {
     Leaving,
     /// Over.
     Ended,
+}
+
+/// Whether what is said in a call is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Recording {
+    /// It is not.
+    #[default]
+    Off,
+    /// It is.
+    On,
+    /// Silence is kept in its place.
+    Paused,
 }
 
 /// Somebody in a call.

@@ -158,6 +158,7 @@ impl Rig {
                 Output::RunTool(call) => format!("run {}", call.name),
                 Output::AbandonTool(id) => format!("abandon {id}"),
                 Output::Report(entry) => format!("· {}", short(&entry.event)),
+                Output::Record(recorded) => format!("tape {recorded:?}"),
                 Output::WaitUntil(_) => return,
                 Output::Finished(reason) => {
                     self.finished = Some(reason);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::conversation::{ToolCall, ToolDefinition, ToolResult};
+use crate::conversation::{ToolCall, ToolDefinition, ToolResult, Turn};
 use crate::id::ToolCallId;
 use crate::limits;
 use crate::time::MonoTime;
@@ -11,6 +11,8 @@ use crate::time::MonoTime;
 #[derive(Debug, Default)]
 pub(crate) struct Tools {
     running: Vec<Running>,
+    /// Those that answered while nobody was live; for whoever is next.
+    pub(crate) late_answers: Vec<Turn>,
 }
 
 #[derive(Debug)]

@@ -73,7 +73,7 @@ impl Call {
     }
 
     fn barge_in(&mut self, now: MonoTime, live: AttachmentId) {
-        let cut = self.playout.cut(now);
+        let cut = self.cut(now);
         if !cut.heard.is_empty() {
             self.outbox.push_back(Output::Carrier(CarrierCommand::Clear));
         }
@@ -130,7 +130,9 @@ impl Call {
 
     /// Somebody is about to be told the conversation: what is still in the air counts as said.
     pub(super) fn note_pending_words(&mut self) {
-        for (reply, text, cut) in self.playout.pending_words() {
+        for (reply, text, cut) in self.playout.pending_words().filter(|(reply, ..)| !is_cover(*reply)) {
+            // One that waits behind a prompt will be heard, too, and whoever is next must know.
+            self.transcript.voice_speaks(reply);
             self.transcript.voice_said(reply, text, cut, false);
         }
     }
@@ -163,7 +165,7 @@ impl Call {
         let turn = self.transcript.tool_answered(id, result.clone());
         self.caller.owed = true;
         let Some(live) = self.phase.live() else {
-            self.late_answers.extend(turn);
+            self.tools.late_answers.extend(turn);
             return;
         };
         self.watch(now);
@@ -245,8 +247,11 @@ impl Call {
         if self.caller.owed || self.playout.is_open() {
             return self.expect(now);
         }
-        self.timers.clear(Timer::Stall);
         self.timers.clear(Timer::Silence);
+        // Who took a noise for the caller is still watched: they may never say that the caller paused.
+        if self.caller.speaking.is_none() {
+            self.timers.clear(Timer::Stall);
+        }
     }
 
     /// Something of the voice is due from now on.

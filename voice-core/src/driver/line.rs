@@ -17,7 +17,8 @@ pub trait Line: Send {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<WireMessage, LineEnd>>;
 
     /// Takes a message to be written. Never waits; a peer that lets more than
-    /// [`crate::limits::LINE_BACKLOG_BYTES_MAX`] pile up is clogged, and the line is over.
+    /// [`crate::limits::LINE_BACKLOG_BYTES_MAX`] pile up (on a line that we opened:
+    /// [`crate::limits::PROVIDER_BACKLOG_BYTES_MAX`]) is clogged, and the line is over.
     fn offer(&mut self, message: WireMessage) -> Result<(), LineEnd>;
 
     /// Closes politely, giving what was offered a short time to be written. The line is dropped after.

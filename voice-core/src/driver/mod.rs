@@ -5,6 +5,7 @@
 //! | `run.rs` | the loop: one task per call |
 //! | `lines.rs` | the lines of one call, polled by its task |
 //! | `line.rs` | the port to sockets |
+//! | `record_sink.rs` | the port to whoever writes recordings |
 //! | `tools.rs` | the port to the embedder's tools |
 //! | `prober.rs` | looks at providers without a call |
 //! | `load.rs` | measures whether this machine keeps up |
@@ -15,6 +16,7 @@ pub mod line;
 mod lines;
 mod load;
 mod prober;
+pub mod record_sink;
 mod run;
 pub mod tools;
 
@@ -23,5 +25,6 @@ pub use clock::Clock;
 pub use line::{Dial, Line};
 pub use load::watch_load;
 pub use prober::Prober;
+pub use record_sink::{RecordSink, RecordWriter, Written};
 pub use run::{CallHandle, CallTask, World, place};
 pub use tools::{NoTools, RunTool};

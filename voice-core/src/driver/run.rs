@@ -21,6 +21,7 @@ use crate::time::MonoTime;
 use super::clock::Clock;
 use super::line::{Dial, Line};
 use super::lines::{LineEvent, Lines};
+use super::record_sink::{RecordSink, Recording};
 use super::tools::RunTool;
 
 /// Wishes that may wait for a call's task. It looks at them within microseconds; a full queue means that
@@ -54,6 +55,7 @@ pub struct CallTask {
     controls: mpsc::Receiver<Control>,
     needs: Needs,
     status: watch::Sender<CallStatus>,
+    recorder: Option<Arc<dyn RecordSink>>,
 }
 
 /// A way to reach a running call. Cheap to clone; the call goes on when all are dropped.
@@ -80,7 +82,7 @@ pub fn place(
     let bridge = Bridge::new(clock.now(), clock.unix(MonoTime::ZERO), config, start, session);
     let (status, look) = watch::channel(bridge.status());
     let handle = CallHandle { id, controls: sender, status: look };
-    (handle, CallTask { id, bridge, line, world, controls, needs, status })
+    (handle, CallTask { id, bridge, line, world, controls, needs, status, recorder: None })
 }
 
 impl CallHandle {
@@ -107,9 +109,16 @@ impl CallTask {
         self.id
     }
 
+    /// Lets the call be recorded there when that is ordered. Without it such an order fails.
+    #[must_use]
+    pub fn with_recorder(mut self, recorder: Arc<dyn RecordSink>) -> Self {
+        self.recorder = Some(recorder);
+        self
+    }
+
     /// Runs the call to its end.
     pub async fn run(self) -> EndReason {
-        let Self { id, mut bridge, line, world, controls, needs, status } = self;
+        let Self { id, mut bridge, line, world, controls, needs, status, recorder } = self;
         let mut io = Io {
             call: id,
             lines: Lines::new(),
@@ -122,9 +131,14 @@ impl CallTask {
             told: 0,
             world,
             needs,
+            recording: Recording::new(id, recorder),
         };
         io.lines.adopt(CARRIER_LINE, line);
         let clock = io.world.clock;
+        // What was ordered before the first step comes before it: of a recording nothing must be missing.
+        while let Ok(control) = io.controls.try_recv() {
+            bridge.handle(clock.now(), BridgeInput::Control(control));
+        }
         let mut alarm = Box::pin(tokio::time::sleep_until(clock.instant(clock.now())));
         loop {
             if let Some(reason) = io.carry_out(&mut bridge, &mut alarm) {
@@ -170,6 +184,7 @@ struct Io {
     told: u64,
     world: World,
     needs: Needs,
+    recording: Recording,
 }
 
 /// A tool under way, and how to stop it.
@@ -214,6 +229,9 @@ impl Io {
                 BridgeOutput::RunTool(tool) => self.run_tool(tool),
                 BridgeOutput::AbandonTool(id) => self.abandon_tool(id),
                 BridgeOutput::Report(entry) => self.report(&entry),
+                BridgeOutput::Record(recorded) => {
+                    self.pending.extend(self.recording.take(recorded).map(Event::Control));
+                }
                 BridgeOutput::WaitUntil(at) => {
                     self.show(bridge);
                     // A call always waits for its own limit at least; without any deadline an hour will do.

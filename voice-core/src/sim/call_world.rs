@@ -6,6 +6,7 @@
 mod aside;
 mod checks;
 mod line;
+mod recording;
 mod search;
 mod silence;
 mod switching;
@@ -69,6 +70,7 @@ struct World {
     schedule: BTreeMap<(MonoTime, u64), What>,
     scheduled: u64,
     frames: u64,
+    caller: Caller,
     carrier_back: MonoTime,
     line: CarrierModel,
     voices: BTreeMap<AttachmentId, Voice>,
@@ -77,6 +79,23 @@ struct World {
     /// From when until when no provider can be had.
     outage: Option<(MonoTime, MonoTime)>,
     checks: Checks,
+}
+
+/// Speaks and falls silent, whatever the providers believe.
+struct Caller {
+    rng: Rng,
+    voiced: bool,
+    turns_at: MonoTime,
+}
+
+impl Caller {
+    fn is_voiced(&mut self, now: MonoTime) -> bool {
+        if now >= self.turns_at {
+            self.voiced = !self.voiced;
+            self.turns_at = now + self.rng.millis(100..3_000);
+        }
+        self.voiced
+    }
 }
 
 impl World {
@@ -103,6 +122,7 @@ impl World {
             schedule: BTreeMap::new(),
             scheduled: 0,
             frames: 0,
+            caller: Caller { rng: Rng::new(!seed), voiced: false, turns_at: now },
             carrier_back: now,
             voices: BTreeMap::new(),
             providers: PROVIDERS.len(),
@@ -115,6 +135,7 @@ impl World {
         world.after(Duration::ZERO, What::CallerFrame);
         world.plan_the_end();
         world.plan_meddling();
+        world.plan_recording(seed);
         world
     }
 
@@ -145,7 +166,7 @@ impl World {
                 wakes = self.drain()?;
             }
         }
-        self.checks.at_the_end(self.frames)
+        self.checks.at_the_end(self.frames, &self.line)
     }
 
     fn happens(&mut self, what: What) -> Result<Option<Input>, String> {
@@ -160,8 +181,9 @@ impl World {
                     return Ok(None);
                 }
                 self.frames += 1;
-                self.checks.caller_says(self.frames);
-                Input::Carrier(CarrierEvent::Audio(caller_frame(self.frames)))
+                self.checks.caller_says(self.now, self.frames);
+                let voiced = self.caller.is_voiced(self.now);
+                Input::Carrier(CarrierEvent::Audio(caller_frame(self.frames, voiced)))
             }
             What::Carrier(event) => Input::Carrier(event),
             What::AtCarrier(arrival) => {
@@ -216,7 +238,7 @@ impl World {
                         self.begin_to_talk(attachment);
                     }
                 }
-                Output::Outcome(..) | Output::AbandonTool(_) => {}
+                Output::Outcome(..) | Output::AbandonTool(_) | Output::Record(_) => {}
                 Output::WaitUntil(at) => return Ok(at.map(|(at, _)| at)),
                 Output::Finished(_) => return Ok(None),
             }
@@ -337,6 +359,17 @@ impl World {
         }
     }
 
+    /// Draws from numbers of its own, so that calls with a seed stay what they were.
+    fn plan_recording(&mut self, seed: u64) {
+        let mut rng = Rng::new(!seed);
+        for (delay, control) in recording::plan(&mut rng) {
+            self.after(delay, What::Control(control));
+        }
+        if rng.percent(30) {
+            self.line.make_perfect();
+        }
+    }
+
     fn after(&mut self, delay: Duration, what: What) {
         self.at(self.now + delay, what);
     }
@@ -389,7 +422,7 @@ fn settings(rng: &mut Rng) -> CallConfig {
 }
 
 /// Clips whose frames say that nobody spoke them.
-fn prompts() -> Prompts {
+pub(super) fn prompts() -> Prompts {
     let clip = |number: u8, frames: usize| {
         let mut frame = [0x44; 160];
         frame[..8].copy_from_slice(&u64::from(number).to_le_bytes());
@@ -403,8 +436,23 @@ fn prompts() -> Prompts {
     prompts
 }
 
-fn caller_frame(number: u64) -> AudioFrame {
-    let mut data = vec![0xff; 160];
-    data[..8].copy_from_slice(&number.to_le_bytes());
+/// A frame that carries its number in its first samples, four bits each, which are too quiet to be heard,
+/// and behind it what a recording is searched for.
+fn caller_frame(number: u64, voiced: bool) -> AudioFrame {
+    let mut data = vec![if voiced { 0x20 } else { 0xff }; 160];
+    for (at, byte) in data[..16].iter_mut().enumerate() {
+        *byte = 0xff - (number >> (4 * at)) as u8 % 16;
+    }
+    data[16..20].copy_from_slice(&recording::CALLER_MARK);
     AudioFrame::new(AudioFormat::MULAW_8K, Bytes::from(data))
+}
+
+/// The number that [`caller_frame`] has put into it; zero for silence.
+fn number_of(frame: &AudioFrame) -> u64 {
+    number_in(&frame.data[..16])
+}
+
+/// The same, from those samples alone.
+fn number_in(samples: &[u8]) -> u64 {
+    samples.iter().rev().fold(0, |number, byte| number.wrapping_mul(16).wrapping_add(u64::from(0xff - byte)))
 }

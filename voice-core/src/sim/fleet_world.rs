@@ -4,6 +4,7 @@
 //!
 //! [`run`] plays one world to its end. The same seed gives the same world for ever.
 
+mod callers;
 mod shadow;
 mod weather;
 
@@ -14,7 +15,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::audio::AudioFormat;
-use crate::call::{Call, CallConfig, CallLimits, CallStart, Control, Greeting, Input, Outcome, Output};
+use crate::call::{
+    Call, CallConfig, CallLimits, CallStart, Control, Greeting, Input, Outcome, Output, Standby,
+};
 use crate::carrier::{CarrierCommand, CarrierEnd, CarrierEvent};
 use crate::failure::Failure;
 use crate::id::{AttachmentId, CallId, CarrierId, CorrelationId, MarkId, ProviderId, ReplyId, UtteranceId};
@@ -24,10 +27,11 @@ use crate::roster::{
     Assignment, Candidate, Check, Needs, Order, ProbePlan, Reason, Roster, RosterConfig, Settled, StayId,
     Sticky, StickyKey, Strategy,
 };
-use crate::sim::call_world::{Stats, Violation};
+use crate::sim::call_world::{Stats, Violation, prompts};
 use crate::sim::rng::Rng;
 use crate::time::MonoTime;
 
+use callers::Rules;
 use shadow::Shadow;
 use weather::{PROVIDERS, Sky, Weather};
 
@@ -73,6 +77,7 @@ struct Caller {
     call: Call,
     needs: Needs,
     voices: BTreeMap<AttachmentId, Voice>,
+    rules: Rules,
     wake: Option<MonoTime>,
 }
 
@@ -97,8 +102,14 @@ impl World {
             stall: rng.millis(2_000..6_000),
             ..CallLimits::default()
         };
+        let standby = *rng.pick(&[Standby::Off, Standby::Off, Standby::Fed]);
         let greeting = if rng.percent(50) { Greeting::Voice(None) } else { Greeting::Caller };
-        let config = CallConfig::builder("sim").greeting(greeting).limits(limits).build();
+        let config = CallConfig::builder("sim")
+            .greeting(greeting)
+            .limits(limits)
+            .standby(standby)
+            .prompts(prompts())
+            .build();
         let probes = ProbePlan::new(MonoTime::ZERO, Duration::from_secs(30), ids, seed);
         let mut world = Self {
             sky: Sky::new(rng.fork()),
@@ -190,7 +201,10 @@ impl World {
             ..Needs::default()
         };
         let call = Call::new(self.now, self.config.clone(), start);
-        self.calls.insert(number, Caller { call, needs, voices: BTreeMap::new(), wake: None });
+        self.calls.insert(
+            number,
+            Caller { call, needs, voices: BTreeMap::new(), rules: Rules::new(self.now), wake: None },
+        );
         self.count("calls");
         let lasts = self.rng.millis(1_000..90_000);
         self.after(lasts, What::Tell(number, Input::Carrier(CarrierEvent::Ended(CarrierEnd::Stopped))));
@@ -227,16 +241,24 @@ impl World {
                     let delay = self.rng.millis(300..1_200);
                     self.reply(number, id, delay);
                 }
-            } else if let Output::Carrier(CarrierCommand::Mark(mark)) = output {
-                self.play_mark(number, mark);
+            } else if let Output::Carrier(command) = output {
+                caller.rules.hears(self.now, &command);
+                if let CarrierCommand::Mark(mark) = command {
+                    self.play_mark(number, mark);
+                }
+            } else if let Output::Detach(id) = output {
+                caller.rules.detached(self.now, id);
             } else if let Output::WaitUntil(wake) = output {
+                caller.rules.check(self.now).map_err(|rule| format!("call {number} {rule}"))?;
                 caller.wake = wake.map(|(at, _)| at);
                 if let Some((at, _)) = wake {
                     self.at(at, What::Wake(number));
                 }
                 return Ok(());
             } else if let Output::Finished(reason) = output {
-                self.calls.remove(&number);
+                if let Some(caller) = self.calls.remove(&number) {
+                    self.stats += caller.rules.tally;
+                }
                 self.count(reason.kind());
                 return self.shadow.finished(number);
             }
@@ -283,6 +305,10 @@ impl World {
     }
 
     fn read(&mut self, number: u64, entry: &Entry) -> Result<(), String> {
+        if let Some(caller) = self.calls.get_mut(&number) {
+            let kept = caller.rules.entry(self.now, &entry.event, &self.sky, &self.shadow);
+            kept.map_err(|rule| format!("call {number} {rule}"))?;
+        }
         if let CallEvent::Ready { attachment, took, .. } = &entry.event {
             self.shadow.before(self.now, &self.roster);
             self.roster.ready(self.now, stay(number, *attachment), *took);

@@ -11,7 +11,10 @@ use tokio::net::TcpListener;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use voice_core::limits::{FOREIGN_TEXT_BYTES_MAX, LINE_BACKLOG_BYTES_MAX};
+use voice_core::audio::FRAME;
+use voice_core::limits::{
+    CONTEXT_BYTES, FOREIGN_TEXT_BYTES_MAX, HELD_MAX, LINE_BACKLOG_BYTES_MAX, TOOL_OUTPUT_BYTES_MAX,
+};
 use voice_core::wire::WireMessage;
 
 use super::*;
@@ -54,6 +57,18 @@ async fn a_vanished_peer_is_cut() {
     let (mut line, server) = web_socket_pair().await;
     drop(server);
     assert_eq!(next(&mut line).await, Err(LineEnd::Cut));
+}
+
+#[tokio::test]
+async fn all_that_was_held_fits_into_a_line_that_has_just_been_opened() {
+    let (near, _far) = tokio::io::duplex(16 << 10);
+    let mut line = WebSocketLine::client(near, Bytes::new(), 1_000).await;
+    line.offer(WireMessage::text("t".repeat(CONTEXT_BYTES + TOOL_OUTPUT_BYTES_MAX))).unwrap();
+    // 20 ms of PCM at 24 kHz in base64, and the JSON around it.
+    let frame = "f".repeat(960 / 3 * 4 + 100);
+    for _ in 0..HELD_MAX.as_millis() / FRAME.as_millis() {
+        line.offer(WireMessage::text(&frame)).unwrap();
+    }
 }
 
 #[tokio::test(start_paused = true)]

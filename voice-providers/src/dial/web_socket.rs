@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Utf8Bytes};
 use voice_core::driver::line::Line;
-use voice_core::limits::{FOREIGN_TEXT_BYTES_MAX, LINE_BACKLOG_BYTES_MAX};
+use voice_core::limits::{FOREIGN_TEXT_BYTES_MAX, LINE_BACKLOG_BYTES_MAX, PROVIDER_BACKLOG_BYTES_MAX};
 use voice_core::wire::{LineEnd, Text, WireMessage};
 
 /// A frame of 20 ms has 400 bytes; the library's default of 128 KiB would be most of a call's memory.
@@ -104,10 +104,14 @@ where
     }
 
     async fn new(stream: S, received: Bytes, role: Role, message_bytes_max: usize) -> Self {
+        let backlog = match role {
+            Role::Client => PROVIDER_BACKLOG_BYTES_MAX,
+            Role::Server => LINE_BACKLOG_BYTES_MAX,
+        };
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(0)
-            .max_write_buffer_size(LINE_BACKLOG_BYTES_MAX)
+            .max_write_buffer_size(backlog)
             .max_message_size(Some(message_bytes_max))
             .max_frame_size(Some(message_bytes_max));
         let stream = WebSocketStream::from_partially_read(stream, received.into(), role, Some(config)).await;

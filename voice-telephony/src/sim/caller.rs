@@ -47,6 +47,7 @@ pub(super) struct Caller {
 #[derive(Debug, Default)]
 struct Notes {
     said: Vec<String>,
+    said_at: Vec<Duration>,
     latencies: Vec<Duration>,
     barge_ins: Vec<BargeIn>,
 }
@@ -120,6 +121,7 @@ impl Caller {
     pub(super) fn conclude(mut self, report: &mut CallReport) {
         self.finish_barge_in();
         report.said.append(&mut self.notes.said);
+        report.said_at.append(&mut self.notes.said_at);
         report.latencies.append(&mut self.notes.latencies);
         report.barge_ins.append(&mut self.notes.barge_ins);
         report.traffic.gap_ticks += self.ear.gap_ticks;
@@ -193,6 +195,7 @@ impl Caller {
 
     fn begin(&mut self, utterance: Utterance, barge_in: Option<Cutting>) {
         self.awaiting = None;
+        self.notes.said_at.push(span(self.tick.saturating_sub(1)));
         self.mouth = Some(Speaking { utterance, position: 0, barge_in });
     }
 

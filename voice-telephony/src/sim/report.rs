@@ -15,6 +15,9 @@ pub struct CallReport {
     pub webhook_status: Option<u16>,
     /// What the caller said, in order.
     pub said: Vec<String>,
+    /// Where the first sound of each lies, from the stream's beginning. A carrier sends 20 ms once they were
+    /// said, so what is sent with one tick began with the one before.
+    pub said_at: Vec<Duration>,
     /// Texts of `<Say>`, in order.
     pub announced: Vec<String>,
     /// What the caller heard, in order.

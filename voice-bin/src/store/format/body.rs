@@ -9,9 +9,10 @@ use voice_core::record::{CallEvent, Switch, Totals};
 use voice_core::sensitive::Pii;
 
 use super::FormatError;
+use super::consent::StoredConsent;
 use super::parts::{
     StoredCover, StoredEnd, StoredFailure, StoredFormat, StoredLoss, StoredOddity, StoredParty,
-    StoredRefusal, StoredWhy, micros, time,
+    StoredRecordingEnd, StoredRefusal, StoredWhy, micros, time,
 };
 
 macro_rules! bodies {
@@ -57,6 +58,10 @@ bodies! {
     Problem = "problem" { attachment: u32, failure: StoredFailure }
     ProviderOddity = "provider_oddity" { attachment: u32, oddity: String, count: u32 }
     Ready = "ready" { attachment: u32, session: Option<String>, took_us: u64 }
+    RecordingPaused = "recording_paused" {}
+    RecordingResumed = "recording_resumed" {}
+    RecordingStarted = "recording_started" { consent: StoredConsent }
+    RecordingStopped = "recording_stopped" { reason: StoredRecordingEnd, length_us: u64 }
     ReplyHeard = "reply_heard" { reply: u64, text: String, heard_us: u64, unheard_us: u64, cut: bool }
     ReplyStarted = "reply_started" { reply: u64, latency_us: Option<u64> }
     Resumed = "resumed" { after_us: u64, timed_out: bool }
@@ -157,6 +162,12 @@ impl TryFrom<&CallEvent> for Body {
                 Self::Resumed { after_us: micros(*after), timed_out: *timed_out }
             }
             CallEvent::Muted { on } => Self::Muted { on: *on },
+            CallEvent::RecordingStarted { consent } => Self::RecordingStarted { consent: consent.into() },
+            CallEvent::RecordingPaused => Self::RecordingPaused {},
+            CallEvent::RecordingResumed => Self::RecordingResumed {},
+            CallEvent::RecordingStopped { reason, length } => {
+                Self::RecordingStopped { reason: (*reason).into(), length_us: micros(*length) }
+            }
             CallEvent::Silence { of, over } => Self::Silence { of: (*of).into(), over_us: over.map(micros) },
             CallEvent::Detached { attachment } => Self::Detached { attachment: attachment.0 },
             CallEvent::Problem { attachment, failure } => {
@@ -266,6 +277,12 @@ impl TryFrom<Body> for CallEvent {
             Body::Held { music } => Self::Held { music },
             Body::Resumed { after_us, timed_out } => Self::Resumed { after: time(after_us), timed_out },
             Body::Muted { on } => Self::Muted { on },
+            Body::RecordingStarted { consent } => Self::RecordingStarted { consent: consent.try_into()? },
+            Body::RecordingPaused {} => Self::RecordingPaused,
+            Body::RecordingResumed {} => Self::RecordingResumed,
+            Body::RecordingStopped { reason, length_us } => {
+                Self::RecordingStopped { reason: reason.into(), length: time(length_us) }
+            }
             Body::Silence { of, over_us } => Self::Silence { of: of.into(), over: over_us.map(time) },
             Body::Detached { attachment } => Self::Detached { attachment: AttachmentId(attachment) },
             Body::Problem { attachment, failure } => {

@@ -7,6 +7,7 @@ use voice_core::audio::{AudioFormat, Encoding, Rate};
 use voice_core::carrier::{CarrierEnd, Oddity};
 use voice_core::failure::Failure;
 use voice_core::record::{CoverKind, EndReason, Loss, Party, SwitchRefusal, Why};
+use voice_core::recording::RecordingEnd;
 use voice_core::wire::{LineEnd, Unreachable};
 
 use super::FormatError;
@@ -75,7 +76,12 @@ mirror! {
 
 mirror! {
     /// Where audio was lost.
-    StoredLoss of Loss { Carrier, Held, Playout, Withheld }
+    StoredLoss of Loss { Carrier, Held, Playout, Withheld, Recording }
+}
+
+mirror! {
+    /// Why a recording is over.
+    StoredRecordingEnd of RecordingEnd { Ordered, Revoked, CallOver, Failed }
 }
 
 mirror! {

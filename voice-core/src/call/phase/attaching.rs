@@ -65,7 +65,11 @@ impl Call {
     /// Asks everybody again, if this is a time of waiting.
     pub(in crate::call) fn ask_again(&mut self, now: MonoTime, wish: Option<ProviderId>) -> bool {
         let Phase::Attaching(Attaching { quest: Quest::Waiting, why, .. }) = self.phase else { return false };
-        self.timers.clear(Timer::Retry);
+        if self.timers.due(Timer::Retry).is_some() {
+            // Somebody was quicker than the clock: the wait that this round stands for has not been.
+            self.books.rounds = self.books.rounds.saturating_sub(1);
+            self.timers.clear(Timer::Retry);
+        }
         self.seek(now, why, wish);
         true
     }
@@ -149,6 +153,8 @@ impl Call {
             Phase::Talking(_) => self.transcript.settled(),
             Phase::Attaching(_) | Phase::Leaving(_) | Phase::Ended(_) => {
                 self.note_pending_words();
+                // Those that have come are part of it.
+                self.tools.late_answers.clear();
                 self.transcript.all()
             }
         };

@@ -8,6 +8,7 @@ use crate::provider::{ProviderCommand, ReplyEnd};
 use crate::record::{CallEvent, SwitchRefusal, Why};
 use crate::time::MonoTime;
 
+use super::super::covers::PAUSE;
 use super::super::{Call, Outcome, Output, Timer};
 use super::talking::Passage;
 use super::{Candidate, Carried, Phase, Readiness, Role, Successor, Talking};
@@ -117,13 +118,13 @@ impl Call {
     /// Lets go of whoever warms up or stands by. It did nothing wrong.
     pub(super) fn dismiss(&mut self, now: MonoTime) {
         let Phase::Talking(talking) = &mut self.phase else { return };
-        let Some(Successor { candidate, ready, .. }) = talking.successor.take() else { return };
+        let Some(Successor { candidate, .. }) = talking.successor.take() else { return };
         for timer in [Timer::Attach, Timer::CutOver, Timer::Standby] {
             self.timers.clear(timer);
         }
         if candidate.provider.is_some() {
-            let outcome = if ready.is_some() { Outcome::Success } else { Outcome::Unproven };
-            self.outbox.push_back(Output::Outcome(candidate.id, outcome));
+            // That it connected was told when it was ready; of talking it has shown nothing.
+            self.outbox.push_back(Output::Outcome(candidate.id, Outcome::Unproven));
             self.detach(now, candidate.id);
         }
     }
@@ -135,7 +136,11 @@ impl Call {
 
     /// A ready successor takes over in the first pause.
     pub(in crate::call) fn cut_over_if_quiet(&mut self, now: MonoTime) {
-        let pause = self.playout.is_silent() && self.caller.speaking.is_none() && !self.caller.owed;
+        // A service notices later than our own ear that somebody speaks, and tells nobody else what it heard
+        // until then.
+        let hushed = self.caller.last_voiced.is_none_or(|voiced| now.since(voiced) >= PAUSE);
+        let unasked = self.caller.speaking.is_none() && !self.caller.owed;
+        let pause = self.playout.is_silent() && unasked && hushed;
         let quiet = (pause || self.aside.is_on_hold()) && self.tools.is_idle();
         if quiet {
             self.cut_over(now);
@@ -181,7 +186,7 @@ impl Call {
     /// Tells whoever goes live what was said since it was given the conversation. How much it knows now.
     pub(super) fn catch_up(&mut self, candidate: &Candidate) -> Carried {
         let mut turns = self.transcript.since(candidate.knows_until);
-        for late in std::mem::take(&mut self.late_answers) {
+        for late in std::mem::take(&mut self.tools.late_answers) {
             if !turns.contains(&late) {
                 turns.push(late);
             }

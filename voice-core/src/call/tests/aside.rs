@@ -131,3 +131,16 @@ fn what_is_to_be_said_waits_for_the_end_of_the_hold() {
     let wanted = order(&mut rig, Control::Resume);
     assert_eq!(wanted.last().map(String::as_str), Some("tell a1 Speak { cue: Some(\"thank them\") }"));
 }
+
+#[test]
+fn what_a_hold_cuts_off_in_a_gap_is_owed_by_whoever_comes() {
+    let mut rig = talking();
+    rig.speech(reply(A1, 1), 100);
+    rig.provider(A1, ProviderEvent::ReplyDone { reply: reply(A1, 1), end: ReplyEnd::Completed });
+    rig.pass(ms(200)).provider(A1, ProviderEvent::Failed(Failure::Cut));
+    order(&mut rig, Control::Hold { music: false });
+    rig.assign(A2, "gemini").provider(A2, ProviderEvent::Ready { session: None, expires: None });
+    rig.said.clear();
+    let wanted = order(&mut rig, Control::Resume);
+    assert_eq!(wanted.last().map(String::as_str), Some("tell a2 Speak { cue: None }"));
+}

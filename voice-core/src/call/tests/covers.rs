@@ -47,6 +47,17 @@ fn who_waits_for_an_answer_is_told_within_300_ms_of_a_failure() {
 }
 
 #[test]
+fn a_silence_after_the_voice_is_a_new_one() {
+    let mut rig = talking();
+    asked(&mut rig);
+    // A slow thinker is covered; then it speaks, and fails in the middle of its sentence.
+    rig.pass(ms(3_500)).speech(reply(A1, 1), 50).pass(ms(600));
+    rig.provider(A1, ProviderEvent::Failed(Failure::Cut)).said.clear();
+    rig.pass(ms(1_200));
+    assert!(rig.wanted().contains(&"· covered Moment".to_owned()), "not only after eight seconds");
+}
+
+#[test]
 fn a_gap_in_which_nobody_waits_is_covered_later() {
     let mut rig = talking();
     rig.provider(A1, ProviderEvent::Failed(Failure::Cut)).said.clear();
@@ -183,4 +194,31 @@ fn a_prompt_reaches_a_line_of_another_format() {
         _ => None,
     });
     assert_eq!(frames.collect::<Vec<_>>(), [640; 15]);
+}
+
+/// A prompt is playing, and behind it waits a whole answer.
+fn answer_behind_a_prompt(config: CallConfigBuilder) -> Rig {
+    let mut rig = Rig::with(config);
+    rig.assign(A1, "openai").provider(A1, ProviderEvent::Ready { session: None, expires: None });
+    rig.now = at(60_000);
+    asked(&mut rig);
+    rig.pass(ms(3_000));
+    rig.provider(A1, ProviderEvent::Words { reply: reply(A1, 1), text: "it costs four euros".into() });
+    rig.speech(reply(A1, 1), 50);
+    rig.provider(A1, ProviderEvent::ReplyDone { reply: reply(A1, 1), end: ReplyEnd::Completed });
+    rig
+}
+
+#[test]
+fn an_answer_that_waits_behind_a_prompt_is_known_to_whoever_is_next() {
+    let mut rig = answer_behind_a_prompt(covered());
+    rig.provider(A1, ProviderEvent::Failed(Failure::Cut)).said.clear();
+    rig.assign(A2, "gemini");
+    assert_eq!(rig.wanted(), ["· assigned", "open a2 with 1 turns"]);
+
+    let mut rig = answer_behind_a_prompt(covered().standby(Standby::Ready));
+    rig.assign(A2, "gemini").provider(A2, ProviderEvent::Ready { session: None, expires: None });
+    rig.said.clear();
+    rig.provider(A1, ProviderEvent::Failed(Failure::Cut));
+    assert!(rig.wanted().contains(&"catch up a2 1".to_owned()));
 }

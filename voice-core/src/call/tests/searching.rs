@@ -131,3 +131,36 @@ fn a_provider_that_flaps_is_given_up_in_the_end() {
     assert_eq!(rig.finished, Some(EndReason::NoProvider));
     assert!(rig.call.books.attachments < 20, "{}", rig.call.books.attachments);
 }
+
+#[test]
+fn a_tool_that_answers_between_two_rounds_is_told_once() {
+    let tool = ToolDefinition { name: "look".into(), description: String::new(), parameters: "{}".into() };
+    let mut rig = Rig::with(CallConfig::builder("be kind").greeting(Greeting::Caller).tools(vec![tool]));
+    rig.assign(A1, "openai").provider(A1, ProviderEvent::Ready { session: None, expires: None });
+    let id = ToolCallId::new(A1, 1);
+    let call = ToolCall { id, name: "look".into(), arguments: "{}".into() };
+    rig.provider(A1, ProviderEvent::ToolCall(call)).provider(A1, ProviderEvent::Failed(Failure::Cut));
+    rig.give(Input::Assigned(A2, None));
+    let result = ToolResult { output: "four".into(), failed: false };
+    rig.give(Input::Control(Control::ToolAnswered { id, result }));
+    rig.pass(ms(1_000)).said.clear();
+    rig.assign(AttachmentId(3), "openai");
+    assert_eq!(rig.wanted(), ["· assigned", "open a3 with 1 turns"]);
+    rig.provider(AttachmentId(3), ProviderEvent::Ready { session: None, expires: None });
+    assert_eq!(
+        rig.wanted()[2..],
+        ["· switched openai openai Failure 1000-0 1", "tell a3 Speak { cue: None }"]
+    );
+}
+
+#[test]
+fn wishes_do_not_use_up_the_rounds() {
+    let mut rig = Rig::new();
+    rig.give(Input::Assigned(A1, None));
+    for n in 2..20 {
+        rig.give(Input::Control(Control::Switch(Some(ProviderId::from_static("away")))));
+        rig.give(Input::Assigned(AttachmentId(n), None));
+    }
+    assert_eq!(rig.finished, None);
+    assert_eq!(rig.wanted().last().map(String::as_str), Some("· retrying 1"));
+}

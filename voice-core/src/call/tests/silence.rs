@@ -166,3 +166,14 @@ fn a_carrier_that_sends_nothing_is_not_the_fault_of_the_provider() {
     rig.listen(ms(25_000));
     assert!(rig.wanted().contains(&"· problem a1 stalled".to_owned()));
 }
+
+#[test]
+fn a_reply_without_a_sound_does_not_end_the_watch_over_a_noise() {
+    let mut rig = Rig::talking();
+    rig.now = at(10_000);
+    rig.provider(A1, ProviderEvent::CallerSpoke(utterance(1)));
+    rig.provider(A1, ProviderEvent::ReplyDone { reply: reply(A1, 1), end: ReplyEnd::Completed });
+    rig.said.clear();
+    rig.listen(ms(10_000));
+    assert_eq!(rig.wanted(), ["tell a1 Speak { cue: None }"]);
+}

@@ -108,7 +108,7 @@ fn a_session_that_ends_while_it_stands_by_is_replaced_before() {
     assert_eq!(
         rig.wanted(),
         [
-            "outcome a2 Success",
+            "outcome a2 Unproven",
             "detach a2",
             "· detached",
             "· attaching",
@@ -127,7 +127,7 @@ fn a_wish_is_granted_by_whoever_stands_by_if_they_will_do() {
     assert_eq!(
         rig.wanted(),
         [
-            "outcome a2 Success",
+            "outcome a2 Unproven",
             "detach a2",
             "· detached",
             "· attaching",

@@ -181,3 +181,15 @@ fn no_session_limit_is_ever_reached() {
         }
     }
 }
+
+#[test]
+fn nobody_takes_over_from_somebody_who_may_just_have_begun_to_speak() {
+    let mut rig = Rig::talking();
+    rig.now = at(60_000);
+    rig.give(Input::Control(Control::Switch(None))).assign(A2, "gemini");
+    rig.frame(0x10).provider(A2, ready());
+    rig.pass(ms(280)).frame(0xff);
+    assert_eq!(rig.call.live(), Some(A1), "the service has not noticed yet, but our ear has");
+    rig.pass(ms(20)).frame(0xff);
+    assert_eq!(rig.call.live(), Some(A2));
+}

@@ -9,6 +9,7 @@ use crate::record::{CallEvent, Party};
 use crate::time::MonoTime;
 
 use super::checks::require;
+use super::number_of;
 
 /// The clip that the world plays as music.
 const MUSIC: u32 = 4;
@@ -35,9 +36,7 @@ impl Aside {
     pub(super) fn hears(&self, now: MonoTime, frame: &AudioFrame) -> Result<bool, String> {
         let silent = frame.data.iter().all(|byte| *byte == frame.format.encoding.silence_byte());
         // What was said before the hold may still have waited for somebody.
-        let mut number = [0; 8];
-        number.copy_from_slice(&frame.data[..8]);
-        let before = u64::from_le_bytes(number) <= self.said_before;
+        let before = !silent && number_of(frame) <= self.said_before;
         let shut = self.muted || self.on_hold.is_some();
         require(silent == shut || before, || {
             format!("the voice hears silence: {silent}, the caller is aside: {shut}")

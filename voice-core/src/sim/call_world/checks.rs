@@ -17,6 +17,8 @@ use crate::time::MonoTime;
 
 use super::aside::Aside;
 use super::line::CarrierModel;
+use super::number_of;
+use super::recording::Tapes;
 use super::search::Search;
 use super::silence::Silence;
 use super::switching::Switching;
@@ -71,6 +73,7 @@ pub(super) struct Checks {
     silence: Silence,
     switching: Switching,
     aside: Aside,
+    tapes: Tapes,
 }
 
 /// What an attachment is due.
@@ -104,6 +107,7 @@ impl Checks {
         Self {
             silence: Silence::default(),
             aside: Aside::default(),
+            tapes: Tapes::default(),
             switching: Switching::default(),
             config,
             stats: Stats::default(),
@@ -130,7 +134,8 @@ impl Checks {
         self.attached.entry(id).or_default();
     }
 
-    pub(super) fn caller_says(&mut self, frame: u64) {
+    pub(super) fn caller_says(&mut self, now: MonoTime, frame: u64) {
+        self.tapes.caller_says(now, frame);
         self.aside.caller_says(frame);
     }
 
@@ -156,7 +161,10 @@ impl Checks {
         }
         if waits {
             self.silence.check(now, self.mouth.dry_at, &self.config)?;
-            self.switching.check()?;
+            if let Some(turns) = self.switching.check()? {
+                self.count("takeovers with the whole context");
+                *self.stats.0.entry("turns carried over").or_default() += turns;
+            }
             let attached = self.attached.values().filter(|stay| stay.opened && !stay.detached).count();
             require(attached <= 2, || format!("{attached} are attached at once"))?;
         }
@@ -200,11 +208,15 @@ impl Checks {
                 self.finished = true;
                 require(self.ended.as_ref() == Some(reason), || "finishes without a last entry".to_owned())
             }
+            Output::Record(recorded) => self.tapes.take(now, recorded),
             Output::AbandonTool(_) | Output::WaitUntil(_) => Ok(()),
         }
     }
 
-    pub(super) fn at_the_end(mut self, frames: u64) -> Result<Stats, String> {
+    pub(super) fn at_the_end(mut self, frames: u64, line: &CarrierModel) -> Result<Stats, String> {
+        let (said, played) = self.tapes.check(line)?;
+        *self.stats.0.entry("frames of the caller recorded").or_default() += said;
+        *self.stats.0.entry("frames of the voice recorded").or_default() += played;
         for (id, stay) in &self.attached {
             require(!stay.opened || stay.detached, || format!("{id} was never detached"))?;
             require(!stay.opened || stay.settled, || format!("{id} was never settled"))?;
@@ -228,6 +240,7 @@ impl Checks {
     fn carrier(&mut self, now: MonoTime, command: &CarrierCommand) -> Result<(), String> {
         match command {
             CarrierCommand::Play(frame) => {
+                self.tapes.hand(now, &frame.data);
                 let reply = reply_of(&frame.data);
                 let cover = reply.attachment() == NOBODY;
                 require(cover || self.mouth.cut.is_none_or(|cut| reply > cut), || {
@@ -271,9 +284,7 @@ impl Checks {
                     self.count("silent frames");
                     return Ok(());
                 }
-                let mut number = [0; 8];
-                number.copy_from_slice(&frame.data[..8]);
-                let number = u64::from_le_bytes(number);
+                let number = number_of(frame);
                 require(number > self.ear.last_heard, || {
                     format!("frame {number} after {}", self.ear.last_heard)
                 })?;
@@ -353,6 +364,12 @@ impl Checks {
                 require(self.mouth.closed.insert(*reply), || format!("{reply} is over twice"))?;
                 self.count(if *cut { "replies cut" } else { "replies heard to the end" });
             }
+            CallEvent::RecordingStarted { .. } => self.count("recordings"),
+            CallEvent::RecordingPaused => self.tapes.pause(now),
+            CallEvent::RecordingResumed => {
+                self.tapes.resume(now);
+                self.count("recordings resumed");
+            }
             CallEvent::Problem { .. } => self.count("problems"),
             CallEvent::SwitchRefused { .. } => self.count("switches refused"),
             CallEvent::ToolCancelled { .. } => self.count("tools cancelled"),
@@ -360,6 +377,7 @@ impl Checks {
             CallEvent::Ended { reason, totals } => self.ended(now, reason, totals)?,
             CallEvent::Attaching { .. }
             | CallEvent::Retrying { .. }
+            | CallEvent::RecordingStopped { .. }
             | CallEvent::Switched(_)
             | CallEvent::Noted { .. }
             | CallEvent::Summarised { .. }
@@ -378,7 +396,7 @@ impl Checks {
             | CallEvent::ToolCalled(_)
             | CallEvent::ToolAnswered { .. }
             | CallEvent::Digit { .. }
-            | CallEvent::AudioLost { what: Loss::Carrier | Loss::Playout, .. }
+            | CallEvent::AudioLost { what: Loss::Carrier | Loss::Playout | Loss::Recording, .. }
             | CallEvent::CarrierOddity { .. }
             | CallEvent::Used { .. } => {}
         }

@@ -29,6 +29,9 @@ pub(super) struct CarrierModel {
     /// Frames from the first that may not have been played whole, with the time they begin.
     playing: Vec<(ReplyId, MonoTime)>,
     heard: BTreeMap<ReplyId, Duration>,
+    /// When each frame began to play, in order, and how much of it was heard.
+    truth: Vec<(MonoTime, Duration)>,
+    cleared: Vec<MonoTime>,
 }
 
 impl CarrierModel {
@@ -42,7 +45,34 @@ impl CarrierModel {
             free_at: MonoTime::ZERO,
             playing: Vec::new(),
             heard: BTreeMap::new(),
+            truth: Vec::new(),
+            cleared: Vec::new(),
         }
+    }
+
+    /// Nothing takes any time.
+    pub(super) fn make_perfect(&mut self) {
+        (self.there, self.back, self.jitter) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+    }
+
+    pub(super) fn is_perfect(&self) -> bool {
+        (self.there + self.back + self.jitter).is_zero()
+    }
+
+    /// The way back.
+    pub(super) const fn back(&self) -> Duration {
+        self.back
+    }
+
+    /// When each frame began to play, in order, and how much of it was heard.
+    pub(super) fn truth(&self) -> &[(MonoTime, Duration)] {
+        &self.truth
+    }
+
+    /// Whether what was not played was thrown away about then.
+    pub(super) fn was_cleared_near(&self, at: MonoTime, tolerance: Duration) -> bool {
+        let tolerance = tolerance + FRAME;
+        self.cleared.iter().any(|cleared| *cleared + tolerance >= at && at + tolerance >= *cleared)
     }
 
     /// When something that is sent now arrives.
@@ -59,6 +89,7 @@ impl CarrierModel {
                 let begins = self.free_at.max(now);
                 self.free_at = begins + FRAME;
                 self.playing.push((reply, begins));
+                self.truth.push((begins, FRAME));
                 Vec::new()
             }
             Arrival::Mark(mark) => self.echo(now, mark),
@@ -66,6 +97,13 @@ impl CarrierModel {
                 self.settle(now);
                 self.playing.clear();
                 self.free_at = now;
+                self.cleared.push(now);
+                for (begins, heard) in self.truth.iter_mut().rev() {
+                    if *begins + *heard <= now {
+                        break;
+                    }
+                    *heard = now.since(*begins).min(*heard);
+                }
                 Vec::new()
             }
         }

@@ -61,6 +61,9 @@ impl Search {
         require(!self.again_at.is_some_and(late), || "all should have been asked again".to_owned())?;
         if let CallEvent::Started { .. } = event {
             self.gap_since = Some(now);
+        } else if let CallEvent::Attaching { .. } = event {
+            // Somebody did not want to wait so long: the round has not been.
+            self.rounds -= u32::from(self.again_at.is_some_and(|at| now < at));
         } else if let CallEvent::Assigned { attachment, provider } = event {
             self.who.insert(*attachment, provider.clone());
         } else if let CallEvent::Live { .. } = event {

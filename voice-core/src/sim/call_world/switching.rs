@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::conversation::Turn;
 use crate::failure::Failure;
-use crate::id::{AttachmentId, ProviderId};
+use crate::id::{AttachmentId, ProviderId, ReplyId, ToolCallId};
 use crate::record::{CallEvent, Why};
 
 use super::checks::require;
@@ -17,16 +17,24 @@ pub(super) struct Switching {
     ready: BTreeSet<AttachmentId>,
     live: Option<AttachmentId>,
     last: Option<ProviderId>,
-    /// Words that whoever talks must know.
+    /// Words of the caller, and notes, that whoever talks must know.
     said: Vec<String>,
+    /// What the caller heard of whom; a text may be heard twice.
+    heard: Vec<(ReplyId, String)>,
+    /// Tools that have answered.
+    answered: BTreeSet<ToolCallId>,
     told: BTreeMap<AttachmentId, Told>,
     /// Somebody has just gone live: time to ask what they know.
     fresh: bool,
+    /// The first voice of a call takes over from nobody.
+    taken_over: bool,
 }
 
 #[derive(Default)]
 struct Told {
     words: BTreeSet<String>,
+    replies: BTreeMap<String, u32>,
+    results: BTreeSet<ToolCallId>,
     turns: u32,
     /// It was told that something was left out.
     shortened: bool,
@@ -38,6 +46,13 @@ impl Switching {
         let told = self.told.entry(id).or_default();
         told.turns += turns.len() as u32;
         told.words.extend(turns.iter().filter_map(words));
+        for turn in turns {
+            if let Turn::Voice { text, .. } = turn {
+                *told.replies.entry(text.expose().clone()).or_default() += 1;
+            } else if let Turn::Tool { call, result: Some(_) } = turn {
+                told.results.insert(call.id);
+            }
+        }
         let shortened = turns.first().and_then(words).is_some_and(|words| words.contains("are left out"));
         told.shortened |= shortened;
         shortened
@@ -57,12 +72,33 @@ impl Switching {
         self.live.is_some() && self.ready.contains(&id)
     }
 
-    /// The call waits: whoever has gone live knows all.
-    pub(super) fn check(&mut self) -> Result<(), String> {
-        let Some(live) = self.live.filter(|_| std::mem::take(&mut self.fresh)) else { return Ok(()) };
+    /// The call waits: whoever has just gone live knows all. How many turns that were, if somebody else
+    /// talked before and nothing had to be left out.
+    pub(super) fn check(&mut self) -> Result<Option<u64>, String> {
+        let Some(live) = self.live.filter(|_| std::mem::take(&mut self.fresh)) else { return Ok(None) };
         let told = self.told.entry(live).or_default();
+        let others = self.heard.iter().filter(|(reply, _)| reply.attachment() != live);
+        let known = (self.said.len() + others.clone().count() + self.answered.len()) as u64;
+        let first = !std::mem::replace(&mut self.taken_over, true);
+        if told.shortened {
+            return Ok(None);
+        }
         let missing = self.said.iter().find(|said| !told.words.contains(*said));
-        require(told.shortened || missing.is_none(), || format!("{live} was not told {missing:?}"))
+        require(missing.is_none(), || format!("{live} was not told {missing:?}"))?;
+        let mut left = told.replies.clone();
+        // What is still on its way to the ear is told as said; a hold may cut it even so. That is more than
+        // was heard, never less.
+        let knows = |heard: &&String, left: &mut BTreeMap<String, u32>| {
+            let exactly = left.get_key_value(*heard).filter(|(_, count)| **count > 0).map(|(told, _)| told);
+            let more = || left.iter().find(|(told, count)| told.starts_with(*heard) && **count > 0);
+            let told = exactly.or_else(|| more().map(|(told, _)| told)).cloned();
+            told.and_then(|told| left.get_mut(&told)).map(|count| *count -= 1).is_some()
+        };
+        let unheard = others.map(|(_, text)| text).find(|text| !knows(text, &mut left));
+        require(unheard.is_none(), || format!("{live} was not told that the caller heard {unheard:?}"))?;
+        let lost = self.answered.iter().find(|id| id.attachment() != live && !told.results.contains(id));
+        require(lost.is_none(), || format!("{live} was not told the result of {lost:?}"))?;
+        Ok((!first).then_some(known))
     }
 
     /// One more entry; something to be counted, if it is of interest.
@@ -73,6 +109,12 @@ impl Switching {
                 self.told.entry(live).or_default().words.insert(text.expose().clone());
             }
             self.said.push(text.expose().clone());
+        } else if let CallEvent::ReplyHeard { reply, text, .. } = event {
+            if !text.expose().is_empty() {
+                self.heard.push((*reply, text.expose().clone()));
+            }
+        } else if let CallEvent::ToolAnswered { id, .. } = event {
+            self.answered.insert(*id);
         } else if let CallEvent::Assigned { attachment, provider } = event {
             self.who.insert(*attachment, provider.clone());
         } else if let CallEvent::Ready { attachment, .. } = event {

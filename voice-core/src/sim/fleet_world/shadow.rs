@@ -25,6 +25,8 @@ pub(super) struct Shadow {
     watches: [[Watch; 2]; PROVIDERS.len()],
     drained: [bool; PROVIDERS.len()],
     forced_open: [bool; PROVIDERS.len()],
+    /// When an operator last said something about it.
+    ordered_at: [Option<MonoTime>; PROVIDERS.len()],
     before: Vec<MemberSnapshot>,
     news: Vec<&'static str>,
     last_none: BTreeMap<u64, bool>,
@@ -72,6 +74,7 @@ impl Shadow {
             watches: Default::default(),
             drained: Default::default(),
             forced_open: Default::default(),
+            ordered_at: Default::default(),
             before: Vec::new(),
             news: Vec::new(),
             last_none: BTreeMap::new(),
@@ -175,7 +178,14 @@ impl Shadow {
         self.live_adds_up(&roster.snapshot(now))
     }
 
+    /// Whether no operator has kept calls from it since then.
+    pub(super) fn serves(&self, provider: usize, since: MonoTime) -> bool {
+        let told = self.ordered_at[provider].is_some_and(|at| at >= since);
+        !told && !self.drained[provider] && !self.forced_open[provider]
+    }
+
     pub(super) fn ordered(&mut self, now: MonoTime, provider: usize, order: Order, roster: &Roster<()>) {
+        self.ordered_at[provider] = Some(now);
         match order {
             Order::Drain => self.drained[provider] = true,
             Order::Resume => self.drained[provider] = false,

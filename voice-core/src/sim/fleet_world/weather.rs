@@ -53,6 +53,11 @@ impl Sky {
         episode.map_or(Weather::Fine, |(_, _, weather)| *weather)
     }
 
+    /// Whether nothing was the matter from then until then.
+    pub(super) fn is_fine(&self, provider: usize, since: MonoTime, until: MonoTime) -> bool {
+        self.episodes[provider].iter().all(|(from, to, _)| *from > until || *to < since)
+    }
+
     /// When somebody has mended a key and tells the roster.
     pub(super) fn mended_keys(&self) -> Vec<(MonoTime, usize)> {
         let all = self.episodes.iter().enumerate();

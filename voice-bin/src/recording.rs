@@ -1,0 +1,50 @@
+//! Recordings on disk: a WAV file of two channels for each, written beside the calls.
+
+mod wav;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use voice_core::call::Control;
+use voice_core::consent::{Basis, Consent, Scope};
+use voice_core::driver::{CallHandle, CallTask, RecordSink};
+use voice_core::recording::{RecordCommand, RecordingOrder};
+
+pub use writer::{Recordings, recover};
+
+/// Where recordings go, and whether calls are recorded without a word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordingConfig {
+    /// The directory.
+    pub dir: PathBuf,
+    /// Why nobody need agree: every call is recorded from its beginning. Without it only those are of which
+    /// the API says that somebody agreed.
+    pub assumed: Option<Basis>,
+}
+
+/// How calls are recorded.
+#[derive(Clone)]
+pub struct RecordingParts {
+    /// Writes them down.
+    pub sink: Arc<dyn RecordSink>,
+    /// Every call begins with this order.
+    pub from_the_start: Option<RecordingOrder>,
+}
+
+impl RecordingParts {
+    /// Written there; without a word only if that is assumed to be allowed.
+    pub fn new(sink: Arc<dyn RecordSink>, assumed: Option<Basis>) -> Self {
+        let consent = assumed.map(|basis| Consent::not_required(basis, Scope::RECORDING));
+        Self { sink, from_the_start: consent.and_then(|consent| RecordingOrder::new(consent).ok()) }
+    }
+
+    /// Lets a call be recorded.
+    pub(crate) fn follow(&self, (handle, task): (CallHandle, CallTask)) -> (CallHandle, CallTask) {
+        if let Some(order) = &self.from_the_start {
+            // The queue of a call that has not begun is empty.
+            handle.control(Control::Record(RecordCommand::Start(order.clone())));
+        }
+        (handle, task.with_recorder(self.sink.clone()))
+    }
+}

@@ -1,0 +1,144 @@
+//! The API for recordings: begin, pause, go on, end. A call is recorded on a consent or not at all.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use voice_core::call::{Control, Recording};
+use voice_core::consent::{Consent, Given, Method, Revocation, Scope};
+use voice_core::recording::{RecordCommand, RecordingOrder};
+use voice_core::sensitive::Pii;
+use voice_core::time::UnixMillis;
+
+use super::problem::{Problem, understood};
+use super::sessions::{conflict, find, tell};
+use crate::server::App;
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new().route("/api/v1/sessions/{id}/recording", post(order))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wish {
+    action: Action,
+    consent: Option<ConsentTold>,
+    /// Why the consent is taken back.
+    reason: Option<String>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Action {
+    Start,
+    Pause,
+    Resume,
+    Stop,
+    /// The consent was taken back: the recording ends, and the record says why.
+    Revoke,
+}
+
+/// Either who agreed and how, or why nobody need agree.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConsentTold {
+    by: Option<String>,
+    method: Option<String>,
+    /// Milliseconds since 1970; now, if it is not told.
+    at_ms: Option<i64>,
+    region: Option<String>,
+    /// Why nobody need agree.
+    not_required: Option<String>,
+    /// Whether its words may be kept, too.
+    #[serde(default)]
+    transcription: bool,
+}
+
+#[derive(Serialize)]
+struct Ordered {
+    session_id: String,
+    status: &'static str,
+}
+
+async fn order(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let call = find(&app, &id).await?;
+    let Wish { action, consent, reason } = understood(&body)?;
+    let now = app.parts.world.clock.unix(app.parts.world.clock.now());
+    let (command, status) = match (action, call.status().recording) {
+        (Action::Start, _) if app.parts.recording.is_none() => {
+            return Err(conflict("recording_off", "This server has no place for recordings"));
+        }
+        (Action::Start, Recording::Off) => (RecordCommand::Start(allowed(consent, now)?), "recording"),
+        (Action::Start, _) => return Err(conflict("recording_runs", "The session is being recorded")),
+        (_, Recording::Off) => return Err(conflict("not_recording", "The session is not being recorded")),
+        (Action::Pause, _) => (RecordCommand::Pause, "pausing"),
+        (Action::Resume, _) => (RecordCommand::Resume, "recording"),
+        (Action::Stop, _) => (RecordCommand::Stop, "stopping"),
+        (Action::Revoke, _) => {
+            (RecordCommand::Revoke(Revocation { at: now, reason: reason.map(Pii::new) }), "stopping")
+        }
+    };
+    tell(&call, Control::Record(command))?;
+    let body = Ordered { session_id: call.id().to_string(), status };
+    Ok((StatusCode::ACCEPTED, Json(body)).into_response())
+}
+
+/// The order that this consent allows.
+fn allowed(consent: Option<ConsentTold>, now: UnixMillis) -> Result<RecordingOrder, Problem> {
+    let mut problem = Problem::invalid();
+    let Some(told) = consent else {
+        problem
+            .add("consent", "say who agreed and how (by, method), or why nobody need agree (not_required)");
+        return Err(problem);
+    };
+    let scope = Scope { recording: true, transcription: told.transcription };
+    let consent = match told {
+        ConsentTold { not_required: Some(basis), by: None, method: None, .. } => match basis.parse() {
+            Ok(basis) => Some(Consent::not_required(basis, scope)),
+            Err(error) => {
+                problem.add("consent.not_required", format!("{error}"));
+                None
+            }
+        },
+        ConsentTold { by, method, at_ms, region, not_required: None, .. } => {
+            let given = given(by, method.as_deref(), at_ms.map_or(now, UnixMillis), region, &mut problem);
+            given.map(|given| Consent::given(given, scope))
+        }
+        ConsentTold { .. } => {
+            problem.add("consent", "either somebody agreed, or nobody need agree; not both");
+            None
+        }
+    };
+    consent.and_then(|consent| RecordingOrder::new(consent).ok()).ok_or(problem)
+}
+
+fn given(
+    by: Option<String>,
+    method: Option<&str>,
+    at: UnixMillis,
+    region: Option<String>,
+    problem: &mut Problem,
+) -> Option<Given> {
+    let by = by.filter(|by| !by.trim().is_empty() && by.chars().count() <= 200);
+    if by.is_none() {
+        problem.add("consent.by", "who agreed, in 1 to 200 characters: a number, a name, a contract");
+    }
+    let how = Method::ALL.into_iter().find(|one| Some(one.name()) == method);
+    if how.is_none() {
+        problem.add("consent.method", format!("one of {}", Method::ALL.map(Method::name).join(", ")));
+    }
+    let region = region.map(|region| region.parse()).transpose();
+    if let Err(error) = &region {
+        problem.add("consent.region", format!("{error}"));
+    }
+    Some(Given { by: Pii::new(by?), how: how?, at, region: region.ok()? })
+}
