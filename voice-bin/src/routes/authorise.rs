@@ -34,11 +34,7 @@ const NOT_FROM_HERE: [&str; 9] = [
 /// Without a token only loopback peers are let in, who ask for this very machine, and not if they say that
 /// they ask for somebody else: a proxy or a web page on this machine would otherwise open the API to the
 /// world. A server that is published (`PUBLIC_URL`) has a proxy as a rule, and lets nobody in without one.
-pub(super) fn authorise(
-    app: &App,
-    client: ClientAddress,
-    headers: &HeaderMap,
-) -> Result<(), Problem> {
+pub(super) fn authorise(app: &App, client: ClientAddress, headers: &HeaderMap) -> Result<(), Problem> {
     check(app.outbound.api_token(), app.parts.public_url.is_some(), client, headers)
 }
 

@@ -348,8 +348,7 @@ fn is_shut(member: &MemberSnapshot) -> bool {
 
 /// Whether a failover is called for.
 fn ails(member: &MemberSnapshot) -> bool {
-    is_shut(member)
-        || matches!(member.health.status, Status::Unhealthy | Status::Offline)
+    is_shut(member) || matches!(member.health.status, Status::Unhealthy | Status::Offline)
 }
 
 fn members(app: &App) -> Vec<MemberSnapshot> {

@@ -68,10 +68,10 @@ impl Talking {
 
 impl ProviderSession for Talking {
     fn handle(&mut self, now: MonoTime, input: SessionInput<'_>) {
-        match input {
-            SessionInput::Command(ProviderCommand::Speak { .. }) => self.say("delivery"),
-            SessionInput::Command(ProviderCommand::Interrupt(_)) => self.speaks_at = Some(now + POLITENESS),
-            _ => {}
+        if let SessionInput::Command(ProviderCommand::Speak { .. }) = input {
+            self.say("delivery");
+        } else if let SessionInput::Command(ProviderCommand::Interrupt(_)) = input {
+            self.speaks_at = Some(now + POLITENESS);
         }
         if self.speaks_at.is_some_and(|at| at <= now) {
             self.speaks_at = None;

@@ -124,9 +124,14 @@ impl World {
             if shown["end"].is_string() {
                 return shown;
             }
-            tokio::task::yield_now().await;
+            pause().await;
         }
     }
+}
+
+/// Between two looks, so that a test that waits for long leaves the processor to the others.
+async fn pause() {
+    tokio::time::sleep(Duration::from_millis(10)).await;
 }
 
 fn json(response: &Response<Bytes>) -> serde_json::Value {
@@ -197,12 +202,11 @@ impl FakeCaller for LeftOpen {
     }
 
     fn poll(&mut self) -> CallerOutput {
-        match self.call.poll() {
-            CallerOutput::Done if self.record.ends().is_empty() => {
-                CallerOutput::WaitUntil(Some(self.clock.now() + Duration::from_millis(20)))
-            }
-            output => output,
+        let output = self.call.poll();
+        if matches!(output, CallerOutput::Done) && self.record.ends().is_empty() {
+            return CallerOutput::WaitUntil(Some(self.clock.now() + Duration::from_millis(20)));
         }
+        output
     }
 }
 
@@ -253,7 +257,7 @@ async fn what_is_not_signed_now_and_by_telnyx_is_refused() {
         let (caller, run) = world.connect(world.plan(names as u64).with_rudeness([rudeness]));
         let waiting = tokio::spawn(run);
         while caller.report().callbacks_refused == 0 && !waiting.is_finished() {
-            tokio::task::yield_now().await;
+            pause().await;
         }
         assert_eq!(caller.report().webhook_status, Some(status), "{rudeness:?}");
         assert!(caller.commands().is_empty(), "{rudeness:?}: nobody answers");
@@ -268,7 +272,7 @@ async fn without_a_public_key_nobody_gets_in() {
     let (caller, run) = world.connect(world.plan(1));
     let waiting = tokio::spawn(run);
     while caller.report().callbacks_refused == 0 && !waiting.is_finished() {
-        tokio::task::yield_now().await;
+        pause().await;
     }
     assert_eq!((caller.report().webhook_status, caller.commands().len()), (Some(403), 0));
     waiting.abort();
@@ -290,7 +294,7 @@ async fn a_webhook_that_is_sent_again_does_nothing_again() {
     let (caller, _never_run) = world.connect(world.plan(1));
     assert_eq!((send().await, send().await), (200, 200));
     while caller.commands().is_empty() {
-        tokio::task::yield_now().await;
+        pause().await;
     }
     assert_eq!(send().await, 200);
     assert_eq!(caller.commands(), ["answer"]);
@@ -307,7 +311,7 @@ async fn a_media_socket_needs_the_ticket_of_its_call() {
         let (caller, run) = world.connect(world.plan(names as u64).with_rudeness([rudeness]));
         let waiting = tokio::spawn(run);
         while caller.report().closed.is_empty() && !waiting.is_finished() {
-            tokio::task::yield_now().await;
+            pause().await;
         }
         assert_eq!(caller.report().closed.first(), Some(&(1008, reason.to_owned())), "{rudeness:?}");
         waiting.abort();

@@ -401,9 +401,8 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
                     self.bridge_wakes = None;
                     self.hang_up_caller();
                 }
-                // Nobody learns from outcomes here, and tools answer at once.
-                BridgeOutput::Settle(..) | BridgeOutput::AbandonTool(_) => {}
-                BridgeOutput::Record(_) => {}
+                // Nobody learns from outcomes here, nobody records, and tools answer at once.
+                BridgeOutput::Settle(..) | BridgeOutput::AbandonTool(_) | BridgeOutput::Record(_) => {}
                 other => unreachable!("an output that this world does not know: {other:?}"),
             }
         }

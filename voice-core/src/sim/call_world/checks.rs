@@ -326,14 +326,7 @@ impl Checks {
     }
 
     fn entry(&mut self, now: MonoTime, entry: &Entry) -> Result<(), String> {
-        self.entries += 1;
-        require(entry.seq == self.entries, || {
-            format!("entry {} comes as number {}", entry.seq, self.entries)
-        })?;
-        require(entry.at >= self.last_entry && entry.at == now, || {
-            format!("entry {} has a wrong time", entry.seq)
-        })?;
-        self.last_entry = entry.at;
+        self.in_order(now, entry)?;
         self.parts(now, &entry.event)?;
         let first = matches!(entry.event, CallEvent::Started { .. });
         require(first == (self.entries == 1), || "the first entry is not Started".to_owned())?;
@@ -389,6 +382,18 @@ impl Checks {
             | CallEvent::CarrierOddity { .. }
             | CallEvent::Used { .. } => {}
         }
+        Ok(())
+    }
+
+    fn in_order(&mut self, now: MonoTime, entry: &Entry) -> Result<(), String> {
+        self.entries += 1;
+        require(entry.seq == self.entries, || {
+            format!("entry {} comes as number {}", entry.seq, self.entries)
+        })?;
+        require(entry.at >= self.last_entry && entry.at == now, || {
+            format!("entry {} has a wrong time", entry.seq)
+        })?;
+        self.last_entry = entry.at;
         Ok(())
     }
 
