@@ -93,8 +93,8 @@ mod tests {
     fn check(token: Option<&str>, client: &str, header: (&'static str, &'static str)) -> bool {
         let token = token.map(|token| Secret::new(token.to_owned()));
         let name = HeaderName::from_static(header.0);
-        let local = (HOST, HeaderValue::from_static("127.0.0.1:8080"));
-        let headers = HeaderMap::from_iter([local, (name, HeaderValue::from_static(header.1))]);
+        let mut headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static("127.0.0.1:8080"))]);
+        headers.insert(name, HeaderValue::from_static(header.1));
         let client = ClientAddress(client.parse().expect("an address"));
         let is_in = super::check(token.as_ref(), false, client, &headers).is_ok();
         // Whether it is published makes no difference to those with a token, and all to the others.
