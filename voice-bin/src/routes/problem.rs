@@ -109,6 +109,11 @@ pub(super) fn understood<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem
     serde_json::from_slice(body).map_err(|error| Problem::invalid().detail(error.to_string()))
 }
 
+/// For fields that are true unless they are said not to be.
+pub(super) const fn yes() -> bool {
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

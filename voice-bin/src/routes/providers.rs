@@ -1,7 +1,6 @@
 //! How the AI services fare, for people and dashboards.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -15,7 +14,8 @@ use voice_core::id::ProviderId;
 use voice_core::roster::{HealthSlice, MemberSnapshot, Order};
 use voice_core::time::MonoTime;
 
-use super::problem::{Problem, understood};
+use super::problem::{Problem, understood, yes};
+use crate::output::millis;
 use crate::server::App;
 
 pub(super) fn routes() -> Router<Arc<App>> {
@@ -47,10 +47,6 @@ enum BreakerAction {
 struct DrainWish {
     #[serde(default = "yes")]
     drain: bool,
-}
-
-const fn yes() -> bool {
-    true
 }
 
 /// All of them.
@@ -235,8 +231,4 @@ fn breaker(name: &'static str, snapshot: &BreakerSnapshot) -> Breaker {
         rejected: totals.rejected,
         transitions: totals.changes(),
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -18,7 +18,8 @@ use voice_core::id::{CallId, ProviderId};
 use voice_core::record::Switch;
 use voice_core::roster::{MemberSnapshot, Status};
 
-use super::problem::{Problem, understood};
+use super::problem::{Problem, understood, yes};
+use crate::output::millis;
 use crate::server::App;
 
 /// A reason is for the log.
@@ -95,10 +96,6 @@ struct EndWish {
     /// Lets the caller hear the end of what is being said.
     #[serde(default)]
     after_reply: bool,
-}
-
-const fn yes() -> bool {
-    true
 }
 
 #[derive(Serialize)]
@@ -398,8 +395,4 @@ fn switched(switch: &Switch) -> Switched {
         context_bytes: switch.bytes,
         success: true,
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
