@@ -98,7 +98,7 @@ impl Call {
         if let Phase::Attaching(attaching) = std::mem::replace(&mut self.phase, leaving) {
             self.lose(now, Loss::Held, attaching.held.into_lost());
         }
-        self.resume(now, false);
+        self.take_off_hold(now, false);
         self.timers.clear(Timer::Attach);
         self.timers.clear(Timer::Retry);
         self.cover(CoverKind::Unavailable);
@@ -128,9 +128,9 @@ impl Call {
             }
         }
         self.report(now, CallEvent::Attaching { attachment: id, why });
-        self.outbox.push_back(Output::Attach { id, wish, tried: tried.clone(), last_resort });
+        self.outbox.push_back(Output::Attach { id, wish: wish.clone(), tried: tried.clone(), last_resort });
         let carried = Carried::default();
-        Some(Candidate { id, why, provider: None, since: now, tried, knows_until: 0, carried })
+        Some(Candidate { id, why, wish, provider: None, since: now, tried, knows_until: 0, carried })
     }
 
     pub(in crate::call) fn on_assigned(
@@ -152,7 +152,7 @@ impl Call {
         let (history, knows_until) = match self.phase {
             Phase::Talking(_) => self.transcript.settled(),
             Phase::Attaching(_) | Phase::Leaving(_) | Phase::Ended(_) => {
-                self.note_pending_words();
+                self.note_pending_words(now);
                 // Those that have come are part of it.
                 self.tools.late_answers.clear();
                 self.transcript.all()
@@ -176,6 +176,14 @@ impl Call {
             return;
         }
         match &mut self.phase {
+            // Whoever had the caller before would have been best; anybody else will do.
+            Phase::Attaching(Attaching {
+                quest: Quest::Candidate(Candidate { wish: Some(_), .. }),
+                why,
+                ..
+            }) if *why == Why::Return => {
+                self.seek(now, Why::Return, None);
+            }
             Phase::Attaching(_) => self.nobody_left(now),
             Phase::Talking(talking) => match talking.successor.take().map(|successor| successor.role) {
                 Some(Role::Standby) => self.stand_by_later(now),
