@@ -5,6 +5,7 @@
 
 mod aside;
 mod covers;
+mod returning;
 mod searching;
 mod silence;
 mod standby;
@@ -47,6 +48,7 @@ struct Rig {
     call: Call,
     now: MonoTime,
     said: Vec<String>,
+    record: Vec<Entry>,
     finished: Option<EndReason>,
 }
 
@@ -70,7 +72,7 @@ impl Rig {
             config.prompts = Prompts::none();
         }
         let call = Call::new(at(0), Arc::new(config), start);
-        let mut rig = Self { call, now: at(0), said: Vec::new(), finished: None };
+        let mut rig = Self { call, now: at(0), said: Vec::new(), record: Vec::new(), finished: None };
         rig.drain();
         rig
     }
@@ -158,7 +160,14 @@ impl Rig {
                 Output::Outcome(id, outcome) => format!("outcome {id} {outcome:?}"),
                 Output::RunTool(call) => format!("run {}", call.name),
                 Output::AbandonTool(id) => format!("abandon {id}"),
-                Output::Report(entry) => format!("· {}", short(&entry.event)),
+                Output::Report(entry) => {
+                    self.record.push(entry.clone());
+                    // Told all the time; what it is for has tests of its own.
+                    if matches!(entry.event, CallEvent::ReplyProgress { .. }) {
+                        continue;
+                    }
+                    format!("· {}", short(&entry.event))
+                }
                 Output::Record(recorded) => format!("tape {recorded:?}"),
                 Output::WaitUntil(_) => return,
                 Output::Finished(reason) => {

@@ -143,10 +143,14 @@ impl Call {
     }
 
     /// Somebody is about to be told the conversation: what is still in the air counts as said.
-    pub(super) fn note_pending_words(&mut self) {
-        for (reply, text, cut) in self.playout.pending_words().filter(|(reply, ..)| !is_cover(*reply)) {
+    pub(super) fn note_pending_words(&mut self, now: MonoTime) {
+        let pending: Vec<_> = self.playout.pending_words().filter(|(reply, ..)| !is_cover(*reply)).collect();
+        for (reply, text, cut) in pending {
             // One that waits behind a prompt will be heard, too, and whoever is next must know.
-            self.transcript.voice_speaks(reply);
+            if self.transcript.voice_speaks(reply) {
+                let heard = Duration::ZERO;
+                self.report(now, CallEvent::ReplyProgress { reply, more: Pii::default(), heard });
+            }
             self.transcript.voice_said(reply, text, cut, false);
         }
     }

@@ -43,9 +43,13 @@ impl Call {
         // A rollover may well go to the same provider; a wish for nobody in particular may not.
         let tried = match why {
             Why::Wish | Why::Drain if wish.is_none() => vec![provider.clone()],
-            Why::Wish | Why::Drain | Why::CallStart | Why::Failure | Why::SessionLimit | Why::Standby => {
-                vec![]
-            }
+            Why::Wish
+            | Why::Drain
+            | Why::CallStart
+            | Why::Failure
+            | Why::SessionLimit
+            | Why::Standby
+            | Why::Return => vec![],
         };
         if wish.as_ref() == Some(provider) {
             return self.refuse(now, SwitchRefusal::Same, why, wish);
@@ -224,7 +228,7 @@ impl Call {
         self.caller.unanswered_since = None;
         self.caller.owed |= self.playout.break_off(ReplyEnd::Cancelled);
         self.caller.owed |= self.caller.speaking.take().is_some();
-        self.note_pending_words();
+        self.note_pending_words(now);
         self.books.totals.switches += 1;
         self.outbox.push_back(Output::Outcome(old, Outcome::Success));
         self.detach(now, old);

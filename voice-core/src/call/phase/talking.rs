@@ -125,7 +125,7 @@ impl Call {
         self.caller.unanswered_since = None;
         self.caller.owed |= self.playout.break_off(ReplyEnd::Failed);
         self.caller.owed |= self.caller.speaking.take().is_some();
-        self.note_pending_words();
+        self.note_pending_words(now);
         self.books.totals.switches += 1;
         let (held, since) = (HeldAudio::default(), now);
         match successor {
