@@ -9,7 +9,9 @@ use voice_core::conversation::ToolCall;
 use voice_core::failure::Failure;
 use voice_core::id::{AttachmentId, CarrierId, CorrelationId, ProviderId, ReplyId, ToolCallId, UtteranceId};
 use voice_core::provider::Usage;
-use voice_core::record::{CallEvent, CoverKind, EndReason, Loss, Party, Switch, SwitchRefusal, Totals, Why};
+use voice_core::record::{
+    Away, CallEvent, CoverKind, EndReason, Loss, Party, Switch, SwitchRefusal, Totals, Why,
+};
 use voice_core::recording::RecordingEnd;
 use voice_core::sensitive::Pii;
 use voice_core::time::UnixMillis;
@@ -105,7 +107,7 @@ fn kinds() -> Vec<CallEvent> {
     ] {
         events.push(CallEvent::SwitchRefused { why });
     }
-    for what in [Loss::Carrier, Loss::Held, Loss::Playout, Loss::Withheld, Loss::Recording] {
+    for what in [Loss::Carrier, Loss::Held, Loss::Unheard, Loss::Playout, Loss::Withheld, Loss::Recording] {
         events.push(CallEvent::AudioLost { what, duration: Duration::from_millis(40) });
     }
     for oddity in ODDITIES {

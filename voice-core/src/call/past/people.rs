@@ -1,11 +1,12 @@
 //! Who talked in a call, and who will not: as the record tells it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use crate::failure::Verdict;
 use crate::id::{AttachmentId, ProviderId};
-use crate::limits;
-use crate::record::{CallEvent, Switch, Totals};
+use crate::record::{CallEvent, Totals};
+
+use super::super::status::{Attempt, Switches};
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
@@ -16,7 +17,8 @@ pub(in crate::call) struct People {
     pub(in crate::call) barred: Vec<ProviderId>,
     pub(in crate::call) last: Option<ProviderId>,
     pub(in crate::call) before: Option<ProviderId>,
-    pub(in crate::call) switches: VecDeque<Switch>,
+    /// Of attempts that came to nothing the record does not tell all that a status does.
+    pub(in crate::call) switches: Switches,
     pub(super) live: Option<AttachmentId>,
     /// Who is attached or warms up.
     who: BTreeMap<AttachmentId, ProviderId>,
@@ -48,10 +50,7 @@ impl People {
                 self.before = Some(switch.from.clone());
             }
             self.last = Some(switch.to.clone());
-            if self.switches.len() >= limits::SWITCHES_KEPT {
-                self.switches.pop_front();
-            }
-            self.switches.push_back(switch.clone());
+            self.switches.note(Attempt::Done(switch.clone()));
         } else if let CallEvent::Detached { attachment } = event {
             self.who.remove(attachment);
             if self.live == Some(*attachment) {
