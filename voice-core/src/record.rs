@@ -357,6 +357,20 @@ pub enum SwitchRefusal {
     Withdrawn,
 }
 
+impl SwitchRefusal {
+    /// A short, stable name for the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotTalking => "not_talking",
+            Self::UnderWay => "switch_running",
+            Self::Nobody => "nobody",
+            Self::Same => "same_provider",
+            Self::NoneBefore => "none_before",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+}
+
 /// Where audio was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Loss {
@@ -364,6 +378,8 @@ pub enum Loss {
     Carrier,
     /// By us, because nobody heard the caller for too long.
     Held,
+    /// By a provider's session, whose connection was lost while the caller spoke.
+    Unheard,
     /// By us, because a reply was longer than we queue.
     Playout,
     /// By us, by order: the caller was on hold or muted.

@@ -99,7 +99,7 @@ fn kinds() -> Vec<CallEvent> {
     ] {
         events.push(CallEvent::SwitchRefused { why });
     }
-    for what in [Loss::Carrier, Loss::Held, Loss::Playout, Loss::Withheld, Loss::Recording] {
+    for what in [Loss::Carrier, Loss::Held, Loss::Unheard, Loss::Playout, Loss::Withheld, Loss::Recording] {
         events.push(CallEvent::AudioLost { what, duration: Duration::from_millis(40) });
     }
     for oddity in ODDITIES {

@@ -39,8 +39,9 @@ use std::sync::Arc;
 use crate::audio::{AudioFormat, AudioFrame, speech};
 use crate::carrier::{CarrierCommand, CarrierEvent};
 use crate::id::{AttachmentId, CarrierId, CorrelationId, ProviderId, UtteranceId};
+use crate::limits;
 use crate::provider::ProviderCommand;
-use crate::record::{CallEvent, EndReason, Entry, Loss, Party, Switch, Totals, Why};
+use crate::record::{CallEvent, EndReason, Entry, Loss, Party, Totals, Why};
 use crate::sensitive::Pii;
 use crate::time::{MonoTime, Timers};
 
@@ -50,7 +51,7 @@ pub use config::{
 pub use input::{Control, Input};
 pub use output::{Outcome, Output, Timer};
 pub use prompts::Prompts;
-pub use status::{Attached, CallStatus, Recording, Standing};
+pub use status::{Attached, Attempt, CallStatus, FailedSwitch, Recording, Standing, SwitchCause, Switches};
 
 use aside::Aside;
 use covers::Covers;
@@ -130,6 +131,9 @@ struct Books {
     carrier_oddities: u32,
     provider_oddities: u32,
     attachments: u32,
+    /// Those of them that were not granted anew yet, and until when that was reckoned.
+    asked: u32,
+    reckoned: MonoTime,
     /// Live providers that failed almost at once, in a row.
     quick_failures: u32,
     /// How often all were asked again since somebody last talked for a while.
@@ -142,8 +146,8 @@ struct Books {
     last: Option<ProviderId>,
     /// Who talked before that one: a switch can be taken back.
     before: Option<ProviderId>,
-    /// The last switches, oldest first.
-    switches: VecDeque<Switch>,
+    /// What became of switches.
+    switches: Switches,
     /// Times in a row that nobody could stand by.
     standby_failures: u32,
     /// Providers that will fail the same way until a human acts.
@@ -238,7 +242,7 @@ impl Call {
     /// How it stands. Made anew each time: for people, not for each frame.
     pub fn status(&self) -> CallStatus {
         let (standing, live, successor, standby) = self.phase.status();
-        let switches = self.books.switches.iter().cloned().collect();
+        let switches = self.books.switches.clone();
         let (on_hold, muted) = (self.aside.is_on_hold(), self.aside.is_muted());
         let recording = self.recording();
         CallStatus { standing, live, successor, standby, on_hold, muted, recording, switches }
@@ -350,6 +354,7 @@ impl Call {
         match timer {
             Timer::Attach => self.on_attach_timeout(now),
             Timer::CutOver => self.cut_over(now),
+            Timer::Leave => self.on_leave_due(now),
             Timer::Standby => self.on_standby_due(now),
             Timer::Stall => self.on_stall(now),
             Timer::Silence => self.on_provider_silent(now),
@@ -423,8 +428,7 @@ impl Call {
 
     /// The voice is to say something: the live one now, or else whoever is next.
     fn ask(&mut self, now: MonoTime, cue: Option<String>) {
-        self.caller.owed = true;
-        self.caller.cue.clone_from(&cue);
+        self.caller.want(cue.as_deref());
         if let Some(live) = self.phase.live().filter(|_| !self.aside.is_on_hold()) {
             self.expect(now);
             self.tell(live, ProviderCommand::Speak { cue });
@@ -448,9 +452,50 @@ impl Call {
     }
 }
 
+impl Caller {
+    /// An answer is owed, in these words for the model: besides those in which one was asked for before, if
+    /// nobody has answered since.
+    fn want(&mut self, cue: Option<&str>) {
+        self.owed = true;
+        let Some(cue) = cue else { return };
+        let wanted = self.cue.get_or_insert_default();
+        if !wanted.is_empty() {
+            wanted.push('\n');
+        }
+        wanted.push_str(cue);
+        if let Some(excess) = wanted.len().checked_sub(limits::CUE_BYTES_MAX) {
+            // The latest wish is the one that counts.
+            let begin = (excess..wanted.len()).find(|at| wanted.is_char_boundary(*at));
+            wanted.drain(..begin.unwrap_or_default());
+        }
+    }
+}
+
 impl Books {
     fn new(started: MonoTime, seed: u64) -> Self {
-        Self { started, seed, ..Self::default() }
+        Self { started, reckoned: started, seed, ..Self::default() }
+    }
+
+    /// The number of the next attachment; `None` if this call has asked for too many of late.
+    fn next_attachment(&mut self, now: MonoTime) -> Option<AttachmentId> {
+        if self.asked_of_late(now) >= limits::ATTACHMENTS_MAX {
+            return None;
+        }
+        self.asked += 1;
+        self.attachments += 1;
+        Some(AttachmentId(self.attachments))
+    }
+
+    /// Attachments that were asked for faster than they are granted.
+    fn asked_of_late(&mut self, now: MonoTime) -> u32 {
+        while self.asked > 0 && now.since(self.reckoned) >= limits::ATTACHMENT_EVERY {
+            self.asked -= 1;
+            self.reckoned = self.reckoned + limits::ATTACHMENT_EVERY;
+        }
+        if self.asked == 0 {
+            self.reckoned = now;
+        }
+        self.asked
     }
 
     fn meet(&mut self, provider: &ProviderId) {

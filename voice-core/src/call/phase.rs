@@ -75,6 +75,8 @@ pub(super) struct Talking {
     provider: ProviderId,
     since: MonoTime,
     successor: Option<Successor>,
+    /// It is taken out of service: somebody else is to talk, as soon as there is anybody.
+    to_leave: bool,
 }
 
 #[derive(Debug)]
@@ -88,6 +90,8 @@ pub(super) struct Leaving {
 struct Candidate {
     id: AttachmentId,
     why: Why,
+    /// Who was asked for by name.
+    wish: Option<ProviderId>,
     /// Who it is, once the roster has said so.
     provider: Option<ProviderId>,
     since: MonoTime,
@@ -95,6 +99,8 @@ struct Candidate {
     tried: Vec<ProviderId>,
     /// Up to where in the transcript it has been told the conversation.
     knows_until: usize,
+    /// Turns before that whose words had not come, and may yet.
+    missed: Vec<usize>,
     carried: Carried,
 }
 
@@ -111,6 +117,8 @@ struct Successor {
     role: Role,
     /// When its session ends, once it is ready.
     ready: Option<Readiness>,
+    /// Somebody else who would stand by rather than this one, if there is anybody.
+    rather: Option<Candidate>,
 }
 
 /// What somebody warms up for.
@@ -214,6 +222,12 @@ impl Phase {
             Self::Talking(talking) => talking.successor.as_mut().map(|successor| &mut successor.candidate),
             Self::Attaching(_) | Self::Leaving(_) | Self::Ended(_) => None,
         }
+    }
+}
+
+impl Successor {
+    const fn new(candidate: Candidate, role: Role) -> Self {
+        Self { candidate, role, ready: None, rather: None }
     }
 }
 

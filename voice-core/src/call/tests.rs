@@ -21,6 +21,7 @@ use crate::conversation::{Heard, ToolCall, ToolDefinition, ToolResult, Turn};
 use crate::failure::Failure;
 use crate::id::{ReplyId, ToolCallId};
 use crate::provider::{ProviderEvent, ReplyEnd};
+use crate::record::Switch;
 
 const A1: AttachmentId = AttachmentId(1);
 const A2: AttachmentId = AttachmentId(2);

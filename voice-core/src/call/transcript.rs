@@ -112,11 +112,45 @@ impl Transcript {
         (self.turns.iter().take(count).filter_map(Spoken::told).collect(), self.dropped + count)
     }
 
-    /// What has settled since, in order, and the position after it.
-    pub(crate) fn settled_since(&self, position: usize) -> (Vec<Turn>, usize) {
-        let skip = position.saturating_sub(self.dropped);
-        let settled = || self.turns.iter().skip(skip).take_while(|spoken| spoken.settled);
-        (settled().filter_map(Spoken::told).collect(), position.max(self.dropped) + settled().count())
+    /// What has settled since, in order, and the position after it; and the positions of what was passed by,
+    /// because its words may never come.
+    pub(crate) fn settled_since(&self, position: usize) -> (Vec<Turn>, usize, Vec<usize>) {
+        let mut next = position.max(self.dropped);
+        let (mut turns, mut passed) = (Vec::new(), Vec::new());
+        while let Some(spoken) = self.turns.get(next - self.dropped) {
+            if spoken.settled {
+                turns.extend(spoken.told());
+            } else if self.is_given_up(next - self.dropped) {
+                passed.push(next);
+            } else {
+                break;
+            }
+            next += 1;
+        }
+        (turns, next, passed)
+    }
+
+    /// What has come of turns that were passed by; they are taken from the list.
+    pub(crate) fn late(&self, passed: &mut Vec<usize>) -> Vec<Turn> {
+        let mut late = Vec::new();
+        passed.retain(|position| {
+            let spoken = position.checked_sub(self.dropped).and_then(|index| self.turns.get(index));
+            let Some(spoken) = spoken else { return false };
+            late.extend(spoken.told());
+            !spoken.settled
+        });
+        late
+    }
+
+    /// Words of the caller come within seconds, and in order. If the caller has spoken twice since, or has been
+    /// understood since, those of this turn will hardly come: it was a noise, or was said to somebody who left.
+    fn is_given_up(&self, index: usize) -> bool {
+        if !matches!(self.turns[index].key, Key::Caller(_)) {
+            return false;
+        }
+        let since = self.turns.range(index + 1..).filter(|spoken| matches!(spoken.key, Key::Caller(_)));
+        let mut since = since.take(2);
+        since.clone().any(|spoken| spoken.settled) || since.nth(1).is_some()
     }
 
     /// What [`Self::settled`] left out.

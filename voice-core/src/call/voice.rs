@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::audio::FRAME;
 use crate::carrier::CarrierCommand;
 use crate::conversation::{Heard, ToolCall, ToolResult, Turn};
 use crate::failure::{Failure, Verdict};
@@ -12,6 +13,7 @@ use crate::sensitive::Pii;
 use crate::time::MonoTime;
 
 use super::covers::is_cover;
+use super::held::Lost;
 use super::playout::Finished;
 use super::tools::{self, Admission};
 use super::{Call, CallLimits, Caller, Output, Timer, is_worth_telling};
@@ -53,6 +55,11 @@ impl Call {
             ProviderEvent::ReplyDone { reply, end } => self.on_reply_done(now, reply, end),
             ProviderEvent::ToolCall(call) => self.on_tool_call(now, live, call),
             ProviderEvent::ToolCancelled(id) => self.on_tool_cancelled(now, id),
+            ProviderEvent::Unheard(duration) => {
+                let frames = duration.as_micros() / FRAME.as_micros();
+                let frames = u64::try_from(frames).unwrap_or(u64::MAX);
+                self.lose(now, Loss::Unheard, Lost { frames, duration });
+            }
             ProviderEvent::Used(usage) => self.report(now, CallEvent::Used { attachment: live, usage }),
             ProviderEvent::Unknown { kind } => self.count_oddity(now, live, kind),
             ProviderEvent::Failed(failure) if failure.verdict() == Verdict::Ignore => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::Sleep;
@@ -64,6 +65,18 @@ pub struct CallHandle {
     id: CallId,
     controls: mpsc::Sender<Control>,
     status: watch::Receiver<CallStatus>,
+    needs: Arc<Needs>,
+}
+
+/// Why a call was not told something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Untold {
+    /// It is over.
+    #[error("the call is over")]
+    Over,
+    /// It is being asked for too much at once; a moment later it may listen.
+    #[error("too many orders wait for the call")]
+    Full,
 }
 
 /// Puts a call together whose media has just arrived on `line`. Nothing happens before
@@ -81,7 +94,7 @@ pub fn place(
     let needs = Needs::of(&config, &start);
     let bridge = Bridge::new(clock.now(), clock.unix(MonoTime::ZERO), config, start, session);
     let (status, look) = watch::channel(bridge.status());
-    let handle = CallHandle { id, controls: sender, status: look };
+    let handle = CallHandle { id, controls: sender, status: look, needs: Arc::new(needs.clone()) };
     (handle, CallTask { id, bridge, line, world, controls, needs, status, recorder: None })
 }
 
@@ -99,7 +112,20 @@ impl CallHandle {
 
     /// Asks for something. False if the call is over, or is being asked for too much at once.
     pub fn control(&self, control: Control) -> bool {
-        self.controls.try_send(control).is_ok()
+        self.tell(control).is_ok()
+    }
+
+    /// As [`Self::control`], for those who want to know why not.
+    pub fn tell(&self, control: Control) -> Result<(), Untold> {
+        self.controls.try_send(control).map_err(|error| match error {
+            TrySendError::Full(_) => Untold::Full,
+            TrySendError::Closed(_) => Untold::Over,
+        })
+    }
+
+    /// What its provider must be able to do.
+    pub fn needs(&self) -> &Needs {
+        &self.needs
     }
 }
 

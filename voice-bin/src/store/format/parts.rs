@@ -76,7 +76,7 @@ mirror! {
 
 mirror! {
     /// Where audio was lost.
-    StoredLoss of Loss { Carrier, Held, Playout, Withheld, Recording }
+    StoredLoss of Loss { Carrier, Held, Unheard, Playout, Withheld, Recording }
 }
 
 mirror! {

@@ -378,7 +378,10 @@ impl Checks {
             | CallEvent::ToolCalled(_)
             | CallEvent::ToolAnswered { .. }
             | CallEvent::Digit { .. }
-            | CallEvent::AudioLost { what: Loss::Carrier | Loss::Playout | Loss::Recording, .. }
+            | CallEvent::AudioLost {
+                what: Loss::Carrier | Loss::Unheard | Loss::Playout | Loss::Recording,
+                ..
+            }
             | CallEvent::CarrierOddity { .. }
             | CallEvent::Used { .. } => {}
         }
