@@ -12,7 +12,7 @@ use voice_core::wire::{LineEnd, Unreachable};
 
 use super::FormatError;
 
-pub(super) fn micros(duration: Duration) -> u64 {
+pub(in crate::store) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
