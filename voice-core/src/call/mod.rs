@@ -305,6 +305,7 @@ impl Call {
         if speech::is_voiced(frame.format.encoding, &frame.data) {
             self.caller.last_voiced = Some(now);
             self.caller.unheeded = self.caller.unheeded.saturating_add(1);
+            self.doubt_the_unheeding();
         }
         self.heed(now);
         match self.phase.ear(frame) {
@@ -373,6 +374,7 @@ impl Call {
             Timer::Standby => self.on_standby_due(now),
             Timer::Stall => self.on_stall(now),
             Timer::Silence => self.on_provider_silent(now),
+            Timer::Doubt => self.on_doubt(now),
             Timer::CarrierSilence => self.on_carrier_silent(now),
             Timer::Hold => self.take_off_hold(now, true),
             Timer::Cover => self.on_quiet(),

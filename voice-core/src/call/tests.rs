@@ -159,6 +159,7 @@ impl Rig {
                 Output::Detach(id) => format!("detach {id}"),
                 Output::Outcome(id, outcome) => format!("outcome {id} {outcome:?}"),
                 Output::RunTool(call) => format!("run {}", call.name),
+                Output::Doubt(id) => format!("doubt {id}"),
                 Output::AbandonTool(id) => format!("abandon {id}"),
                 Output::Report(entry) => {
                     self.record.push(entry.clone());
@@ -179,9 +180,10 @@ impl Rig {
         }
     }
 
-    /// What the call wanted since the last look, without the playing of frames and silences that are told.
+    /// What the call wanted since the last look, without the playing of frames, silences that are told, and doubts.
     fn wanted(&mut self) -> Vec<String> {
-        let told = |word: &String| word != "play" && !word.starts_with("· silence");
+        let is_aside = |word: &str| word.starts_with("· silence") || word.starts_with("doubt ");
+        let told = |word: &String| word != "play" && !is_aside(word);
         std::mem::take(&mut self.said).into_iter().filter(told).collect()
     }
 

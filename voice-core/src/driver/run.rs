@@ -273,6 +273,7 @@ impl Io {
                 BridgeOutput::Dial(line, endpoint) => {
                     self.lines.dial(line, self.world.dial.clone(), endpoint)
                 }
+                BridgeOutput::Doubt(line) => self.lines.doubt(line),
                 BridgeOutput::HangUp(line) => self.lines.hang_up(line),
                 BridgeOutput::Assign { id, wish, tried, last_resort } => {
                     let needs = self.needs.clone();

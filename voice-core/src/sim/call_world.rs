@@ -255,7 +255,7 @@ impl World {
                         self.begin_to_talk(attachment);
                     }
                 }
-                Output::Outcome(..) | Output::AbandonTool(_) | Output::Record(_) => {}
+                Output::Outcome(..) | Output::Doubt(_) | Output::AbandonTool(_) | Output::Record(_) => {}
                 Output::WaitUntil(at) => return Ok(at.map(|(at, _)| at)),
                 Output::Finished(_) => return Ok(None),
             }

@@ -222,7 +222,7 @@ impl Call {
             to_leave: false,
         });
         self.judge_stay(stay);
-        for timer in [Timer::CutOver, Timer::Stall, Timer::Silence, Timer::Leave] {
+        for timer in [Timer::CutOver, Timer::Stall, Timer::Silence, Timer::Doubt, Timer::Leave] {
             self.timers.clear(timer);
         }
         self.caller.unanswered_since = None;

@@ -116,9 +116,15 @@ impl Call {
         let Phase::Talking(talking) = &mut self.phase else { return };
         let (live, provider) = (talking.live, talking.provider.clone());
         let successor = talking.successor.take();
-        for timer in
-            [Timer::Stall, Timer::Silence, Timer::SessionLimit, Timer::CutOver, Timer::Standby, Timer::Leave]
-        {
+        for timer in [
+            Timer::Stall,
+            Timer::Silence,
+            Timer::Doubt,
+            Timer::SessionLimit,
+            Timer::CutOver,
+            Timer::Standby,
+            Timer::Leave,
+        ] {
             self.timers.clear(timer);
         }
         self.detach(now, live);

@@ -237,6 +237,10 @@ impl Checks {
                 require(self.ended.as_ref() == Some(reason), || "finishes without a last entry".to_owned())
             }
             Output::Record(recorded) => self.tapes.take(now, recorded),
+            Output::Doubt(id) => {
+                self.count("doubts");
+                require(self.live == Some(*id), || format!("doubts {id}, which is not live"))
+            }
             Output::AbandonTool(_) | Output::WaitUntil(_) => Ok(()),
         }
     }
