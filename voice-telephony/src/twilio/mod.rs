@@ -46,6 +46,7 @@ pub mod rest;
 mod session;
 mod sid;
 mod signature;
+pub mod transfer;
 mod twiml;
 mod webhook;
 mod wire;
