@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use metrics::{counter, gauge};
+use metrics::{counter, gauge, histogram};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +16,7 @@ use voice_core::record::{Entry, Reader};
 use super::sqlite::{Line, Store};
 use crate::metrics_names as names;
 use crate::telemetry::chain;
+use crate::telemetry::database::timed;
 
 /// Entries that may wait. A call makes about two a second, so this is 16 seconds of 500 calls; a disk
 /// that stalls longer loses entries.
@@ -68,9 +69,10 @@ impl Journal {
 
     fn with_queue(store: Store, clock: Clock, queue_max: usize) -> Self {
         let (queue, lines) = channel(queue_max);
+        gauge!(names::JOURNAL_LIMIT).set(queue_max as f64);
         let reader = JournalReader { queue, lost: Arc::default(), clock };
         let closing = CancellationToken::new();
-        let writer = Writer { store, lines, lost: Arc::clone(&reader.lost), told: 0 };
+        let writer = Writer { store, lines, lost: Arc::clone(&reader.lost), told: 0, clock };
         // One task for the whole process, because SQLite takes one writer at a time.
         let writer = tokio::spawn(writer.run(closing.clone()));
         Self { reader, closing, writer }
@@ -93,6 +95,7 @@ struct Writer {
     lost: Arc<AtomicU64>,
     /// Losses that the log already knows.
     told: u64,
+    clock: Clock,
 }
 
 impl Writer {
@@ -120,14 +123,19 @@ impl Writer {
 
     async fn write(&self, batch: &[Line]) {
         for attempt in 1..=ATTEMPTS {
-            match self.store.write(batch).await {
+            match timed("journal", self.store.write(batch)).await {
                 Ok(unwritable) => {
+                    if let Some(oldest) = batch.first() {
+                        let lag = self.clock.unix(self.clock.now()).0.saturating_sub(oldest.unix.0).max(0);
+                        histogram!(names::SYNC_LAG).record(lag as f64 / 1_000.0);
+                    }
                     counter!(names::JOURNAL_WRITTEN).increment(batch.len() as u64 - unwritable);
                     counter!(names::JOURNAL_LOST, "reason" => "format").increment(unwritable);
                     self.lost.fetch_add(unwritable, Ordering::Relaxed);
                     return;
                 }
                 Err(error) => {
+                    counter!(names::UPDATE_FAILURES, "reason" => "write").increment(1);
                     let error = chain(&error);
                     warn!(error, attempt, entries = batch.len(), "the journal cannot be written");
                     if attempt < ATTEMPTS {
@@ -144,6 +152,7 @@ impl Writer {
         let lost = self.lost.load(Ordering::Relaxed);
         if lost > self.told {
             error!(
+                error_type = "journal_lost",
                 entries = lost - self.told,
                 in_all = lost,
                 "entries of the journal are lost; is the disk slow or full?"

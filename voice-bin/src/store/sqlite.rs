@@ -17,6 +17,7 @@ use voice_core::record::{CallEvent, Entry};
 use voice_core::time::{MonoTime, UnixMillis};
 
 use super::format::{self, FormatError};
+use crate::telemetry::database::{Pool, timed};
 
 const MIGRATIONS: [(i64, &str, &str); 1] = [(1, "journal", include_str!("migrations/1-journal.sql"))];
 
@@ -123,8 +124,8 @@ impl Store {
              FROM calls ORDER BY started_unix_ms DESC, call_id DESC LIMIT ?",
         )
         .bind(limit)
-        .fetch_all(&self.read)
-        .await?;
+        .fetch_all(&self.read);
+        let rows = timed("calls", rows).await?;
         rows.iter().map(call_row).collect()
     }
 
@@ -132,9 +133,8 @@ impl Store {
     pub async fn knows(&self, call: CallId) -> Result<bool, StoreError> {
         let row = sqlx::query("SELECT 1 FROM calls WHERE call_id = ?")
             .bind(call.to_string())
-            .fetch_optional(&self.read)
-            .await?;
-        Ok(row.is_some())
+            .fetch_optional(&self.read);
+        Ok(timed("knows", row).await?.is_some())
     }
 
     /// Everything that is known of one call, in order.
@@ -143,14 +143,25 @@ impl Store {
             "SELECT seq, at_us, unix_ms, version, body FROM call_events WHERE call_id = ? ORDER BY seq",
         )
         .bind(call.to_string())
-        .fetch_all(&self.read)
-        .await?;
+        .fetch_all(&self.read);
+        let rows = timed("entries", rows).await?;
         rows.iter().map(stored_entry).collect()
+    }
+
+    /// How its connections are used.
+    pub(crate) fn pool(&self) -> Pool {
+        let idle = |pool: &SqlitePool| u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+        let most = |pool: &SqlitePool| pool.options().get_max_connections();
+        Pool {
+            open: self.write.size() + self.read.size(),
+            idle: idle(&self.write).saturating_add(idle(&self.read)),
+            most: most(&self.write) + most(&self.read),
+        }
     }
 
     /// Whether the file answers.
     pub async fn is_up(&self) -> bool {
-        sqlx::query("SELECT 1").execute(&self.read).await.is_ok()
+        timed("is_up", sqlx::query("SELECT 1").execute(&self.read)).await.is_ok()
     }
 
     /// Whether what happens in calls can be written down. Once a write has failed, the next question tries

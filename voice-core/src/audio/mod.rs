@@ -3,6 +3,7 @@
 pub mod convert;
 pub mod framer;
 pub mod g711;
+pub mod quality;
 pub mod reorder;
 pub mod resample;
 pub mod speech;

@@ -16,11 +16,13 @@
 //! | `aside.rs` | the caller on hold, or muted |
 //! | `tools.rs` | tools under way |
 //! | `tape.rs` | what is told to a recorder |
+//! | `gauges.rs` | what is measured: the parts of an answer's latency, how well sound gets through |
 
 mod aside;
 mod backoff;
 mod config;
 mod covers;
+mod gauges;
 mod held;
 mod input;
 mod output;
@@ -54,6 +56,7 @@ pub use status::{Attached, CallStatus, Recording, Standing};
 
 use aside::Aside;
 use covers::Covers;
+use gauges::Gauges;
 use held::Lost;
 use phase::Phase;
 use playout::{Cut, Playout, Release};
@@ -148,6 +151,8 @@ struct Books {
     standby_failures: u32,
     /// Providers that will fail the same way until a human acts.
     barred: Vec<ProviderId>,
+    /// What is measured on the way.
+    gauges: Gauges,
 }
 
 impl Call {
@@ -258,6 +263,7 @@ impl Call {
         match event {
             CarrierEvent::Audio(frame) => self.on_caller_audio(now, frame),
             CarrierEvent::Lost(duration) => {
+                self.books.gauges.line.lost(duration);
                 self.report(now, CallEvent::AudioLost { what: Loss::Carrier, duration })
             }
             CarrierEvent::Digit(digit) => {
@@ -267,6 +273,7 @@ impl Call {
             }
             CarrierEvent::Played(mark) => {
                 self.playout.played(now, mark);
+                self.on_first_heard(now);
             }
             CarrierEvent::Oddity(oddity) => {
                 self.books.carrier_oddities += 1;
@@ -281,6 +288,8 @@ impl Call {
 
     fn on_caller_audio(&mut self, now: MonoTime, frame: AudioFrame) {
         self.books.totals.frames_in += 1;
+        self.books.gauges.line.arrived(now, frame.duration());
+        self.tell_sound(now, false);
         self.on_carrier_alive(now);
         self.tape_caller(now, &frame);
         if self.aside.is_shut() && !self.phase.is_leaving() {
@@ -384,6 +393,7 @@ impl Call {
                     self.transcript.voice_speaks(reply);
                     self.books.totals.replies += 1;
                     self.covers.on_voice_heard();
+                    self.books.gauges.sent(now, reply);
                     let latency = self.caller.waiting_since.take().map(|since| now.since(since));
                     self.report(now, CallEvent::ReplyStarted { reply, latency });
                 }
@@ -403,7 +413,26 @@ impl Call {
 
     fn hear(&mut self, id: AttachmentId, frame: AudioFrame) {
         self.books.totals.frames_heard += 1;
+        self.books.gauges.heard_caller(id);
         self.tell(id, ProviderCommand::Hear(frame));
+    }
+
+    /// A mark came back: was it the first of an answer?
+    fn on_first_heard(&mut self, now: MonoTime) {
+        let told =
+            self.playout.take_first_heard().and_then(|(reply, ear)| self.books.gauges.reached(ear, reply));
+        if let Some(told) = told {
+            self.report(now, CallEvent::FirstSound(told));
+        }
+    }
+
+    /// Tells how well sound gets through: if it is time, or somebody else is about to talk, or the call ends.
+    fn tell_sound(&mut self, now: MonoTime, at_once: bool) {
+        let (gauges, way) = (&mut self.books.gauges, self.playout.lag());
+        let sound = if at_once { gauges.tell(now, way) } else { gauges.due(now, way) };
+        if let Some(sound) = sound {
+            self.report(now, CallEvent::Sound(sound));
+        }
     }
 
     fn lose(&mut self, now: MonoTime, what: Loss, lost: Lost) {
@@ -450,7 +479,7 @@ impl Call {
 
 impl Books {
     fn new(started: MonoTime, seed: u64) -> Self {
-        Self { started, seed, ..Self::default() }
+        Self { started, seed, gauges: Gauges::new(started), ..Self::default() }
     }
 
     fn meet(&mut self, provider: &ProviderId) {

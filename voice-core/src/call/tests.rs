@@ -5,6 +5,7 @@
 
 mod aside;
 mod covers;
+mod measured;
 mod searching;
 mod silence;
 mod standby;
@@ -21,6 +22,7 @@ use crate::conversation::{Heard, ToolCall, ToolDefinition, ToolResult, Turn};
 use crate::failure::Failure;
 use crate::id::{ReplyId, ToolCallId};
 use crate::provider::{ProviderEvent, ReplyEnd};
+use crate::record::VoiceToVoice;
 
 const A1: AttachmentId = AttachmentId(1);
 const A2: AttachmentId = AttachmentId(2);
@@ -46,6 +48,7 @@ struct Rig {
     call: Call,
     now: MonoTime,
     said: Vec<String>,
+    measured: Vec<VoiceToVoice>,
     finished: Option<EndReason>,
 }
 
@@ -69,7 +72,7 @@ impl Rig {
             config.prompts = Prompts::none();
         }
         let call = Call::new(at(0), Arc::new(config), start);
-        let mut rig = Self { call, now: at(0), said: Vec::new(), finished: None };
+        let mut rig = Self { call, now: at(0), said: Vec::new(), measured: Vec::new(), finished: None };
         rig.drain();
         rig
     }
@@ -157,6 +160,12 @@ impl Rig {
                 Output::Outcome(id, outcome) => format!("outcome {id} {outcome:?}"),
                 Output::RunTool(call) => format!("run {}", call.name),
                 Output::AbandonTool(id) => format!("abandon {id}"),
+                // What is measured decides nothing, and is looked at in tests of its own.
+                Output::Report(Entry { event: CallEvent::Sound(_), .. }) => continue,
+                Output::Report(Entry { event: CallEvent::FirstSound(told), .. }) => {
+                    self.measured.push(told);
+                    continue;
+                }
                 Output::Report(entry) => format!("· {}", short(&entry.event)),
                 Output::Record(recorded) => format!("tape {recorded:?}"),
                 Output::WaitUntil(_) => return,

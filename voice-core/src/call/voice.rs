@@ -43,6 +43,7 @@ impl Call {
             ProviderEvent::Words { .. } if self.aside.is_on_hold() => {}
             ProviderEvent::Speech { reply, audio } => {
                 self.answered();
+                self.books.gauges.came(now, reply);
                 self.playout.push(reply, audio);
                 self.watch(now);
             }
@@ -70,6 +71,7 @@ impl Call {
         self.timers.set(Timer::Stall, now + self.config.limits.stall);
         self.timers.clear(Timer::Silence);
         self.caller.speaking = Some(utterance);
+        self.books.gauges.caller_spoke();
         self.books.totals.caller_turns += 1;
         self.report(now, CallEvent::CallerSpoke { utterance });
         if !self.aside.is_on_hold() {
@@ -105,6 +107,7 @@ impl Call {
         }
         self.caller.owed = true;
         self.caller.waiting_since = self.caller.last_voiced;
+        self.books.gauges.caller_paused(now, self.caller.last_voiced);
         self.expect(now);
         self.report(now, CallEvent::CallerPaused { utterance });
     }

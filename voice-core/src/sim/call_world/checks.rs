@@ -375,6 +375,8 @@ impl Checks {
             | CallEvent::CallerPaused { .. }
             | CallEvent::CallerSaid { .. }
             | CallEvent::ReplyStarted { .. }
+            | CallEvent::FirstSound(_)
+            | CallEvent::Sound(_)
             | CallEvent::ToolCalled(_)
             | CallEvent::ToolAnswered { .. }
             | CallEvent::Digit { .. }
