@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use metrics::{gauge, histogram};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 use voice_core::call::{CallConfig, CallLimits, Greeting, Prompts};
@@ -11,7 +10,6 @@ use voice_core::conversation::ToolDefinition;
 use voice_core::driver::{Clock, NoTools, Prober, RunTool, SharedRoster, World, watch_load};
 use voice_core::record::Reader;
 use voice_core::roster::{Candidate, Load, RosterConfig};
-use voice_core::time::MonoTime;
 use voice_providers::dial::Dialer;
 use voice_telephony::rest::{HttpSend, Rest};
 use voice_telephony::telnyx::{API_URL, Api, PublicKeys};
@@ -19,7 +17,6 @@ use voice_telephony::twilio::Tokens;
 use voice_telephony::twilio::rest::{Credentials, TwilioApi};
 
 use crate::config::{Config, RecordingConfig, TelnyxConfig, TwilioConfig, masked};
-use crate::metrics_names as names;
 use crate::providers::look::{Seen, look};
 use crate::random;
 use crate::recording::{RecordingParts, Recordings, recover};
@@ -46,27 +43,18 @@ pub(crate) struct Assembly {
 impl Assembly {
     pub(crate) async fn new(config: &Config) -> anyhow::Result<Self> {
         let clock = Clock::start();
-        let clock_zero = clock.now();
         let metrics = Metrics::with_prices(prices(config), config.money.budget)?;
-        let labels = [
-            ("name", env!("CARGO_PKG_NAME").to_owned()),
-            ("version", env!("CARGO_PKG_VERSION").to_owned()),
-            ("environment", config.environment.clone()),
-        ];
-        gauge!(names::APP_INFO, &labels).set(1.0);
+        metrics.name_server(&config.environment);
         let store = Store::open(&config.database_url)
             .await
             .with_context(|| format!("DATABASE_URL: cannot open {}", masked(&config.database_url)))?;
-        tell_recovery(clock, "database", clock_zero);
         let journal = Journal::start(store.clone(), clock);
         info!(database = masked(&config.database_url), "journal open");
         let readers: Vec<Arc<dyn Reader>> =
             vec![Arc::new(journal.reader()), Arc::new(metrics.reader()), Arc::new(LogReader)];
         let tools: (_, Arc<dyn RunTool>) = (Vec::new(), Arc::new(NoTools));
         let stop = CancellationToken::new();
-        let began = clock.now();
         let recordings = config.recording.as_ref().map(|to| recordings(to, clock)).transpose()?;
-        tell_recovery(clock, "recordings", began);
         let dial = Dialer::new()?;
         Ok(Self { store, journal, metrics, dial, clock, readers, recordings, stop, tools })
     }
@@ -157,11 +145,6 @@ fn prices(config: &Config) -> Prices {
         Some((one.id.clone(), price))
     });
     Prices::new(known.chain(config.money.prices.iter().cloned()))
-}
-
-/// Something that the process before left has been picked up.
-fn tell_recovery(clock: Clock, what: &'static str, began: MonoTime) {
-    histogram!(names::RECOVERY, "what" => what).record(clock.now().since(began).as_secs_f64());
 }
 
 fn recordings(config: &RecordingConfig, clock: Clock) -> anyhow::Result<Recordings> {

@@ -12,12 +12,13 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
 use sqlx::{Row, SqlSafeStr, SqlitePool};
+use tokio::time::Instant;
 use voice_core::id::CallId;
 use voice_core::record::{CallEvent, Entry};
 use voice_core::time::{MonoTime, UnixMillis};
 
 use super::format::{self, FormatError};
-use crate::telemetry::database::{Pool, timed};
+use crate::telemetry::database::{Pool, tell_recovery, timed};
 
 const MIGRATIONS: [(i64, &str, &str); 1] = [(1, "journal", include_str!("migrations/1-journal.sql"))];
 
@@ -93,6 +94,7 @@ pub struct StoredEntry {
 impl Store {
     /// Opens the file, makes it if there is none, and brings its tables up to date.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
+        let began = Instant::now();
         let options = SqliteConnectOptions::from_str(url)?
             .create_if_missing(true)
             .busy_timeout(BUSY_TIMEOUT)
@@ -114,6 +116,7 @@ impl Store {
         } else {
             SqlitePoolOptions::new().max_connections(READERS_MAX).connect_lazy_with(options.read_only(true))
         };
+        tell_recovery("database", began);
         Ok(Self { write, read, write_failed: Arc::default() })
     }
 

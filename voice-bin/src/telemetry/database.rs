@@ -29,6 +29,11 @@ pub(crate) async fn timed<T>(operation: &'static str, question: impl Future<Outp
     answer
 }
 
+/// Something that the process before left has been picked up.
+pub(crate) fn tell_recovery(what: &'static str, began: Instant) {
+    histogram!(names::RECOVERY, "what" => what).record(began.elapsed().as_secs_f64());
+}
+
 /// Shows how the connections are used.
 pub(crate) fn publish_pool(pool: Pool, is_up: bool, is_writable: bool) {
     let in_use = pool.open.saturating_sub(pool.idle);

@@ -17,6 +17,9 @@ const OVER_MAX: usize = 1_000;
 /// Calls of ours that have not begun; each is forgotten when it begins, and those that never do, one by one.
 const PLACED_MAX: usize = 10_000;
 
+/// Attachments of a call of which it is known whose they were.
+const MET_MAX: usize = 16;
+
 /// All calls of a process.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
@@ -35,6 +38,8 @@ pub(crate) struct CallFigures {
     pub(crate) started: MonoTime,
     pub(crate) last: MonoTime,
     pub(crate) stays: Vec<Stay>,
+    /// Who was behind the last attachments: what they said may be heard after they are let go.
+    met: VecDeque<(AttachmentId, ProviderId)>,
     pub(crate) answers: Answers,
     pub(crate) sound: Option<Sound>,
     pub(crate) lost: Duration,
@@ -113,6 +118,7 @@ impl CallFigures {
             started,
             last: started,
             stays: Vec::new(),
+            met: VecDeque::new(),
             answers: Answers::default(),
             sound: None,
             lost: Duration::ZERO,
@@ -140,6 +146,10 @@ impl CallFigures {
                 if let Some(stay) = self.stay_mut(*attachment) {
                     stay.provider = Some(provider.clone());
                 }
+                if self.met.len() >= MET_MAX {
+                    self.met.pop_front();
+                }
+                self.met.push_back((*attachment, provider.clone()));
             }
             CallEvent::Ready { attachment, .. } => {
                 if let Some(stay) = self.stay_mut(*attachment) {
@@ -190,9 +200,9 @@ impl CallFigures {
         self.stays.iter().find(|stay| stay.attachment == attachment)
     }
 
-    /// Who is behind an attachment that has not been let go.
+    /// Who is or was behind an attachment.
     pub(crate) fn provider(&self, attachment: AttachmentId) -> Option<ProviderId> {
-        self.stay(attachment)?.provider.clone()
+        self.met.iter().rev().find(|(met, _)| *met == attachment).map(|(_, provider)| provider.clone())
     }
 
     fn stay_mut(&mut self, attachment: AttachmentId) -> Option<&mut Stay> {

@@ -75,6 +75,16 @@ impl Metrics {
         Ok(Self { handle: recorder()?.handle(), shared })
     }
 
+    /// Says what runs here, and where.
+    pub fn name_server(&self, environment: &str) {
+        let labels = [
+            ("name", env!("CARGO_PKG_NAME").to_owned()),
+            ("version", env!("CARGO_PKG_VERSION").to_owned()),
+            ("environment", environment.to_owned()),
+        ];
+        gauge!(names::APP_INFO, &labels).set(1.0);
+    }
+
     /// Counts what the records of calls tell.
     pub fn reader(&self) -> MetricsReader {
         MetricsReader::new(self.shared.clone())
