@@ -5,6 +5,7 @@ mod check;
 mod door;
 mod layers;
 mod mask;
+mod money;
 mod providers;
 mod recording;
 pub(crate) mod settings;
@@ -26,6 +27,7 @@ pub(crate) use check::{Check, parse};
 pub use door::DoorConfig;
 pub use layers::{Environment, NotText, Origin, Strings};
 pub(crate) use mask::masked;
+pub use money::MoneyConfig;
 pub use settings::Setting;
 pub use telnyx::TelnyxConfig;
 
@@ -65,6 +67,10 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Where recordings go; without it nothing is recorded.
     pub recording: Option<RecordingConfig>,
+    /// What calls cost and may cost.
+    pub money: MoneyConfig,
+    /// Where this server stands, for metrics: `production`, `staging`.
+    pub environment: String,
     /// Who may ask, and how often.
     pub door: DoorConfig,
     /// All settings as they came out, for people.

@@ -4,11 +4,13 @@ mod authorise;
 mod correlation;
 mod door;
 mod health;
+mod measure;
 mod media;
 mod outbound;
 pub(crate) mod problem;
 mod providers;
 mod recording;
+mod session_metrics;
 mod sessions;
 mod telnyx;
 mod twilio;
@@ -46,6 +48,7 @@ const OUTBOUND_CALL: &str = "/api/v1/telephony/outbound/{call}";
 pub(crate) fn router(app: Arc<App>) -> Router {
     let guarded = Router::new()
         .merge(sessions::routes())
+        .merge(session_metrics::routes())
         .merge(providers::routes())
         .merge(recording::routes())
         .layer(from_fn_with_state(app.clone(), authorise::guard));
@@ -63,5 +66,6 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/ready", get(health::ready))
         .route("/metrics", get(health::metrics))
         .layer(from_fn(correlation::correlate))
+        .layer(from_fn_with_state(app.clone(), measure::measure))
         .with_state(app)
 }

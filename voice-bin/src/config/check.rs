@@ -51,6 +51,8 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
     let limits = check.limits();
     let door = check.door();
     let recording = check.recording();
+    let money = check.money();
+    let environment = check.parse(&settings::ENVIRONMENT, environment).unwrap_or_default();
     let all = (host, port, database_url, log_format, log_level, agent, calls, limits, choice);
     let (
         Some(host),
@@ -86,6 +88,8 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
         calls,
         limits,
         recording,
+        money,
+        environment,
         door,
         settings,
         notices: check.notices,
@@ -503,6 +507,14 @@ fn api_token(text: &str) -> Result<Secret<String>, Wrong> {
         return Err(Wrong("it is shorter than 16 characters".to_owned(), FIX));
     }
     Ok(token)
+}
+
+fn environment(text: &str) -> Result<String, Wrong> {
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if text.is_empty() || text.len() > 40 || !text.bytes().all(is_word) {
+        return Err(Wrong(format!("{text:?} is no name"), "use 1 to 40 letters, digits, - and _"));
+    }
+    Ok(text.to_owned())
 }
 
 fn text(text: &str) -> Result<String, Wrong> {

@@ -11,6 +11,7 @@ use http::header::CONTENT_TYPE;
 use serde::Serialize;
 
 use crate::server::App;
+use crate::telemetry::database::publish_pool;
 use crate::telemetry::publish_roster;
 
 /// A disk that needs longer to answer is not ready.
@@ -67,7 +68,14 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     let now = app.parts.world.clock.now();
     if let Some(roster) = app.parts.world.fleet.roster() {
-        publish_roster(&roster.with(|roster| roster.snapshot(now)));
+        publish_roster(now, &roster.with(|roster| roster.snapshot(now)));
+    }
+    if let Some(store) = &app.parts.store {
+        // Before the two questions, which would only find each other.
+        let pool = store.pool();
+        let is_up = tokio::time::timeout(STORE_TIMEOUT, store.is_up()).await.unwrap_or(false);
+        let is_writable = tokio::time::timeout(STORE_TIMEOUT, store.can_write()).await.unwrap_or(false);
+        publish_pool(pool, is_up, is_writable);
     }
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.parts.metrics.render())
 }

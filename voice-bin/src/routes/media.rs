@@ -31,6 +31,7 @@ use voice_telephony::webhook::Rejection;
 use super::door::turn_away;
 use crate::metrics_names as names;
 use crate::server::{App, ClientAddress, Errand, Grant, Patient, Place, Slot};
+use crate::telemetry::sockets::{CountedLine, OpenSocket};
 
 type Socket = WebSocketLine<TcpStream>;
 
@@ -107,6 +108,7 @@ async fn attend<O: Opens>(
         Err(error) => return debug!(%correlation, %error, "a media socket went away while it was opened"),
     };
     let Some(mut line) = line(upgraded).await else { return };
+    let _open = OpenSocket::new();
     let failed = || app.front.failed(app.parts.world.clock.now(), Errand::Socket, client);
     let admitted = match open(&app, opens, &mut line).await {
         Ok(Some(opened)) => admit(&app, opened),
@@ -181,8 +183,13 @@ async fn converse(app: &App, carrier: CarrierId, opened: Opened, (grant, slot): 
     let Grant { call, correlation, from, to, leg } = grant;
     let start = CallStart { carrier, carrier_call, format, from, to, correlation };
     let (world, agent) = (app.parts.world.clone(), app.parts.agent.clone());
-    let (handle, task) = app.recorded(place(call, world, agent, start, session, Box::new(line)));
+    let (handle, task) =
+        app.recorded(place(call, world, agent, start, session, Box::new(CountedLine::new(line))));
+    if app.outbound.page(call).is_some() {
+        app.parts.metrics.placed(call);
+    }
     let end = slot.run(handle, task).await;
+    app.parts.metrics.over(call);
     match leg {
         Some(leg) => leg.media_over(end).await,
         None => app.outbound.media_over(call),

@@ -6,6 +6,8 @@ mod command_line;
 mod demo;
 mod door;
 mod draining;
+mod every_metric;
+mod monitoring;
 mod outbound;
 mod recording;
 mod refusals;
