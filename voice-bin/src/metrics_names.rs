@@ -62,8 +62,6 @@ pub(crate) const RECORDING_LOST: &str = "voice_recording_lost_blocks_total";
 pub(crate) const JOURNAL_QUEUED: &str = "voice_journal_queued_entries";
 /// Entries written to the journal.
 pub(crate) const JOURNAL_WRITTEN: &str = "voice_journal_written_total";
-/// How long the database took for a batch of entries.
-pub(crate) const JOURNAL_WRITE: &str = "voice_journal_write_seconds";
 /// Entries the journal lost, by `reason`.
 pub(crate) const JOURNAL_LOST: &str = "voice_journal_lost_total";
 
@@ -134,6 +132,5 @@ pub(crate) fn describe() {
     describe_counter!(RECORDING_LOST, Unit::Count, "Blocks of 20 ms that recordings lost");
     describe_gauge!(JOURNAL_QUEUED, Unit::Count, "Entries waiting to be written to the journal");
     describe_counter!(JOURNAL_WRITTEN, Unit::Count, "Entries written to the journal");
-    describe_histogram!(JOURNAL_WRITE, Unit::Seconds, "How long the database took for a batch of entries");
     describe_counter!(JOURNAL_LOST, Unit::Count, "Entries the journal lost");
 }

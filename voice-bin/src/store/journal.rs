@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use metrics::{counter, gauge, histogram};
+use metrics::{counter, gauge};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -73,12 +73,12 @@ impl Journal {
         }
     }
 
-    fn with_queue(store: Store, clock: Clock, queue_max: usize) -> Self {
+    pub(super) fn with_queue(store: Store, clock: Clock, queue_max: usize) -> Self {
         let (queue, items) = channel(queue_max);
         let shared = Arc::new(Shared::default());
         let reader = JournalReader { queue, shared: Arc::clone(&shared), clock };
         let closing = CancellationToken::new();
-        let writer = Writer { store, clock, items, shared, told: 0 };
+        let writer = Writer { store, items, shared, told: 0 };
         // One task for the whole process, so that the entries of a call are written in their order.
         let writer = tokio::spawn(writer.run(closing.clone()));
         Self { reader, closing, writer }
@@ -87,7 +87,6 @@ impl Journal {
 
 struct Writer {
     store: Store,
-    clock: Clock,
     items: Receiver<Item>,
     shared: Arc<Shared>,
     /// Losses that the log already knows.
@@ -189,7 +188,6 @@ impl Writer {
     }
 
     async fn try_once(&self, portion: Portion<'_>) -> Result<(), StoreError> {
-        let began = self.clock.now();
         let written = match tokio::time::timeout(WRITE_TIMEOUT, self.store.write(portion)).await {
             Ok(written) => written?,
             Err(_) => {
@@ -197,7 +195,6 @@ impl Writer {
                 return Err(StoreError::Slow);
             }
         };
-        histogram!(names::JOURNAL_WRITE).record(self.clock.now().since(began).as_secs_f64());
         counter!(names::JOURNAL_WRITTEN).increment(written.entries);
         for loss in &written.lost {
             // It stands in the table already.
