@@ -11,6 +11,7 @@
 //! | `voice.rs` | what the live provider says: speech, barge-in, tools |
 //! | `playout.rs` | the ledger: what was sent, what was heard |
 //! | `transcript.rs` | what was said, as it was heard |
+//! | `past.rs`, `returning.rs` | a call that comes back: its record folded, and how it goes on |
 //! | `held.rs` | what the caller says while nobody hears them |
 //! | `covers.rs`, `prompts.rs` | what the caller hears when nobody has anything to say |
 //! | `aside.rs` | the caller on hold, or muted |
@@ -24,9 +25,11 @@ mod covers;
 mod held;
 mod input;
 mod output;
+mod past;
 mod phase;
 mod playout;
 mod prompts;
+mod returning;
 mod status;
 mod tape;
 mod tools;
@@ -35,6 +38,7 @@ mod voice;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::audio::{AudioFormat, AudioFrame, speech};
 use crate::carrier::{CarrierCommand, CarrierEvent};
@@ -50,14 +54,16 @@ pub use config::{
 };
 pub use input::{Control, Input};
 pub use output::{Outcome, Output, Timer};
+pub use past::Past;
 pub use prompts::Prompts;
+pub use returning::Return;
 pub use status::{Attached, Attempt, CallStatus, FailedSwitch, Recording, Standing, SwitchCause, Switches};
 
 use aside::Aside;
 use covers::Covers;
 use held::Lost;
 use phase::Phase;
-use playout::{Cut, Playout, Release};
+use playout::{Cut, Playout, Progress, Release};
 use tape::Tape;
 use tools::Tools;
 use transcript::Transcript;
@@ -126,6 +132,8 @@ struct Caller {
 #[derive(Debug, Default)]
 struct Books {
     started: MonoTime,
+    /// How long the call had been when it came back.
+    spent: Duration,
     seq: u64,
     totals: Totals,
     carrier_oddities: u32,
@@ -157,23 +165,7 @@ struct Books {
 impl Call {
     /// A call whose media has just arrived; it begins to look for a provider at once.
     pub fn new(now: MonoTime, config: Arc<CallConfig>, start: CallStart) -> Self {
-        let lead = config.limits.lead;
-        let mut timers = Timers::default();
-        timers.set(Timer::Limit, now + config.limits.call);
-        let mut call = Self {
-            config,
-            phase: Phase::initial(now),
-            playout: Playout::new(start.format, lead),
-            transcript: Transcript::default(),
-            tools: Tools::default(),
-            timers,
-            caller: Caller::default(),
-            covers: Covers::default(),
-            aside: Aside::default(),
-            books: Books::new(now, backoff::seed(start.correlation.as_str())),
-            outbox: VecDeque::new(),
-            tape: None,
-        };
+        let mut call = Self::blank(now, config, &start);
         call.report(
             now,
             CallEvent::Started {
@@ -188,6 +180,27 @@ impl Call {
         call.seek(now, Why::CallStart, None);
         call.mind_silence(now);
         call
+    }
+
+    /// Before anything has happened in it.
+    fn blank(now: MonoTime, config: Arc<CallConfig>, start: &CallStart) -> Self {
+        let lead = config.limits.lead;
+        let mut timers = Timers::default();
+        timers.set(Timer::Limit, now + config.limits.call);
+        Self {
+            config,
+            phase: Phase::initial(now, Why::CallStart),
+            playout: Playout::new(start.format, lead),
+            transcript: Transcript::default(),
+            tools: Tools::default(),
+            timers,
+            caller: Caller::default(),
+            covers: Covers::default(),
+            aside: Aside::default(),
+            books: Books::new(now, backoff::seed(start.correlation.as_str())),
+            outbox: VecDeque::new(),
+            tape: None,
+        }
     }
 
     /// The only way in. Cannot fail; what makes no sense is counted and ignored.
@@ -266,8 +279,7 @@ impl Call {
             }
             CarrierEvent::Digit(digit) => {
                 self.report(now, CallEvent::Digit { digit: Pii::new(digit) });
-                let note = Pii::new(format!("The caller pressed the key {}.", digit.as_char()));
-                self.note(note);
+                self.note(transcript::pressed(digit));
             }
             CarrierEvent::Played(mark) => {
                 self.playout.played(now, mark);
@@ -293,6 +305,7 @@ impl Call {
         if speech::is_voiced(frame.format.encoding, &frame.data) {
             self.caller.last_voiced = Some(now);
             self.caller.unheeded = self.caller.unheeded.saturating_add(1);
+            self.doubt_the_unheeding();
         }
         self.heed(now);
         match self.phase.ear(frame) {
@@ -327,10 +340,13 @@ impl Call {
     fn on_control(&mut self, now: MonoTime, control: Control) {
         match control {
             Control::HangUp => self.end(now, EndReason::HungUp),
-            Control::HangUpAfterReply => self.timers.set(Timer::Goodbye, now + self.config.limits.goodbye),
+            Control::HangUpAfterReply => self.say_goodbye(now),
             Control::Switch(wish) => self.switch(now, Why::Wish, wish),
             Control::ToolAnswered { id, result } => self.on_tool_answered(now, id, result),
-            Control::Say { cue } => self.ask(now, Some(cue)),
+            Control::Say { cue } => {
+                self.report(now, CallEvent::Cued { cue: cue.clone().into() });
+                self.ask(now, Some(cue));
+            }
             Control::SwitchBack => self.switch_back(now),
             Control::FailOver { force } => self.fail_over(now, force),
             Control::LeaveProvider(provider) => self.leave_provider(now, &provider),
@@ -343,7 +359,7 @@ impl Call {
                 self.transcript.summarise(text);
             }
             Control::Hold { music } => self.hold(now, music),
-            Control::Resume => self.resume(now, false),
+            Control::Resume => self.take_off_hold(now, false),
             Control::Mute(muted) => self.mute(now, muted),
             Control::Record(command) => self.on_record(now, command),
             Control::Shutdown => self.end(now, EndReason::Shutdown),
@@ -358,8 +374,9 @@ impl Call {
             Timer::Standby => self.on_standby_due(now),
             Timer::Stall => self.on_stall(now),
             Timer::Silence => self.on_provider_silent(now),
+            Timer::Doubt => self.on_doubt(now),
             Timer::CarrierSilence => self.on_carrier_silent(now),
-            Timer::Hold => self.resume(now, true),
+            Timer::Hold => self.take_off_hold(now, true),
             Timer::Cover => self.on_quiet(),
             Timer::Tool => self.on_tool_timeout(now),
             Timer::Retry => {
@@ -397,6 +414,9 @@ impl Call {
         while let Some(finished) = self.playout.settle(now) {
             self.on_finished(now, finished);
         }
+        while let Some(Progress { reply, more, heard }) = self.playout.progress() {
+            self.report(now, CallEvent::ReplyProgress { reply, more: more.into(), heard });
+        }
     }
 
     /// Everything not heard yet is thrown away.
@@ -417,6 +437,12 @@ impl Call {
         }
         self.books.totals.frames_lost += lost.frames;
         self.report(now, CallEvent::AudioLost { what, duration: lost.duration });
+    }
+
+    /// The call is to end once the caller has heard what is being said.
+    fn say_goodbye(&mut self, now: MonoTime) {
+        self.report(now, CallEvent::GoodbyeWanted);
+        self.timers.set(Timer::Goodbye, now + self.config.limits.goodbye);
     }
 
     fn note(&mut self, text: Pii<String>) {

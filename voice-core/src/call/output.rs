@@ -35,6 +35,9 @@ pub enum Output {
     },
     /// Tell this provider.
     Provider(AttachmentId, ProviderCommand),
+    /// Nothing comes of this one although something is due: whoever has its lines finds out whether the peer is
+    /// there at all. One that thinks answers a ping; one that does not is no more.
+    Doubt(AttachmentId),
     /// Let go of this one. Nothing of it will be listened to any more.
     Detach(AttachmentId),
     /// What the breaker behind that attachment should learn. Once per assigned attachment.
@@ -82,6 +85,8 @@ pub enum Timer {
     Stall,
     /// The same, much earlier: it is only told.
     Silence,
+    /// The same, earlier still: is anybody there?
+    Doubt,
     /// Nothing comes from the carrier.
     CarrierSilence,
     /// The caller has been on hold for too long.

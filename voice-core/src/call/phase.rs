@@ -146,13 +146,8 @@ pub(super) enum Ear {
 
 impl Phase {
     /// Before the first candidate; replaced by [`Call::seek`] in the call's constructor.
-    pub(super) fn initial(now: MonoTime) -> Self {
-        Self::Attaching(Attaching {
-            quest: Quest::Waiting,
-            why: Why::CallStart,
-            held: HeldAudio::default(),
-            since: now,
-        })
+    pub(super) fn initial(now: MonoTime, why: Why) -> Self {
+        Self::Attaching(Attaching { quest: Quest::Waiting, why, held: HeldAudio::default(), since: now })
     }
 
     pub(super) fn is_ended(&self) -> bool {
@@ -314,7 +309,7 @@ impl Call {
         if !matches!(reason, EndReason::Carrier(_) | EndReason::Transfer { .. }) {
             self.outbox.push_back(Output::Carrier(CarrierCommand::HangUp));
         }
-        self.books.totals.duration = now.since(self.books.started);
+        self.books.totals.duration = self.books.spent + now.since(self.books.started);
         let totals = self.books.totals;
         self.report(now, CallEvent::Ended { reason, totals });
     }

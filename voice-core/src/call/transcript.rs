@@ -5,13 +5,14 @@
 
 use std::collections::VecDeque;
 
+use crate::carrier::Digit;
 use crate::conversation::{ToolCall, ToolResult, Turn};
 use crate::id::{ReplyId, ToolCallId, UtteranceId};
 use crate::limits;
 use crate::sensitive::Pii;
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Transcript {
     turns: VecDeque<Spoken>,
     /// Turns that were dropped because there were too many, so that positions stay valid.
@@ -21,7 +22,7 @@ pub(crate) struct Transcript {
 }
 
 /// A turn, whose it is, and whether anything about it may still change.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Spoken {
     key: Key,
     turn: Turn,
@@ -53,12 +54,14 @@ impl Transcript {
         }
     }
 
-    /// A reply begins to be heard.
-    pub(crate) fn voice_speaks(&mut self, reply: ReplyId) {
+    /// A reply begins to be heard. False if it has its place already.
+    pub(crate) fn voice_speaks(&mut self, reply: ReplyId) -> bool {
         let key = Key::Voice(reply);
-        if self.find(key).is_none() {
+        let is_new = self.find(key).is_none();
+        if is_new {
             self.push(Spoken { key, turn: Turn::Voice { text: Pii::default(), cut: false }, settled: false });
         }
+        is_new
     }
 
     /// What was, or will have been, heard of a reply that has begun.
@@ -159,6 +162,13 @@ impl Transcript {
         self.turns.iter().skip(skip).filter_map(Spoken::told).collect()
     }
 
+    /// Every turn with its place and whose it is, even if there is nothing to tell yet.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn keyed(&self) -> Vec<(String, &Turn)> {
+        let place = self.dropped..;
+        place.zip(&self.turns).map(|(at, spoken)| (format!("{at} {}", spoken.key), &spoken.turn)).collect()
+    }
+
     fn push(&mut self, spoken: Spoken) {
         if self.turns.len() >= limits::TURNS_MAX {
             self.turns.pop_front();
@@ -169,6 +179,18 @@ impl Transcript {
 
     fn find(&mut self, key: Key) -> Option<&mut Spoken> {
         self.turns.iter_mut().rev().find(|spoken| spoken.key == key)
+    }
+}
+
+#[cfg(any(test, feature = "sim"))]
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Caller(utterance) => write!(f, "caller {utterance}"),
+            Self::Voice(reply) => write!(f, "voice {reply}"),
+            Self::Tool(id) => write!(f, "tool {id}"),
+            Self::Note => f.write_str("note"),
+        }
     }
 }
 
@@ -183,6 +205,11 @@ impl Spoken {
         };
         (!empty).then(|| self.turn.clone())
     }
+}
+
+/// What a voice is told of a key.
+pub(crate) fn pressed(key: Digit) -> Pii<String> {
+    Pii::new(format!("The caller pressed the key {}.", key.as_char()))
 }
 
 fn bounded(text: Pii<String>) -> Pii<String> {

@@ -11,7 +11,7 @@ use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::Sleep;
 
 use crate::bridge::{Bridge, BridgeInput, BridgeOutput, CARRIER_LINE};
-use crate::call::{CallConfig, CallStart, CallStatus, Control, Outcome};
+use crate::call::{CallConfig, CallStart, CallStatus, Control, Outcome, Return};
 use crate::carrier::CarrierSession;
 use crate::conversation::{ToolCall, ToolResult};
 use crate::fleet::{Assignment, Fleet, Needs, StayId};
@@ -89,10 +89,37 @@ pub fn place(
     session: Box<dyn CarrierSession>,
     line: Box<dyn Line>,
 ) -> (CallHandle, CallTask) {
-    let (sender, controls) = mpsc::channel(CONTROLS_MAX);
     let clock = world.clock;
     let needs = Needs::of(&config, &start);
     let bridge = Bridge::new(clock.now(), clock.unix(MonoTime::ZERO), config, start, session);
+    ready(id, world, needs, bridge, line)
+}
+
+/// Puts a call together that has come back: its media has just arrived on `line`, and its past is known. As
+/// [`place`] otherwise.
+pub fn place_again(
+    id: CallId,
+    world: World,
+    config: Arc<CallConfig>,
+    start: &CallStart,
+    back: Return,
+    session: Box<dyn CarrierSession>,
+    line: Box<dyn Line>,
+) -> (CallHandle, CallTask) {
+    let clock = world.clock;
+    let needs = Needs::of(&config, start);
+    let bridge = Bridge::resume(clock.now(), clock.unix(MonoTime::ZERO), config, start, back, session);
+    ready(id, world, needs, bridge, line)
+}
+
+fn ready(
+    id: CallId,
+    world: World,
+    needs: Needs,
+    bridge: Bridge,
+    line: Box<dyn Line>,
+) -> (CallHandle, CallTask) {
+    let (sender, controls) = mpsc::channel(CONTROLS_MAX);
     let (status, look) = watch::channel(bridge.status());
     let handle = CallHandle { id, controls: sender, status: look, needs: Arc::new(needs.clone()) };
     (handle, CallTask { id, bridge, line, world, controls, needs, status, recorder: None })
@@ -246,6 +273,7 @@ impl Io {
                 BridgeOutput::Dial(line, endpoint) => {
                     self.lines.dial(line, self.world.dial.clone(), endpoint)
                 }
+                BridgeOutput::Doubt(line) => self.lines.doubt(line),
                 BridgeOutput::HangUp(line) => self.lines.hang_up(line),
                 BridgeOutput::Assign { id, wish, tried, last_resort } => {
                     let needs = self.needs.clone();

@@ -97,7 +97,7 @@ impl Call {
         if let Phase::Attaching(attaching) = std::mem::replace(&mut self.phase, leaving) {
             self.lose(now, Loss::Held, attaching.held.into_lost());
         }
-        self.resume(now, false);
+        self.take_off_hold(now, false);
         self.timers.clear(Timer::Attach);
         self.timers.clear(Timer::Retry);
         self.cover(CoverKind::Unavailable);
@@ -151,7 +151,7 @@ impl Call {
         let (history, knows_until) = match self.phase {
             Phase::Talking(_) => self.transcript.settled(),
             Phase::Attaching(_) | Phase::Leaving(_) | Phase::Ended(_) => {
-                self.note_pending_words();
+                self.note_pending_words(now);
                 // Those that have come are part of it.
                 self.tools.late_answers.clear();
                 self.transcript.all()
@@ -175,6 +175,14 @@ impl Call {
             return;
         }
         match &mut self.phase {
+            // Whoever had the caller before would have been best; anybody else will do.
+            Phase::Attaching(Attaching {
+                quest: Quest::Candidate(Candidate { wish: Some(_), .. }),
+                why,
+                ..
+            }) if *why == Why::Return => {
+                self.seek(now, Why::Return, None);
+            }
             Phase::Attaching(_) => self.nobody_left(now),
             Phase::Talking(talking) => {
                 let Some(Successor { candidate, role, .. }) = talking.successor.take() else { return };

@@ -43,9 +43,13 @@ impl Call {
         // A rollover may well go to the same provider; a wish for nobody in particular may not.
         let tried = match why {
             Why::Wish | Why::Drain if wish.is_none() => vec![provider.clone()],
-            Why::Wish | Why::Drain | Why::CallStart | Why::Failure | Why::SessionLimit | Why::Standby => {
-                vec![]
-            }
+            Why::Wish
+            | Why::Drain
+            | Why::CallStart
+            | Why::Failure
+            | Why::SessionLimit
+            | Why::Standby
+            | Why::Return => vec![],
         };
         if wish.as_ref() == Some(provider) {
             return self.refuse(now, SwitchRefusal::Same, why, wish);
@@ -218,13 +222,13 @@ impl Call {
             to_leave: false,
         });
         self.judge_stay(stay);
-        for timer in [Timer::CutOver, Timer::Stall, Timer::Silence, Timer::Leave] {
+        for timer in [Timer::CutOver, Timer::Stall, Timer::Silence, Timer::Doubt, Timer::Leave] {
             self.timers.clear(timer);
         }
         self.caller.unanswered_since = None;
         self.caller.owed |= self.playout.break_off(ReplyEnd::Cancelled);
         self.caller.owed |= self.caller.speaking.take().is_some();
-        self.note_pending_words();
+        self.note_pending_words(now);
         self.books.totals.switches += 1;
         self.outbox.push_back(Output::Outcome(old, Outcome::Success));
         self.detach(now, old);

@@ -116,16 +116,22 @@ impl Call {
         let Phase::Talking(talking) = &mut self.phase else { return };
         let (live, provider) = (talking.live, talking.provider.clone());
         let successor = talking.successor.take();
-        for timer in
-            [Timer::Stall, Timer::Silence, Timer::SessionLimit, Timer::CutOver, Timer::Standby, Timer::Leave]
-        {
+        for timer in [
+            Timer::Stall,
+            Timer::Silence,
+            Timer::Doubt,
+            Timer::SessionLimit,
+            Timer::CutOver,
+            Timer::Standby,
+            Timer::Leave,
+        ] {
             self.timers.clear(timer);
         }
         self.detach(now, live);
         self.caller.unanswered_since = None;
         self.caller.owed |= self.playout.break_off(ReplyEnd::Failed);
         self.caller.owed |= self.caller.speaking.take().is_some();
-        self.note_pending_words();
+        self.note_pending_words(now);
         self.books.totals.switches += 1;
         let (held, since) = (HeldAudio::default(), now);
         match successor {
