@@ -49,9 +49,10 @@ impl Assembly {
         metrics.name_server(&config.environment);
         let store = Store::open(&config.database_url)
             .await
-            .with_context(|| format!("DATABASE_URL: cannot open {}", masked(&config.database_url)))?;
+            .with_context(|| format!("DATABASE_URL: cannot open {}", masked(&config.database_url)))?
+            .with_node(config.node.clone());
         let journal = Journal::start(store.clone(), clock);
-        info!(database = masked(&config.database_url), "journal open");
+        info!(database = masked(&config.database_url), node = %config.node, "journal open");
         let readers: Vec<Arc<dyn Reader>> =
             vec![Arc::new(journal.reader()), Arc::new(metrics.reader()), Arc::new(LogReader)];
         let tools: (_, Arc<dyn RunTool>) = (Vec::new(), Arc::new(NoTools));

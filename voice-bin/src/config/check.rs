@@ -14,6 +14,7 @@ use voice_telephony::number::{E164, NumberError};
 use super::layers::{Layers, Origin, Raw};
 use super::mask::masked as masked_address;
 use super::settings::{self, Setting};
+use super::storage::{database_url, node_name, own_name};
 use super::{
     AgentConfig, ChoiceConfig, Config, ConfigErrors, Effective, LimitsConfig, LogFormat, Notice, PublicUrl,
     TelnyxConfig, TwilioConfig,
@@ -39,6 +40,7 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
     let port = check.parse(&settings::PORT, port);
     let public_url = check.parse(&settings::PUBLIC_URL, public_url);
     let database_url = check.parse(&settings::DATABASE_URL, database_url);
+    let node = check.parse(&settings::NODE_NAME, node_name);
     let log_format = check.parse(&settings::LOG_FORMAT, log_format);
     let log_level = check.parse(&settings::LOG_LEVEL, log_level);
     let providers = check.providers();
@@ -77,6 +79,7 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
         port,
         public_url,
         database_url,
+        node: node.unwrap_or_else(|| own_name(port)),
         log_format,
         log_level,
         providers,
@@ -398,16 +401,6 @@ fn public_url(text: &str) -> Result<PublicUrl, Wrong> {
         return Err(wrong("has more than scheme, host, port and path"));
     }
     Ok(PublicUrl::new(url.as_str().trim_end_matches('/')))
-}
-
-fn database_url(text: &str) -> Result<String, Wrong> {
-    if text.strip_prefix("sqlite:").is_some_and(|file| !file.is_empty()) {
-        return Ok(text.to_owned());
-    }
-    Err(Wrong(
-        format!("{} is not a database this build knows", masked_address(text)),
-        "use sqlite:FILE, like sqlite:voice.db",
-    ))
 }
 
 fn log_format(text: &str) -> Result<LogFormat, Wrong> {

@@ -61,6 +61,7 @@ settings! {
     MAX_CONNECTIONS = Setting::new("MAX_CONNECTIONS", "door", "max_connections", Some("2048"));
     MAX_CONNECTIONS_PER_ADDRESS =
         Setting::new("MAX_CONNECTIONS_PER_ADDRESS", "door", "max_connections_per_address", Some("512"));
+    NODE_NAME = Setting::new("NODE_NAME", "storage", "node_name", None);
     DATABASE_URL = Setting::new("DATABASE_URL", "storage", "database_url", Some("sqlite:voice.db"));
     RECORDING_DIR = Setting::new("RECORDING_DIR", "recording", "dir", None);
     RECORDING_CONSENT = Setting::new("RECORDING_CONSENT", "recording", "consent", Some("off"));

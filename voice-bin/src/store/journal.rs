@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use metrics::{counter, gauge, histogram};
+use metrics::{counter, gauge};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -74,13 +74,13 @@ impl Journal {
         }
     }
 
-    fn with_queue(store: Store, clock: Clock, queue_max: usize) -> Self {
+    pub(super) fn with_queue(store: Store, clock: Clock, queue_max: usize) -> Self {
         let (queue, items) = channel(queue_max);
         gauge!(names::JOURNAL_LIMIT).set(queue_max as f64);
         let shared = Arc::new(Shared::default());
         let reader = JournalReader { queue, shared: Arc::clone(&shared), clock };
         let closing = CancellationToken::new();
-        let writer = Writer { store, clock, items, shared, told: 0 };
+        let writer = Writer { store, items, shared, told: 0 };
         // One task for the whole process, so that the entries of a call are written in their order.
         let writer = tokio::spawn(writer.run(closing.clone()));
         Self { reader, closing, writer }
@@ -89,7 +89,6 @@ impl Journal {
 
 struct Writer {
     store: Store,
-    clock: Clock,
     items: Receiver<Item>,
     shared: Arc<Shared>,
     /// Losses that the log already knows.
@@ -192,7 +191,6 @@ impl Writer {
     }
 
     async fn try_once(&self, portion: Portion<'_>) -> Result<(), StoreError> {
-        let began = self.clock.now();
         let written =
             match tokio::time::timeout(WRITE_TIMEOUT, timed("journal", self.store.write(portion))).await {
                 Ok(written) => written?,
@@ -205,7 +203,6 @@ impl Writer {
             let lag = self.clock.unix(self.clock.now()).0.saturating_sub(oldest.unix.0).max(0);
             histogram!(names::SYNC_LAG).record(lag as f64 / 1_000.0);
         }
-        histogram!(names::JOURNAL_WRITE).record(self.clock.now().since(began).as_secs_f64());
         counter!(names::JOURNAL_WRITTEN).increment(written.entries);
         for loss in &written.lost {
             // It stands in the table already.
