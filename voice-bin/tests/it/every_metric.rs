@@ -144,7 +144,7 @@ async fn nobody_is_there(metrics: &Metrics) {
         };
     })
     .await;
-    post_body(&server, "/api/v1/telephony/outbound", r#"{"to": "+15005550010"}"#).await;
+    post_body(&server, "/api/v1/telephony/outbound", r#"{"to_number": "+15005550010"}"#).await;
     // One of ours that nobody waits for.
     let key = AttemptKey { call: CallId::from_u128(7), attempt: 0 };
     let stray = TwilioCallPlan::new(key.in_url(&server.webhook()), Secret::new(TOKEN.to_owned()));
