@@ -45,7 +45,7 @@ pub(crate) struct Assembly {
 impl Assembly {
     pub(crate) async fn new(config: &Config) -> anyhow::Result<Self> {
         let clock = Clock::start();
-        let metrics = Metrics::with_prices(prices(config), config.money.budget)?;
+        let metrics = Metrics::install()?.with_budget(prices(config), config.money.budget);
         metrics.name_server(&config.environment);
         let store = Store::open(&config.database_url)
             .await
