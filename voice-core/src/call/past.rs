@@ -19,7 +19,7 @@ use crate::record::{CallEvent, EndReason, Entry, Party, Totals};
 use crate::recording::RecordingEnd;
 use crate::sensitive::Pii;
 use crate::time::MonoTime;
-use crate::transfer::{TransferFailure, TransferId};
+use crate::transfer::TransferId;
 
 use super::CallStart;
 use super::tools;
@@ -369,11 +369,9 @@ impl Past {
             }
         } else if let CallEvent::TransferFailed { id, why } = event {
             let Some((_, name)) = self.aside.transfer.take_if(|(current, _)| current == id) else { return };
-            if *why != TransferFailure::CallOver {
-                self.transcript.note(transfer::told_of(&name, *why));
-                self.due.owed = true;
-                self.due.cue = Some(Pii::new(transfer::BACK.to_owned()));
-            }
+            self.transcript.note(transfer::told_of(&name, *why));
+            self.due.owed = true;
+            self.due.cue = Some(Pii::new(transfer::BACK.to_owned()));
         }
     }
 
