@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use crate::audio::AudioFrame;
 use crate::audio::framer::Framer;
-use crate::call::{Call, CallConfig, CallStart, CallStatus, Control, Input, Outcome, Output, Timer};
+use crate::call::{Call, CallConfig, CallStart, CallStatus, Control, Input, Outcome, Output, Return, Timer};
 use crate::carrier::{CarrierEvent, CarrierInput, CarrierOutput, CarrierSession};
 use crate::conversation::{ToolCall, Turn};
 use crate::id::{AttachmentId, CorrelationId, LineId, ProviderId, ToolCallId};
@@ -23,6 +23,7 @@ use crate::provider::{Provider, ProviderCommand, SessionInput, Setup};
 use crate::record::{EndReason, Entry};
 use crate::recording::Recorded;
 use crate::time::{MonoTime, UnixMillis};
+use crate::transfer::Operation;
 use crate::wire::{Endpoint, LineEnd, WireMessage};
 
 use attachment::{Attachment, Told};
@@ -55,6 +56,9 @@ pub enum BridgeOutput {
     Dial(LineId, Endpoint),
     /// Send this message.
     Send(LineId, WireMessage),
+    /// Nothing comes of this line although something is due, and its peer answers pings: find out whether it is
+    /// there.
+    Doubt(LineId),
     /// Close this line politely. Nothing that still comes of it is wanted.
     HangUp(LineId),
     /// Find somebody to talk with the caller.
@@ -74,6 +78,8 @@ pub enum BridgeOutput {
     RunTool(ToolCall),
     /// Nobody waits for this tool any more.
     AbandonTool(ToolCallId),
+    /// Ask this of whoever operates the carrier; answered with [`Control::Transferred`].
+    Operate(Operation),
     /// One more entry of the record.
     Report(Entry),
     /// For whoever writes the recording down; only while there is one.
@@ -130,9 +136,32 @@ impl Bridge {
         carrier: Box<dyn CarrierSession>,
     ) -> Self {
         let correlation = start.correlation.clone();
+        Self::of(now, epoch, Call::new(now, config, start), correlation, carrier)
+    }
+
+    /// A bridge for a call that comes back (see [`Call::resume`]).
+    pub fn resume(
+        now: MonoTime,
+        epoch: UnixMillis,
+        config: Arc<CallConfig>,
+        start: &CallStart,
+        back: Return,
+        carrier: Box<dyn CarrierSession>,
+    ) -> Self {
+        let call = Call::resume(now, config, start, back);
+        Self::of(now, epoch, call, start.correlation.clone(), carrier)
+    }
+
+    fn of(
+        now: MonoTime,
+        epoch: UnixMillis,
+        call: Call,
+        correlation: CorrelationId,
+        carrier: Box<dyn CarrierSession>,
+    ) -> Self {
         let ear = Framer::new(carrier.format());
         let mut bridge = Self {
-            call: Call::new(now, config, start),
+            call,
             carrier,
             carrier_wakes: None,
             ear,
@@ -302,7 +331,9 @@ impl Bridge {
                 Output::Detach(id) => self.detach(now, id),
                 Output::Outcome(id, outcome) => self.outbox.push_back(BridgeOutput::Settle(id, outcome)),
                 Output::RunTool(call) => self.outbox.push_back(BridgeOutput::RunTool(call)),
+                Output::Doubt(id) => self.doubt(id),
                 Output::AbandonTool(id) => self.outbox.push_back(BridgeOutput::AbandonTool(id)),
+                Output::Operate(operation) => self.outbox.push_back(BridgeOutput::Operate(operation)),
                 Output::Record(recorded) => self.outbox.push_back(BridgeOutput::Record(recorded)),
                 Output::Report(entry) => self.outbox.push_back(BridgeOutput::Report(entry)),
                 Output::WaitUntil(at) => return self.rest = Rest::WaitUntil(at),
@@ -335,6 +366,12 @@ impl Bridge {
         let Some(attachment) = self.attachments.iter_mut().find(|a| a.id == id) else { return };
         attachment.command(now, command);
         self.drain_session(now, id);
+    }
+
+    fn doubt(&mut self, id: AttachmentId) {
+        let doubted = self.attachments.iter().filter(|attachment| attachment.id == id);
+        let lines = doubted.flat_map(Attachment::lines_to_doubt);
+        self.outbox.extend(lines.map(BridgeOutput::Doubt));
     }
 
     fn detach(&mut self, now: MonoTime, id: AttachmentId) {

@@ -41,6 +41,10 @@ pub const MARKS_MAX: usize = 64;
 /// Bytes of text kept of one turn; ten minutes of fast speech.
 pub const TURN_TEXT_BYTES_MAX: usize = 16 << 10;
 
+/// Bytes of what the voice was asked to say and has not begun to say; as many as of a turn. The oldest words
+/// are dropped first.
+pub const CUE_BYTES_MAX: usize = TURN_TEXT_BYTES_MAX;
+
 /// Turns kept in a transcript; at five seconds each, more than an hour. The oldest are dropped first.
 pub const TURNS_MAX: usize = 1_000;
 
@@ -63,6 +67,24 @@ pub const TOOL_ARGUMENTS_BYTES_MAX: usize = 64 << 10;
 /// Bytes of a tool's output that are passed on; the rest is cut and the model is told so.
 pub const TOOL_OUTPUT_BYTES_MAX: usize = 64 << 10;
 
+/// Keys that are pressed at once: a telephone number, its extension and some pauses. They take six
+/// seconds.
+pub const DIGITS_MAX: usize = 32;
+
+/// The longest transfer: a minute of ringing, a minute of a summary, half a minute for a key, and the
+/// requests to the carrier. Then the caller comes back to the voice.
+pub const TRANSFER_MAX: Duration = Duration::from_secs(180);
+
+/// How long the caller may still hear the voice before they are put on hold for a transfer.
+pub const TRANSFER_HOLD_AFTER: Duration = Duration::from_secs(10);
+
+/// From the end of a stream that may have ended because the caller was joined with somebody until that is
+/// known for sure: a request to the carrier and its repetition.
+pub const TRANSFER_VERDICT: Duration = Duration::from_secs(20);
+
+/// Of the last turns, so much is told to whom the caller is led: a minute of speech.
+pub const TRANSFER_SUMMARY_BYTES_MAX: usize = 900;
+
 /// Messages of a carrier that make no sense before the stream is given up.
 pub const ODDITIES_MAX: u32 = 500;
 
@@ -72,9 +94,12 @@ pub const UNREADABLE_MAX: u32 = 20;
 /// Audio in one message of a carrier; ours send 20 ms.
 pub const CARRIER_AUDIO_MAX: Duration = Duration::from_secs(1);
 
-/// Attachments one call may try before it gives up. Candidates are tried once each; this bounds a
-/// call whose providers flap all day.
+/// Attachments one call may ask for in a burst before it gives up. Candidates are tried once each; this
+/// bounds a call whose providers flap.
 pub const ATTACHMENTS_MAX: u32 = 200;
+
+/// One more is granted so often: a call of hours may switch twelve times a minute and does not run dry.
+pub const ATTACHMENT_EVERY: Duration = Duration::from_secs(5);
 
 /// Stays of providers in calls that a roster follows at once: ten times the calls that one machine can
 /// carry. Beyond it the oldest is given up as unproven.

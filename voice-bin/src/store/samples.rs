@@ -11,11 +11,13 @@ use voice_core::failure::Failure;
 use voice_core::id::{AttachmentId, CarrierId, CorrelationId, ProviderId, ReplyId, ToolCallId, UtteranceId};
 use voice_core::provider::Usage;
 use voice_core::record::{
-    CallEvent, CoverKind, EndReason, Loss, Party, Sound, Switch, SwitchRefusal, Totals, VoiceToVoice, Why,
+    Away, CallEvent, CoverKind, EndReason, Loss, Party, Sound, Switch, SwitchRefusal, Totals, VoiceToVoice,
+    Why,
 };
 use voice_core::recording::RecordingEnd;
 use voice_core::sensitive::Pii;
 use voice_core::time::UnixMillis;
+use voice_core::transfer::{TransferFailure, TransferId, TransferKind};
 use voice_core::wire::{LineEnd, Unreachable};
 
 /// What must not show up in logs or metrics.
@@ -89,8 +91,14 @@ fn kinds() -> Vec<CallEvent> {
     for kind in [CoverKind::Moment, CoverKind::Still, CoverKind::Unavailable, CoverKind::Music] {
         events.push(CallEvent::Covered { kind });
     }
-    for why in [Why::CallStart, Why::Failure, Why::Wish, Why::SessionLimit, Why::Standby, Why::Drain] {
+    for why in
+        [Why::CallStart, Why::Failure, Why::Wish, Why::SessionLimit, Why::Standby, Why::Drain, Why::Return]
+    {
         events.push(CallEvent::Attaching { attachment, why });
+    }
+    for why in [Away::Restart, Away::HandOver, Away::LineDown, Away::Transfer] {
+        let after = Duration::from_millis(1_700);
+        events.push(CallEvent::Returned { leg: 2, format: AudioFormat::MULAW_8K, after, why });
     }
     for why in [
         SwitchRefusal::NotTalking,
@@ -102,7 +110,7 @@ fn kinds() -> Vec<CallEvent> {
     ] {
         events.push(CallEvent::SwitchRefused { why });
     }
-    for what in [Loss::Carrier, Loss::Held, Loss::Playout, Loss::Withheld, Loss::Recording] {
+    for what in [Loss::Carrier, Loss::Held, Loss::Unheard, Loss::Playout, Loss::Withheld, Loss::Recording] {
         events.push(CallEvent::AudioLost { what, duration: Duration::from_millis(40) });
     }
     for oddity in ODDITIES {
@@ -123,8 +131,13 @@ fn recordings() -> Vec<CallEvent> {
     let mut events = vec![CallEvent::RecordingPaused, CallEvent::RecordingResumed];
     events
         .extend(consents.into_iter().chain([revoked]).map(|consent| CallEvent::RecordingStarted { consent }));
-    for reason in [RecordingEnd::Ordered, RecordingEnd::Revoked, RecordingEnd::CallOver, RecordingEnd::Failed]
-    {
+    for reason in [
+        RecordingEnd::Ordered,
+        RecordingEnd::Revoked,
+        RecordingEnd::CallOver,
+        RecordingEnd::Failed,
+        RecordingEnd::Interrupted,
+    ] {
         events.push(CallEvent::RecordingStopped { reason, length: Duration::from_secs(30) });
     }
     events
@@ -138,11 +151,22 @@ fn conversation() -> Vec<CallEvent> {
     vec![
         CallEvent::Held { music: true },
         CallEvent::Resumed { after: Duration::from_secs(40), timed_out: false },
+        CallEvent::Transferring {
+            id: TransferId(1),
+            kind: TransferKind::Warm,
+            name: "support".to_owned(),
+            to: PRIVATE[1].into(),
+        },
+        CallEvent::TransferAnswered { id: TransferId(1) },
+        CallEvent::TransferFailed { id: TransferId(1), why: TransferFailure::NoAnswer },
+        CallEvent::DigitsSent { digits: PRIVATE[5].into() },
         CallEvent::Muted { on: true },
         CallEvent::Silence { of: Party::Caller, over: None },
         CallEvent::Silence { of: Party::Provider, over: Some(Duration::from_secs(2)) },
         CallEvent::Noted { text: PRIVATE[2].into() },
         CallEvent::Summarised { text: PRIVATE[3].into() },
+        CallEvent::Cued { cue: PRIVATE[3].into() },
+        CallEvent::GoodbyeWanted,
         CallEvent::CallerSpoke { utterance },
         CallEvent::CallerPaused { utterance },
         CallEvent::CallerSaid { utterance, text: PRIVATE[2].into() },
@@ -157,6 +181,7 @@ fn conversation() -> Vec<CallEvent> {
         }),
         sound(Some(Rating::of(0.01, 1.0, heard))),
         sound(None),
+        CallEvent::ReplyProgress { reply, more: PRIVATE[3].into(), heard },
         CallEvent::ReplyHeard { reply, text: PRIVATE[3].into(), heard, unheard, cut: true },
         CallEvent::BargeIn { reply, heard, unheard },
         CallEvent::ToolCalled(ToolCall { id, name: "balance".to_owned(), arguments: PRIVATE[4].into() }),

@@ -75,6 +75,8 @@ pub(super) struct Talking {
     provider: ProviderId,
     since: MonoTime,
     successor: Option<Successor>,
+    /// It is taken out of service: somebody else is to talk, as soon as there is anybody.
+    to_leave: bool,
 }
 
 #[derive(Debug)]
@@ -88,6 +90,8 @@ pub(super) struct Leaving {
 struct Candidate {
     id: AttachmentId,
     why: Why,
+    /// Who was asked for by name.
+    wish: Option<ProviderId>,
     /// Who it is, once the roster has said so.
     provider: Option<ProviderId>,
     since: MonoTime,
@@ -95,6 +99,8 @@ struct Candidate {
     tried: Vec<ProviderId>,
     /// Up to where in the transcript it has been told the conversation.
     knows_until: usize,
+    /// Turns before that whose words had not come, and may yet.
+    missed: Vec<usize>,
     carried: Carried,
 }
 
@@ -111,6 +117,8 @@ struct Successor {
     role: Role,
     /// When its session ends, once it is ready.
     ready: Option<Readiness>,
+    /// Somebody else who would stand by rather than this one, if there is anybody.
+    rather: Option<Candidate>,
 }
 
 /// What somebody warms up for.
@@ -138,13 +146,8 @@ pub(super) enum Ear {
 
 impl Phase {
     /// Before the first candidate; replaced by [`Call::seek`] in the call's constructor.
-    pub(super) fn initial(now: MonoTime) -> Self {
-        Self::Attaching(Attaching {
-            quest: Quest::Waiting,
-            why: Why::CallStart,
-            held: HeldAudio::default(),
-            since: now,
-        })
+    pub(super) fn initial(now: MonoTime, why: Why) -> Self {
+        Self::Attaching(Attaching { quest: Quest::Waiting, why, held: HeldAudio::default(), since: now })
     }
 
     pub(super) fn is_ended(&self) -> bool {
@@ -217,6 +220,12 @@ impl Phase {
     }
 }
 
+impl Successor {
+    const fn new(candidate: Candidate, role: Role) -> Self {
+        Self { candidate, role, ready: None, rather: None }
+    }
+}
+
 impl Carried {
     fn add(&mut self, turns: &[Turn]) {
         self.turns = self.turns.saturating_add(u32::try_from(turns.len()).unwrap_or(u32::MAX));
@@ -255,9 +264,11 @@ impl Call {
     /// The time for last words is over.
     pub(super) fn leave(&mut self, now: MonoTime) {
         let reason = match self.phase {
+            // They are on their way to somebody already.
+            Phase::Leaving(_) if self.aside.transfers.is_under_way() => return,
             Phase::Leaving(_) => match &self.config.when_nobody {
                 WhenNobody::HangUp => EndReason::NoProvider,
-                WhenNobody::Transfer(to) => EndReason::Transfer { to: to.clone() },
+                WhenNobody::Transfer(to) => return self.transfer_last(now, to.clone()),
             },
             Phase::Attaching(_) | Phase::Talking(_) | Phase::Ended(_) => EndReason::HungUp,
         };
@@ -270,6 +281,7 @@ impl Call {
             return;
         }
         self.tell_sound(now, true);
+        self.drop_transfer(now, &reason);
         let before = std::mem::replace(&mut self.phase, Phase::Ended(reason.clone()));
         let cut = self.cut(now);
         for finished in cut.finished {
@@ -304,7 +316,7 @@ impl Call {
         if !matches!(reason, EndReason::Carrier(_) | EndReason::Transfer { .. }) {
             self.outbox.push_back(Output::Carrier(CarrierCommand::HangUp));
         }
-        self.books.totals.duration = now.since(self.books.started);
+        self.books.totals.duration = self.books.spent + now.since(self.books.started);
         let totals = self.books.totals;
         self.report(now, CallEvent::Ended { reason, totals });
     }

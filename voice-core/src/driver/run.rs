@@ -5,22 +5,25 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::Sleep;
 
 use crate::bridge::{Bridge, BridgeInput, BridgeOutput, CARRIER_LINE};
-use crate::call::{CallConfig, CallStart, CallStatus, Control, Outcome};
+use crate::call::{CallConfig, CallStart, CallStatus, Control, Outcome, Return};
 use crate::carrier::CarrierSession;
 use crate::conversation::{ToolCall, ToolResult};
 use crate::fleet::{Assignment, Fleet, Needs, StayId};
 use crate::id::{AttachmentId, CallId, ProviderId, ToolCallId};
 use crate::record::{EndReason, Entry, Reader};
 use crate::time::MonoTime;
+use crate::transfer::{Operation, TransferFailure, TransferNews};
 
 use super::clock::Clock;
 use super::line::{Dial, Line};
 use super::lines::{LineEvent, Lines};
+use super::operate::Operate;
 use super::record_sink::{RecordSink, Recording};
 use super::tools::RunTool;
 
@@ -56,6 +59,7 @@ pub struct CallTask {
     needs: Needs,
     status: watch::Sender<CallStatus>,
     recorder: Option<Arc<dyn RecordSink>>,
+    operator: Option<Arc<dyn Operate>>,
 }
 
 /// A way to reach a running call. Cheap to clone; the call goes on when all are dropped.
@@ -64,6 +68,18 @@ pub struct CallHandle {
     id: CallId,
     controls: mpsc::Sender<Control>,
     status: watch::Receiver<CallStatus>,
+    needs: Arc<Needs>,
+}
+
+/// Why a call was not told something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Untold {
+    /// It is over.
+    #[error("the call is over")]
+    Over,
+    /// It is being asked for too much at once; a moment later it may listen.
+    #[error("too many orders wait for the call")]
+    Full,
 }
 
 /// Puts a call together whose media has just arrived on `line`. Nothing happens before
@@ -76,13 +92,40 @@ pub fn place(
     session: Box<dyn CarrierSession>,
     line: Box<dyn Line>,
 ) -> (CallHandle, CallTask) {
-    let (sender, controls) = mpsc::channel(CONTROLS_MAX);
     let clock = world.clock;
     let needs = Needs::of(&config, &start);
     let bridge = Bridge::new(clock.now(), clock.unix(MonoTime::ZERO), config, start, session);
+    ready(id, world, needs, bridge, line)
+}
+
+/// Puts a call together that has come back: its media has just arrived on `line`, and its past is known. As
+/// [`place`] otherwise.
+pub fn place_again(
+    id: CallId,
+    world: World,
+    config: Arc<CallConfig>,
+    start: &CallStart,
+    back: Return,
+    session: Box<dyn CarrierSession>,
+    line: Box<dyn Line>,
+) -> (CallHandle, CallTask) {
+    let clock = world.clock;
+    let needs = Needs::of(&config, start);
+    let bridge = Bridge::resume(clock.now(), clock.unix(MonoTime::ZERO), config, start, back, session);
+    ready(id, world, needs, bridge, line)
+}
+
+fn ready(
+    id: CallId,
+    world: World,
+    needs: Needs,
+    bridge: Bridge,
+    line: Box<dyn Line>,
+) -> (CallHandle, CallTask) {
+    let (sender, controls) = mpsc::channel(CONTROLS_MAX);
     let (status, look) = watch::channel(bridge.status());
-    let handle = CallHandle { id, controls: sender, status: look };
-    (handle, CallTask { id, bridge, line, world, controls, needs, status, recorder: None })
+    let handle = CallHandle { id, controls: sender, status: look, needs: Arc::new(needs.clone()) };
+    (handle, CallTask { id, bridge, line, world, controls, needs, status, recorder: None, operator: None })
 }
 
 impl CallHandle {
@@ -99,7 +142,20 @@ impl CallHandle {
 
     /// Asks for something. False if the call is over, or is being asked for too much at once.
     pub fn control(&self, control: Control) -> bool {
-        self.controls.try_send(control).is_ok()
+        self.tell(control).is_ok()
+    }
+
+    /// As [`Self::control`], for those who want to know why not.
+    pub fn tell(&self, control: Control) -> Result<(), Untold> {
+        self.controls.try_send(control).map_err(|error| match error {
+            TrySendError::Full(_) => Untold::Full,
+            TrySendError::Closed(_) => Untold::Over,
+        })
+    }
+
+    /// What its provider must be able to do.
+    pub fn needs(&self) -> &Needs {
+        &self.needs
     }
 }
 
@@ -116,9 +172,17 @@ impl CallTask {
         self
     }
 
+    /// Lets the caller be led elsewhere by this one. Without it every transfer fails as
+    /// [`TransferFailure::Unsupported`].
+    #[must_use]
+    pub fn with_operator(mut self, operator: Arc<dyn Operate>) -> Self {
+        self.operator = Some(operator);
+        self
+    }
+
     /// Runs the call to its end.
     pub async fn run(self) -> EndReason {
-        let Self { id, mut bridge, line, world, controls, needs, status, recorder } = self;
+        let Self { id, mut bridge, line, world, controls, needs, status, recorder, operator } = self;
         let mut io = Io {
             call: id,
             lines: Lines::new(),
@@ -132,6 +196,7 @@ impl CallTask {
             world,
             needs,
             recording: Recording::new(id, recorder),
+            operator,
         };
         io.lines.adopt(CARRIER_LINE, line);
         let clock = io.world.clock;
@@ -185,6 +250,7 @@ struct Io {
     world: World,
     needs: Needs,
     recording: Recording,
+    operator: Option<Arc<dyn Operate>>,
 }
 
 /// A tool under way, and how to stop it.
@@ -220,6 +286,7 @@ impl Io {
                 BridgeOutput::Dial(line, endpoint) => {
                     self.lines.dial(line, self.world.dial.clone(), endpoint)
                 }
+                BridgeOutput::Doubt(line) => self.lines.doubt(line),
                 BridgeOutput::HangUp(line) => self.lines.hang_up(line),
                 BridgeOutput::Assign { id, wish, tried, last_resort } => {
                     let needs = self.needs.clone();
@@ -228,6 +295,7 @@ impl Io {
                 BridgeOutput::Settle(id, outcome) => self.settle(id, &outcome),
                 BridgeOutput::RunTool(tool) => self.run_tool(tool),
                 BridgeOutput::AbandonTool(id) => self.abandon_tool(id),
+                BridgeOutput::Operate(operation) => self.operate(operation),
                 BridgeOutput::Report(entry) => self.report(&entry),
                 BridgeOutput::Record(recorded) => {
                     self.pending.extend(self.recording.take(recorded).map(Event::Control));
@@ -307,6 +375,17 @@ impl Io {
     fn abandon_tool(&self, id: ToolCallId) {
         for tool in self.running.iter().filter(|tool| tool.id == id) {
             tool.handle.abort();
+        }
+    }
+
+    fn operate(&mut self, operation: Operation) {
+        match (&self.operator, operation) {
+            (Some(operator), operation) => operator.operate(self.call, operation),
+            (None, Operation::Transfer(id, _)) => {
+                let news = TransferNews::Failed(TransferFailure::Unsupported);
+                self.pending.push(Event::Control(Control::Transferred(id, news)));
+            }
+            (None, Operation::Withdraw(_)) => {}
         }
     }
 

@@ -5,11 +5,13 @@
 
 mod aside;
 mod checks;
+mod comeback;
 mod line;
 mod recording;
 mod search;
 mod silence;
 mod switching;
+mod transfers;
 mod voices;
 
 use std::collections::BTreeMap;
@@ -35,6 +37,7 @@ use crate::wire::LineEnd;
 pub use checks::{Stats, Violation};
 
 use checks::Checks;
+use comeback::Comebacks;
 use line::CarrierModel;
 use voices::Voice;
 
@@ -61,6 +64,8 @@ enum What {
     Provider(AttachmentId, ProviderEvent),
     Tool(ToolCallId),
     Control(Control),
+    /// The server dies, and another goes on.
+    Killed,
 }
 
 struct World {
@@ -79,6 +84,7 @@ struct World {
     /// From when until when no provider can be had.
     outage: Option<(MonoTime, MonoTime)>,
     checks: Checks,
+    comebacks: Comebacks,
 }
 
 /// Speaks and falls silent, whatever the providers believe.
@@ -112,10 +118,11 @@ impl World {
             correlation: CorrelationId::from_static("sim"),
         };
         let config = Arc::new(config);
-        let call = Call::new(now, config.clone(), start);
+        let call = Call::new(now, config.clone(), start.clone());
         let mut world = Self {
             line: CarrierModel::new(rng.fork()),
             checks: Checks::new(config.clone()),
+            comebacks: Comebacks::new(seed, config.clone(), start.clone()),
             rng,
             now,
             call,
@@ -136,6 +143,8 @@ impl World {
         world.plan_the_end();
         world.plan_meddling();
         world.plan_recording(seed);
+        world.plan_kills();
+        world.plan_transfers(seed);
         world
     }
 
@@ -163,6 +172,11 @@ impl World {
             };
             if let Some(input) = input {
                 self.call.handle(self.now, input);
+                wakes = self.drain()?;
+            }
+            self.compare()?;
+            if self.comes_back() {
+                ticks = 0;
                 wakes = self.drain()?;
             }
         }
@@ -209,6 +223,10 @@ impl World {
                 Input::Control(Control::ToolAnswered { id, result })
             }
             What::Control(control) => Input::Control(control),
+            What::Killed => {
+                self.comebacks.kill();
+                return Ok(None);
+            }
         }))
     }
 
@@ -234,11 +252,17 @@ impl World {
                     }
                 }
                 Output::Report(entry) => {
+                    self.comebacks.read(&entry);
                     if let crate::record::CallEvent::Live { attachment, .. } = entry.event {
                         self.begin_to_talk(attachment);
                     }
                 }
-                Output::Outcome(..) | Output::AbandonTool(_) | Output::Record(_) => {}
+                Output::Operate(operation) => {
+                    for (delay, tells) in transfers::operate(&operation, &mut self.rng) {
+                        self.after(delay, what_is_told(tells));
+                    }
+                }
+                Output::Outcome(..) | Output::Doubt(_) | Output::AbandonTool(_) | Output::Record(_) => {}
                 Output::WaitUntil(at) => return Ok(at.map(|(at, _)| at)),
                 Output::Finished(_) => return Ok(None),
             }
@@ -370,6 +394,14 @@ impl World {
         }
     }
 
+    /// From numbers of its own, too.
+    fn plan_transfers(&mut self, seed: u64) {
+        let mut rng = Rng::new(!seed.rotate_left(17));
+        for (delay, control) in transfers::plan(&mut rng) {
+            self.after(delay, What::Control(control));
+        }
+    }
+
     fn after(&mut self, delay: Duration, what: What) {
         self.at(self.now + delay, what);
     }
@@ -377,6 +409,13 @@ impl World {
     fn at(&mut self, at: MonoTime, what: What) {
         self.scheduled += 1;
         self.schedule.insert((at, self.scheduled), what);
+    }
+}
+
+fn what_is_told(tells: transfers::Tells) -> What {
+    match tells {
+        transfers::Tells::News(control) => What::Control(control),
+        transfers::Tells::Stream => What::Carrier(CarrierEvent::Ended(CarrierEnd::Stopped)),
     }
 }
 

@@ -40,16 +40,19 @@
 //! ```
 
 mod form;
+mod lifeline;
 mod opening;
 pub mod outbound;
 pub mod rest;
 mod session;
 mod sid;
 mod signature;
+pub mod transfer;
 mod twiml;
 mod webhook;
 mod wire;
 
+pub use lifeline::{Again, Lifeline};
 pub use opening::{Opened, Opening, Start};
 pub use session::TwilioSession;
 pub use sid::{AccountSid, CallSid, SidError, StreamSid};

@@ -8,12 +8,13 @@ use voice_core::id::{AttachmentId, ReplyId, ToolCallId, UtteranceId};
 use voice_core::provider::Usage;
 use voice_core::record::{CallEvent, Sound, Switch, Totals, VoiceToVoice};
 use voice_core::sensitive::Pii;
+use voice_core::transfer::TransferId;
 
 use super::FormatError;
 use super::consent::StoredConsent;
 use super::parts::{
-    StoredCover, StoredEnd, StoredFailure, StoredFormat, StoredLoss, StoredOddity, StoredParty,
-    StoredRecordingEnd, StoredRefusal, StoredWhy, micros, time,
+    StoredAway, StoredCover, StoredEnd, StoredFailure, StoredFormat, StoredLoss, StoredOddity, StoredParty,
+    StoredRecordingEnd, StoredRefusal, StoredTransferFailure, StoredTransferKind, StoredWhy, micros, time,
 };
 
 macro_rules! bodies {
@@ -49,8 +50,10 @@ bodies! {
     CallerSpoke = "caller_spoke" { utterance: u64 }
     CarrierOddity = "carrier_oddity" { oddity: StoredOddity, count: u32 }
     Covered = "covered" { cover: StoredCover }
+    Cued = "cued" { cue: String }
     Detached = "detached" { attachment: u32 }
     Digit = "digit" { digit: char }
+    DigitsSent = "digits_sent" { digits: String }
     Ended = "ended" { reason: StoredEnd, totals: StoredTotals }
     FirstSound = "first_sound" {
         reply: u64,
@@ -59,6 +62,7 @@ bodies! {
         pacing_us: u64,
         network_us: u64,
     }
+    GoodbyeWanted = "goodbye_wanted" {}
     Held = "held" { music: bool }
     Live = "live" { attachment: u32, gap_us: u64 }
     Muted = "muted" { on: bool }
@@ -71,9 +75,11 @@ bodies! {
     RecordingStarted = "recording_started" { consent: StoredConsent }
     RecordingStopped = "recording_stopped" { reason: StoredRecordingEnd, length_us: u64 }
     ReplyHeard = "reply_heard" { reply: u64, text: String, heard_us: u64, unheard_us: u64, cut: bool }
+    ReplyProgress = "reply_progress" { reply: u64, more: String, heard_us: u64 }
     ReplyStarted = "reply_started" { reply: u64, latency_us: Option<u64> }
     Resumed = "resumed" { after_us: u64, timed_out: bool }
     Retrying = "retrying" { round: u32, wait_us: u64 }
+    Returned = "returned" { leg: u32, format: StoredFormat, after_us: u64, why: StoredAway }
     Silence = "silence" { of: StoredParty, over_us: Option<u64> }
     Sound = "sound" { sound: StoredSound }
     Started = "started" {
@@ -99,6 +105,9 @@ bodies! {
     ToolAnswered = "tool_answered" { id: u64, output: String, failed: bool, took_us: u64 }
     ToolCalled = "tool_called" { id: u64, name: String, arguments: String }
     ToolCancelled = "tool_cancelled" { id: u64 }
+    TransferAnswered = "transfer_answered" { transfer: u32 }
+    TransferFailed = "transfer_failed" { transfer: u32, why: StoredTransferFailure }
+    Transferring = "transferring" { transfer: u32, way: StoredTransferKind, name: String, to: String }
     Used = "used" { attachment: u32, usage: StoredUsage }
 }
 
@@ -182,10 +191,34 @@ impl TryFrom<&CallEvent> for Body {
             },
             CallEvent::Noted { text } => Self::Noted { text: text.expose().clone() },
             CallEvent::Summarised { text } => Self::Summarised { text: text.expose().clone() },
+            CallEvent::Returned { leg, format, after, why } => Self::Returned {
+                leg: *leg,
+                format: (*format).into(),
+                after_us: micros(*after),
+                why: (*why).into(),
+            },
+            CallEvent::Cued { cue } => Self::Cued { cue: cue.expose().clone() },
+            CallEvent::GoodbyeWanted => Self::GoodbyeWanted {},
+            CallEvent::ReplyProgress { reply, more, heard } => Self::ReplyProgress {
+                reply: reply.as_u64(),
+                more: more.expose().clone(),
+                heard_us: micros(*heard),
+            },
             CallEvent::Held { music } => Self::Held { music: *music },
             CallEvent::Resumed { after, timed_out } => {
                 Self::Resumed { after_us: micros(*after), timed_out: *timed_out }
             }
+            CallEvent::Transferring { id, kind, name, to } => Self::Transferring {
+                transfer: id.0,
+                way: (*kind).into(),
+                name: name.clone(),
+                to: to.expose().clone(),
+            },
+            CallEvent::TransferAnswered { id } => Self::TransferAnswered { transfer: id.0 },
+            CallEvent::TransferFailed { id, why } => {
+                Self::TransferFailed { transfer: id.0, why: (*why).try_into()? }
+            }
+            CallEvent::DigitsSent { digits } => Self::DigitsSent { digits: digits.expose().clone() },
             CallEvent::Muted { on } => Self::Muted { on: *on },
             CallEvent::RecordingStarted { consent } => Self::RecordingStarted { consent: consent.into() },
             CallEvent::RecordingPaused => Self::RecordingPaused {},
@@ -307,8 +340,24 @@ impl TryFrom<Body> for CallEvent {
             }
             Body::Noted { text: words } => Self::Noted { text: text(words) },
             Body::Summarised { text: words } => Self::Summarised { text: text(words) },
+            Body::Returned { leg, format, after_us, why } => {
+                Self::Returned { leg, format: format.try_into()?, after: time(after_us), why: why.into() }
+            }
+            Body::Cued { cue } => Self::Cued { cue: text(cue) },
+            Body::GoodbyeWanted {} => Self::GoodbyeWanted,
+            Body::ReplyProgress { reply: id, more, heard_us } => {
+                Self::ReplyProgress { reply: reply(id), more: text(more), heard: time(heard_us) }
+            }
             Body::Held { music } => Self::Held { music },
             Body::Resumed { after_us, timed_out } => Self::Resumed { after: time(after_us), timed_out },
+            Body::Transferring { transfer, way, name, to } => {
+                Self::Transferring { id: TransferId(transfer), kind: way.into(), name, to: text(to) }
+            }
+            Body::TransferAnswered { transfer } => Self::TransferAnswered { id: TransferId(transfer) },
+            Body::TransferFailed { transfer, why } => {
+                Self::TransferFailed { id: TransferId(transfer), why: why.into() }
+            }
+            Body::DigitsSent { digits } => Self::DigitsSent { digits: text(digits) },
             Body::Muted { on } => Self::Muted { on },
             Body::RecordingStarted { consent } => Self::RecordingStarted { consent: consent.try_into()? },
             Body::RecordingPaused {} => Self::RecordingPaused,

@@ -18,6 +18,8 @@ const MUSIC: u32 = 4;
 #[derive(Default)]
 pub(super) struct Aside {
     on_hold: Option<MonoTime>,
+    /// They were being joined with somebody: that is not interrupted.
+    excused: bool,
     muted: bool,
     live: Option<AttachmentId>,
     /// The caller's last frame, and the last before they were put aside.
@@ -25,9 +27,19 @@ pub(super) struct Aside {
     said_before: u64,
     /// Whose silence was told and is not over.
     silent: [bool; 2],
+    /// When the call came back; a hold may have been due before.
+    returned: Option<MonoTime>,
 }
 
 impl Aside {
+    /// Whoever was silent is gone.
+    pub(super) fn returned(&mut self, now: MonoTime) {
+        self.returned = Some(now);
+        self.live = None;
+        self.silent = [false; 2];
+        self.said_before = self.said;
+    }
+
     pub(super) fn caller_says(&mut self, frame: u64) {
         self.said = frame;
     }
@@ -60,16 +72,23 @@ impl Aside {
         now: MonoTime,
         event: &CallEvent,
         config: &CallConfig,
+        transferring: bool,
     ) -> Result<Option<&'static str>, String> {
         let late = self.on_hold.is_some_and(|since| now.since(since) > config.limits.hold);
-        let over = matches!(event, CallEvent::Resumed { .. } | CallEvent::AudioLost { .. });
-        require(!late || over, || "is on hold for too long".to_owned())?;
+        let over = matches!(
+            event,
+            CallEvent::Resumed { .. } | CallEvent::AudioLost { .. } | CallEvent::Ended { .. }
+        );
+        let at_once = self.returned == Some(now);
+        self.excused |= transferring;
+        require(!late || over || at_once || self.excused, || "is on hold for too long".to_owned())?;
         Ok(if let CallEvent::Held { .. } = event {
             self.put_aside();
             require(self.on_hold.replace(now).is_none(), || "is held twice".to_owned())?;
             Some("holds")
         } else if let CallEvent::Resumed { after, timed_out } = event {
             let since = self.on_hold.take();
+            self.excused = transferring;
             require(since.is_some_and(|since| now.since(since) == *after), || "was not on hold".to_owned())?;
             Some(if *timed_out { "holds timed out" } else { "holds resumed" })
         } else if let CallEvent::Muted { on } = event {

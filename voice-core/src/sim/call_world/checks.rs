@@ -22,6 +22,7 @@ use super::recording::Tapes;
 use super::search::Search;
 use super::silence::Silence;
 use super::switching::Switching;
+use super::transfers::Transfers;
 use super::voices::reply_of;
 
 /// Covers come from no attachment.
@@ -74,6 +75,17 @@ pub(super) struct Checks {
     switching: Switching,
     aside: Aside,
     tapes: Tapes,
+    transfers: Transfers,
+    before: Before,
+}
+
+/// What there was before the call came back last.
+struct Before {
+    attachments: AttachmentId,
+    given: BTreeMap<ReplyId, Duration>,
+    frames: u64,
+    /// Frames heard, as the last end told it.
+    heard: u64,
 }
 
 /// What an attachment is due.
@@ -108,6 +120,7 @@ impl Checks {
             silence: Silence::default(),
             aside: Aside::default(),
             tapes: Tapes::default(),
+            transfers: Transfers::default(),
             switching: Switching::default(),
             config,
             stats: Stats::default(),
@@ -123,7 +136,25 @@ impl Checks {
             mouth: MouthBooks::default(),
             tools: BTreeMap::new(),
             search: Search::default(),
+            before: Before { attachments: NOBODY, given: BTreeMap::new(), frames: 0, heard: 0 },
         }
+    }
+
+    /// The server died, or let go of the call, after so many frames of the caller. What belongs to the call
+    /// and not to the server is as it was.
+    pub(super) fn returned(&mut self, now: MonoTime, frames: u64) {
+        let attachments = self.attached.keys().next_back().copied().unwrap_or(self.before.attachments);
+        let given = std::mem::take(&mut self.mouth.given);
+        self.before = Before { attachments, given, frames, heard: self.before.heard };
+        self.mouth = MouthBooks { dry_at: now, ..MouthBooks::default() };
+        self.ear = EarBooks { last_heard: self.ear.last_heard, ..EarBooks::default() };
+        self.attached.clear();
+        (self.ended, self.finished, self.hung_up, self.live) = (None, false, false, None);
+        self.tapes = Tapes::default();
+        self.search.returned(now);
+        self.silence.returned(now);
+        self.switching.returned();
+        self.aside.returned(now);
     }
 
     pub(super) fn finished(&self) -> bool {
@@ -209,6 +240,11 @@ impl Checks {
                 require(self.ended.as_ref() == Some(reason), || "finishes without a last entry".to_owned())
             }
             Output::Record(recorded) => self.tapes.take(now, recorded),
+            Output::Doubt(id) => {
+                self.count("doubts");
+                require(self.live == Some(*id), || format!("doubts {id}, which is not live"))
+            }
+            Output::Operate(operation) => self.transfers.asked(operation),
             Output::AbandonTool(_) | Output::WaitUntil(_) => Ok(()),
         }
     }
@@ -222,6 +258,7 @@ impl Checks {
             require(!stay.opened || stay.settled, || format!("{id} was never settled"))?;
         }
         let lost = (self.ear.lost.as_micros() / FRAME.as_micros()) as u64;
+        let frames = frames - self.before.frames;
         require(self.ear.heard + lost == frames, || {
             format!("of {frames} frames {} were heard and {lost} lost", self.ear.heard)
         })?;
@@ -345,6 +382,13 @@ impl Checks {
                 self.count(if *what == Loss::Held { "held frames lost" } else { "frames withheld" });
             }
             CallEvent::BargeIn { .. } => self.count("barge-ins"),
+            CallEvent::ReplyHeard { reply, heard, cut, .. }
+                if reply.attachment() <= self.before.attachments =>
+            {
+                let given = self.before.given.remove(reply).unwrap_or_default();
+                require(*cut && *heard <= given, || format!("{reply}: heard {heard:?} of {given:?}"))?;
+                self.count("replies lost with a server");
+            }
             CallEvent::ReplyHeard { reply, heard, unheard, cut, .. } => {
                 self.reply_over(*reply, *heard + *unheard)?;
                 self.count(if *cut { "replies cut" } else { "replies heard to the end" });
@@ -354,7 +398,11 @@ impl Checks {
             CallEvent::ToolCancelled { .. } => self.count("tools cancelled"),
             CallEvent::ProviderOddity { .. } => self.count("provider oddities"),
             CallEvent::Ended { reason, totals } => self.ended(now, reason, totals)?,
+            CallEvent::Returned { .. } => self.count("returns"),
+            CallEvent::ReplyProgress { .. } => self.count("progress of replies"),
             CallEvent::Attaching { .. }
+            | CallEvent::Cued { .. }
+            | CallEvent::GoodbyeWanted
             | CallEvent::Retrying { .. }
             | CallEvent::RecordingStarted { .. }
             | CallEvent::RecordingPaused
@@ -365,6 +413,10 @@ impl Checks {
             | CallEvent::Summarised { .. }
             | CallEvent::Held { .. }
             | CallEvent::Resumed { .. }
+            | CallEvent::Transferring { .. }
+            | CallEvent::TransferAnswered { .. }
+            | CallEvent::TransferFailed { .. }
+            | CallEvent::DigitsSent { .. }
             | CallEvent::Muted { .. }
             | CallEvent::Silence { .. }
             | CallEvent::Covered { .. }
@@ -380,7 +432,10 @@ impl Checks {
             | CallEvent::ToolCalled(_)
             | CallEvent::ToolAnswered { .. }
             | CallEvent::Digit { .. }
-            | CallEvent::AudioLost { what: Loss::Carrier | Loss::Playout | Loss::Recording, .. }
+            | CallEvent::AudioLost {
+                what: Loss::Carrier | Loss::Unheard | Loss::Playout | Loss::Recording,
+                ..
+            }
             | CallEvent::CarrierOddity { .. }
             | CallEvent::Used { .. } => {}
         }
@@ -404,9 +459,12 @@ impl Checks {
         let searched = self.search.entry(now, event, &self.config.limits)?;
         let covered = self.silence.entry(now, event, &self.config)?;
         let switched = self.switching.entry(event)?;
-        let aside = self.aside.entry(now, event, &self.config)?;
+        // A caller who is being joined with somebody stays on hold until that is done.
+        let aside = self.aside.entry(now, event, &self.config, self.transfers.is_under_way())?;
+        let transferred = self.transfers.entry(event)?;
         let taped = self.tapes.entry(now, event);
-        let told = searched.into_iter().chain(covered).chain(switched).chain(aside).chain(taped);
+        let told =
+            searched.into_iter().chain(covered).chain(switched).chain(aside).chain(taped).chain(transferred);
         told.for_each(|what| self.count(what));
         Ok(())
     }
@@ -418,7 +476,8 @@ impl Checks {
     }
 
     fn ended(&mut self, now: MonoTime, reason: &EndReason, totals: &Totals) -> Result<(), String> {
-        require(totals.frames_heard == self.ear.heard, || "the totals are wrong".to_owned())?;
+        let heard = std::mem::replace(&mut self.before.heard, totals.frames_heard);
+        require(totals.frames_heard == heard + self.ear.heard, || "the totals are wrong".to_owned())?;
         require(totals.duration == now.since(self.started), || "the duration is wrong".to_owned())?;
         *self.stats.0.entry("switches").or_default() += u64::from(totals.switches);
         self.count(reason.kind());
@@ -426,7 +485,7 @@ impl Checks {
         Ok(())
     }
 
-    fn count(&mut self, what: &'static str) {
+    pub(super) fn count(&mut self, what: &'static str) {
         *self.stats.0.entry(what).or_default() += 1;
     }
 }
