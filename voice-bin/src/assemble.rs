@@ -14,13 +14,13 @@ use voice_providers::dial::Dialer;
 use voice_telephony::rest::{HttpSend, Rest};
 use voice_telephony::telnyx::{API_URL, Api, PublicKeys};
 use voice_telephony::twilio::Tokens;
-use voice_telephony::twilio::rest::{Credentials, TwilioApi};
+use voice_telephony::twilio::rest::{API_URL as TWILIO_API_URL, Credentials, TwilioApi};
 
 use crate::config::{Config, RecordingConfig, TelnyxConfig, TwilioConfig, masked};
 use crate::providers::look::{Seen, look};
 use crate::random;
 use crate::recording::{EXCHANGE_MAX, RecordingParts, Recordings, Uploads, recover};
-use crate::server::{OutboundParts, Parts, TelnyxLine, TelnyxParts, TwilioLine, TwilioParts};
+use crate::server::{OutboundParts, Parts, TelnyxLine, TelnyxParts, TwilioLine, TwilioParts, TwilioRest};
 use crate::store::{Journal, Store};
 use crate::telemetry::{LogReader, Metrics, Prices};
 
@@ -49,9 +49,10 @@ impl Assembly {
         metrics.name_server(&config.environment);
         let store = Store::open(&config.database_url)
             .await
-            .with_context(|| format!("DATABASE_URL: cannot open {}", masked(&config.database_url)))?;
+            .with_context(|| format!("DATABASE_URL: cannot open {}", masked(&config.database_url)))?
+            .with_node(config.node.clone());
         let journal = Journal::start(store.clone(), clock);
-        info!(database = masked(&config.database_url), "journal open");
+        info!(database = masked(&config.database_url), node = %config.node, "journal open");
         let readers: Vec<Arc<dyn Reader>> =
             vec![Arc::new(journal.reader()), Arc::new(metrics.reader()), Arc::new(LogReader)];
         let tools: (_, Arc<dyn RunTool>) = (Vec::new(), Arc::new(NoTools));
@@ -91,7 +92,7 @@ impl Assembly {
                 clock: self.clock,
             },
             agent: Arc::new(agent(config, self.tools.0.clone())?),
-            twilio: twilio(&config.twilio),
+            twilio: twilio(config),
             telnyx: telnyx(&config.telnyx)?,
             outbound: outbound(config)?,
             public_url: config.public_url.clone(),
@@ -242,7 +243,16 @@ fn telnyx(config: &TelnyxConfig) -> anyhow::Result<TelnyxParts> {
     Ok(TelnyxParts { keys, api: telnyx_api(config)? })
 }
 
-fn twilio(config: &TwilioConfig) -> TwilioParts {
+fn twilio(config: &Config) -> TwilioParts {
+    // Without an address of its own, and no other told, this server has only fakes to talk with, which may
+    // have no API to end calls by.
+    let api_url = config.twilio.api_url.as_deref().unwrap_or(TWILIO_API_URL);
+    let is_for_show = config.public_url.is_none() && api_url == TWILIO_API_URL;
+    let config = &config.twilio;
     let tokens = config.auth_token.clone().map(Tokens::new).unwrap_or_default();
-    TwilioParts { tokens, account_sid: config.account_sid.clone() }
+    let rest = config.auth_token.clone().filter(|_| !is_for_show).map(|token| {
+        let api_url = config.api_url.clone().unwrap_or_else(|| TWILIO_API_URL.to_owned());
+        TwilioRest { token, api_url }
+    });
+    TwilioParts { tokens, account_sid: config.account_sid.clone(), rest }
 }

@@ -9,6 +9,7 @@ mod money;
 mod providers;
 mod recording;
 pub(crate) mod settings;
+mod storage;
 mod telnyx;
 
 use std::fmt;
@@ -19,6 +20,8 @@ use std::time::Duration;
 use voice_core::roster::{Sticky, Strategy};
 use voice_core::sensitive::Secret;
 use voice_telephony::number::E164;
+
+use crate::store::Node;
 
 pub use crate::providers::Configured;
 pub use crate::recording::RecordingConfig;
@@ -45,6 +48,8 @@ pub struct Config {
     pub public_url: Option<PublicUrl>,
     /// Where the journal is kept.
     pub database_url: String,
+    /// In whose name this server writes there.
+    pub node: Node,
     /// How log lines look.
     pub log_format: LogFormat,
     /// Which log lines are written, in the syntax of `RUST_LOG`.
@@ -123,6 +128,8 @@ pub struct LimitsConfig {
     pub calls_max: usize,
     /// How long a shutdown waits for calls to end by themselves.
     pub drain: Duration,
+    /// A shutdown does not wait, but gives calls to whoever their carriers find next.
+    pub hand_over: bool,
 }
 
 /// How log lines look.

@@ -183,12 +183,11 @@ table! {
     TOOL_DURATION = "voice_tool_duration_seconds", LATENCY, ["outcome"], "How long tools ran";
 
     RECORDINGS = "voice_recordings_total", COUNT, ["outcome"], "Recordings that are over";
+    RECORDING_UPLOADS = "voice_recording_uploads_total", COUNT, ["outcome"], "Attempts to put a finished recording into the bucket: stored or failed";
     RECORDING_LOST = "voice_recording_lost_blocks_total", COUNT, [], "Blocks of 20 ms that recordings lost because the disk did not keep up";
-    RECORDING_UPLOADS = "voice_recording_uploads_total", COUNT, ["outcome"], "Attempts to put a finished recording into the bucket";
     JOURNAL_QUEUED = "voice_journal_queued_entries", NUMBER, [], "Entries waiting to be written to the journal";
     JOURNAL_LIMIT = "voice_journal_queue_limit", NUMBER, [], "Entries that may wait";
     JOURNAL_WRITTEN = "voice_journal_written_total", COUNT, [], "Entries written to the journal";
-    JOURNAL_WRITE = "voice_journal_write_seconds", QUICK, [], "How long the database took for a batch of entries";
     JOURNAL_LOST = "voice_journal_lost_total", COUNT, ["reason"], "Entries the journal lost";
     SYNC_LAG = "state_sync_lag_seconds", LATENCY, [], "From something happening in a call to its being in the database";
     UPDATE_FAILURES = "state_update_failures_total", COUNT, ["reason"], "Attempts to write entries of calls that failed";

@@ -25,8 +25,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::time::Instant;
 use voice_core::id::CallId;
 
-use crate::telemetry::database::{Pool, tell_recovery, timed};
 use engine::{Dialect, Engine, Postgres, Sqlite, Statement};
+
+use crate::telemetry::database::{Pool, tell_recovery, timed};
 
 pub use format::FormatError;
 pub use journal::{Journal, JournalReader};
@@ -130,6 +131,27 @@ impl Store {
         Ok(!rows.is_empty())
     }
 
+    /// The same for a call that has come to this node, whether or not it had ended there: the carrier says
+    /// that its line still stands.
+    ///
+    /// # Errors
+    /// If the database does not work.
+    pub async fn take_back(&self, call: CallId, from: &Node) -> Result<bool, StoreError> {
+        let mut batch = self.engine.begin().await?;
+        let statement = Statement::new(
+            "UPDATE calls SET node = $1 WHERE call_id = $2 AND node IN ($1, $3) RETURNING call_id",
+        );
+        let statement = statement.with(self.node.as_str()).with(call.to_string()).with(from.as_str());
+        let rows = batch.run(statement).await?;
+        batch.commit().await?;
+        Ok(!rows.is_empty())
+    }
+
+    /// How its connections are used.
+    pub(crate) fn pool(&self) -> Pool {
+        self.engine.pool()
+    }
+
     /// Whether the database answers.
     pub async fn is_up(&self) -> bool {
         timed("is_up", self.engine.read(Statement::new("SELECT CAST(1 AS BIGINT)"))).await.is_ok()
@@ -144,11 +166,6 @@ impl Store {
         let works = self.try_to_write().await.is_ok();
         self.note_write(works);
         works
-    }
-
-    /// How its connections are used.
-    pub(crate) fn pool(&self) -> Pool {
-        self.engine.pool()
     }
 
     /// Closes the database after what is under way.

@@ -167,11 +167,6 @@ pub enum CallEvent {
         /// From the caller's last voiced frame until now, where the caller spoke before.
         latency: Option<Duration>,
     },
-    /// The first sound of an answer has reached the caller, by the word of the carrier's marks.
-    FirstSound(VoiceToVoice),
-    /// How well sound got through since the last such entry: every ten seconds, when another voice talks, and
-    /// at the end.
-    Sound(Sound),
     /// More of a reply has surely reached the caller, while it goes on. Told each half second in which words
     /// were heard, so that not more than that is lost with the server.
     ReplyProgress {
@@ -182,6 +177,11 @@ pub enum CallEvent {
         /// How much sound of it has reached the caller by now.
         heard: Duration,
     },
+    /// The first sound of an answer has reached the caller, by the word of the carrier's marks.
+    FirstSound(VoiceToVoice),
+    /// How well sound got through since the last such entry: every ten seconds, when another voice talks, and
+    /// at the end.
+    Sound(Sound),
     /// A reply is over, as far as the caller is concerned.
     ReplyHeard {
         /// Which reply.

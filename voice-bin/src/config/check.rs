@@ -14,6 +14,7 @@ use voice_telephony::number::{E164, NumberError};
 use super::layers::{Layers, Origin, Raw};
 use super::mask::masked as masked_address;
 use super::settings::{self, Setting};
+use super::storage::{database_url, node_name, own_name};
 use super::{
     AgentConfig, ChoiceConfig, Config, ConfigErrors, Effective, LimitsConfig, LogFormat, Notice, PublicUrl,
     TelnyxConfig, TwilioConfig,
@@ -39,6 +40,7 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
     let port = check.parse(&settings::PORT, port);
     let public_url = check.parse(&settings::PUBLIC_URL, public_url);
     let database_url = check.parse(&settings::DATABASE_URL, database_url);
+    let node = check.parse(&settings::NODE_NAME, node_name);
     let log_format = check.parse(&settings::LOG_FORMAT, log_format);
     let log_level = check.parse(&settings::LOG_LEVEL, log_level);
     let providers = check.providers();
@@ -77,6 +79,7 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
         port,
         public_url,
         database_url,
+        node: node.unwrap_or_else(|| own_name(port)),
         log_format,
         log_level,
         providers,
@@ -193,7 +196,8 @@ impl Check {
     fn limits(&mut self) -> Option<LimitsConfig> {
         let calls_max = self.parse(&settings::MAX_CALLS, calls_max);
         let drain = self.parse(&settings::DRAIN_SECONDS, drain);
-        Some(LimitsConfig { calls_max: calls_max?, drain: drain? })
+        let hand_over = self.parse(&settings::DRAIN_MODE, drain_mode);
+        Some(LimitsConfig { calls_max: calls_max?, drain: drain?, hand_over: hand_over? })
     }
 
     fn choice(&mut self) -> Option<ChoiceConfig> {
@@ -400,16 +404,6 @@ fn public_url(text: &str) -> Result<PublicUrl, Wrong> {
     Ok(PublicUrl::new(url.as_str().trim_end_matches('/')))
 }
 
-fn database_url(text: &str) -> Result<String, Wrong> {
-    if text.strip_prefix("sqlite:").is_some_and(|file| !file.is_empty()) {
-        return Ok(text.to_owned());
-    }
-    Err(Wrong(
-        format!("{} is not a database this build knows", masked_address(text)),
-        "use sqlite:FILE, like sqlite:voice.db",
-    ))
-}
-
 fn log_format(text: &str) -> Result<LogFormat, Wrong> {
     match text {
         "text" => Ok(LogFormat::Text),
@@ -553,6 +547,17 @@ fn calls_max(text: &str) -> Result<usize, Wrong> {
 
 fn drain(text: &str) -> Result<Duration, Wrong> {
     in_range(text, 0, DRAIN_SECONDS_MAX, "use whole seconds from 0 to 3600").map(Duration::from_secs)
+}
+
+fn drain_mode(text: &str) -> Result<bool, Wrong> {
+    match text {
+        "wait" => Ok(false),
+        "handover" => Ok(true),
+        other => Err(Wrong(
+            format!("{other:?} is no way to shut down"),
+            "use wait (for calls to end) or handover (to the next server)",
+        )),
+    }
 }
 
 pub(super) fn in_range(text: &str, least: u64, most: u64, fix: &'static str) -> Result<u64, Wrong> {

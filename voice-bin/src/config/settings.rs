@@ -46,6 +46,7 @@ settings! {
     API_TOKEN = Setting::secret("API_TOKEN", "server", "api_token");
     MAX_CALLS = Setting::new("MAX_CALLS", "server", "max_calls", Some("500"));
     DRAIN_SECONDS = Setting::new("DRAIN_SECONDS", "server", "drain_seconds", Some("30"));
+    DRAIN_MODE = Setting::new("DRAIN_MODE", "server", "drain_mode", Some("wait"));
     TRUSTED_PROXIES = Setting::new("TRUSTED_PROXIES", "door", "trusted_proxies", None);
     FORWARDED_HEADER =
         Setting::new("FORWARDED_HEADER", "door", "forwarded_header", Some("x-forwarded-for"));
@@ -61,11 +62,11 @@ settings! {
     MAX_CONNECTIONS = Setting::new("MAX_CONNECTIONS", "door", "max_connections", Some("2048"));
     MAX_CONNECTIONS_PER_ADDRESS =
         Setting::new("MAX_CONNECTIONS_PER_ADDRESS", "door", "max_connections_per_address", Some("512"));
+    NODE_NAME = Setting::new("NODE_NAME", "storage", "node_name", None);
     DATABASE_URL = Setting::new("DATABASE_URL", "storage", "database_url", Some("sqlite:voice.db"));
     RECORDING_DIR = Setting::new("RECORDING_DIR", "recording", "dir", None);
     RECORDING_CONSENT = Setting::new("RECORDING_CONSENT", "recording", "consent", Some("off"));
     RECORDING_BASIS = Setting::new("RECORDING_BASIS", "recording", "basis", None);
-    ENVIRONMENT = Setting::new("ENVIRONMENT", "log", "environment", Some("production"));
     RECORDING_BUCKET = Setting::new("RECORDING_BUCKET", "recording", "bucket", None);
     RECORDING_BUCKET_URL = Setting::new("RECORDING_BUCKET_URL", "recording", "bucket_url", None);
     RECORDING_BUCKET_REGION =
@@ -73,6 +74,7 @@ settings! {
     RECORDING_BUCKET_PREFIX = Setting::new("RECORDING_BUCKET_PREFIX", "recording", "bucket_prefix", None);
     AWS_ACCESS_KEY_ID = Setting::new("AWS_ACCESS_KEY_ID", "recording", "access_key_id", None);
     AWS_SECRET_ACCESS_KEY = Setting::secret("AWS_SECRET_ACCESS_KEY", "recording", "secret_access_key");
+    ENVIRONMENT = Setting::new("ENVIRONMENT", "log", "environment", Some("production"));
     LOG_FORMAT = Setting::new("LOG_FORMAT", "log", "format", Some("text"));
     LOG_LEVEL = Setting::new("LOG_LEVEL", "log", "level", Some("info"));
     VOICE_STANDBY = Setting::new("VOICE_STANDBY", "calls", "standby", Some("off"));

@@ -18,15 +18,9 @@ use super::StoreError;
 use super::format::FormatError;
 use crate::telemetry::database::Pool;
 
-/// Whoever holds connections.
-pub(super) trait Pooled {
-    /// How they are used.
-    fn pool(&self) -> Pool;
-}
-
 /// A database.
 #[async_trait]
-pub(super) trait Engine: Debug + Send + Sync + Pooled {
+pub(super) trait Engine: Pooled + Debug + Send + Sync {
     /// Rows, as they stand after the last commit.
     async fn read(&self, statement: Statement) -> Result<Vec<Row>, StoreError>;
 
@@ -35,6 +29,12 @@ pub(super) trait Engine: Debug + Send + Sync + Pooled {
 
     /// Closes every connection after what is under way.
     async fn close(&self);
+}
+
+/// Something that keeps connections.
+pub(super) trait Pooled {
+    /// How they are used just now.
+    fn pool(&self) -> Pool;
 }
 
 /// Statements that take effect together, at [`Batch::commit`]; dropped before, none does.
@@ -151,17 +151,6 @@ impl From<Option<String>> for Value {
 /// PostgreSQL has no place for a zero character, which a model may well utter.
 fn storable(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
-}
-
-/// One pool that writes and one that reads, taken together.
-fn both<D: sqlx::Database>(write: &sqlx::Pool<D>, read: &sqlx::Pool<D>) -> Pool {
-    let idle = |pool: &sqlx::Pool<D>| u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
-    let most = |pool: &sqlx::Pool<D>| pool.options().get_max_connections();
-    Pool {
-        open: write.size() + read.size(),
-        idle: idle(write).saturating_add(idle(read)),
-        most: most(write) + most(read),
-    }
 }
 
 fn wrong(what: &'static str) -> StoreError {

@@ -74,9 +74,9 @@ impl Journal {
         }
     }
 
-    fn with_queue(store: Store, clock: Clock, queue_max: usize) -> Self {
-        gauge!(names::JOURNAL_LIMIT).set(queue_max as f64);
+    pub(super) fn with_queue(store: Store, clock: Clock, queue_max: usize) -> Self {
         let (queue, items) = channel(queue_max);
+        gauge!(names::JOURNAL_LIMIT).set(queue_max as f64);
         let shared = Arc::new(Shared::default());
         let reader = JournalReader { queue, shared: Arc::clone(&shared), clock };
         let closing = CancellationToken::new();
@@ -180,10 +180,10 @@ impl Writer {
                 return Ok(());
             }
             self.shared.put_back(losses);
+            counter!(names::UPDATE_FAILURES, "reason" => "write").increment(1);
             if error.is_refusal() {
                 return Err(error);
             }
-            counter!(names::UPDATE_FAILURES, "reason" => "write").increment(1);
             let (error, entries) = (chain(&error), lines.len());
             warn!(error, entries, queued = self.items.len(), "the journal cannot be written; trying again");
             tokio::time::sleep(pause).await;
@@ -192,16 +192,14 @@ impl Writer {
     }
 
     async fn try_once(&self, portion: Portion<'_>) -> Result<(), StoreError> {
-        let began = self.clock.now();
-        let write = timed("journal", self.store.write(portion));
-        let written = match tokio::time::timeout(WRITE_TIMEOUT, write).await {
-            Ok(written) => written?,
-            Err(_) => {
-                self.store.note_write(false);
-                return Err(StoreError::Slow);
-            }
-        };
-        histogram!(names::JOURNAL_WRITE).record(self.clock.now().since(began).as_secs_f64());
+        let written =
+            match tokio::time::timeout(WRITE_TIMEOUT, timed("journal", self.store.write(portion))).await {
+                Ok(written) => written?,
+                Err(_) => {
+                    self.store.note_write(false);
+                    return Err(StoreError::Slow);
+                }
+            };
         if let Some(oldest) = portion.lines.first() {
             let lag = self.clock.unix(self.clock.now()).0.saturating_sub(oldest.unix.0).max(0);
             histogram!(names::SYNC_LAG).record(lag as f64 / 1_000.0);
@@ -220,9 +218,9 @@ impl Writer {
         let lost = self.shared.lost.load(Ordering::Relaxed);
         if lost > self.told {
             error!(
+                error_type = "journal_lost",
                 entries = lost - self.told,
                 in_all = lost,
-                error_type = "journal_lost",
                 "entries of the journal are lost; is the database slow or full?"
             );
             self.told = lost;

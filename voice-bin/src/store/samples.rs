@@ -172,6 +172,7 @@ fn conversation() -> Vec<CallEvent> {
         CallEvent::CallerSaid { utterance, text: PRIVATE[2].into() },
         CallEvent::ReplyStarted { reply, latency: Some(Duration::from_millis(420)) },
         CallEvent::ReplyStarted { reply, latency: None },
+        CallEvent::ReplyProgress { reply, more: PRIVATE[3].into(), heard },
         CallEvent::FirstSound(VoiceToVoice {
             reply,
             detection: Duration::from_millis(500),
@@ -181,7 +182,6 @@ fn conversation() -> Vec<CallEvent> {
         }),
         sound(Some(Rating::of(0.01, 1.0, heard))),
         sound(None),
-        CallEvent::ReplyProgress { reply, more: PRIVATE[3].into(), heard },
         CallEvent::ReplyHeard { reply, text: PRIVATE[3].into(), heard, unheard, cut: true },
         CallEvent::BargeIn { reply, heard, unheard },
         CallEvent::ToolCalled(ToolCall { id, name: "balance".to_owned(), arguments: PRIVATE[4].into() }),

@@ -21,6 +21,17 @@ pub(crate) struct Pool {
     pub(crate) most: u32,
 }
 
+impl Pool {
+    /// All connections of some pools together.
+    pub(crate) fn of<D: sqlx::Database>(pools: &[&sqlx::Pool<D>]) -> Self {
+        pools.iter().fold(Self::default(), |sum, pool| Self {
+            open: sum.open + pool.size(),
+            idle: sum.idle.saturating_add(u32::try_from(pool.num_idle()).unwrap_or(u32::MAX)),
+            most: sum.most + pool.options().get_max_connections(),
+        })
+    }
+}
+
 /// Measures a question to the database. `operation` is a name of ours.
 pub(crate) async fn timed<T>(operation: &'static str, question: impl Future<Output = T>) -> T {
     let (_counted, began) = (UnderWay::begin(), Instant::now());

@@ -280,8 +280,8 @@ impl Call {
         if self.phase.is_ended() {
             return;
         }
-        self.tell_sound(now, true);
         self.drop_transfer(now, &reason);
+        self.tell_sound(now, true);
         let before = std::mem::replace(&mut self.phase, Phase::Ended(reason.clone()));
         let cut = self.cut(now);
         for finished in cut.finished {

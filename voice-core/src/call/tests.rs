@@ -24,7 +24,8 @@ use crate::conversation::{Heard, ToolCall, ToolDefinition, ToolResult, Turn};
 use crate::failure::Failure;
 use crate::id::{ReplyId, ToolCallId};
 use crate::provider::{ProviderEvent, ReplyEnd};
-use crate::record::{Switch, VoiceToVoice};
+use crate::record::Switch;
+use crate::record::VoiceToVoice;
 use crate::transfer::{Operation, TransferOrder};
 
 const A1: AttachmentId = AttachmentId(1);
@@ -51,8 +52,8 @@ struct Rig {
     call: Call,
     now: MonoTime,
     said: Vec<String>,
-    measured: Vec<VoiceToVoice>,
     record: Vec<Entry>,
+    measured: Vec<VoiceToVoice>,
     finished: Option<EndReason>,
 }
 
@@ -76,8 +77,14 @@ impl Rig {
             config.prompts = Prompts::none();
         }
         let call = Call::new(at(0), Arc::new(config), start);
-        let (said, measured, record) = (Vec::new(), Vec::new(), Vec::new());
-        let mut rig = Self { call, now: at(0), said, measured, record, finished: None };
+        let mut rig = Self {
+            call,
+            now: at(0),
+            said: Vec::new(),
+            record: Vec::new(),
+            measured: Vec::new(),
+            finished: None,
+        };
         rig.drain();
         rig
     }
@@ -166,19 +173,17 @@ impl Rig {
                 Output::RunTool(call) => format!("run {}", call.name),
                 Output::Doubt(id) => format!("doubt {id}"),
                 Output::AbandonTool(id) => format!("abandon {id}"),
-                // What is measured decides nothing, and is looked at in tests of its own.
-                Output::Report(Entry { event: CallEvent::Sound(_), .. }) => continue,
-                Output::Report(Entry { event: CallEvent::FirstSound(told), .. }) => {
-                    self.measured.push(told);
-                    continue;
-                }
                 Output::Report(entry) => {
                     self.record.push(entry.clone());
-                    // Told all the time; what it is for has tests of its own.
-                    if matches!(entry.event, CallEvent::ReplyProgress { .. }) {
-                        continue;
+                    match entry.event {
+                        // Told all the time; what they are for has tests of its own.
+                        CallEvent::ReplyProgress { .. } | CallEvent::Sound(_) => continue,
+                        CallEvent::FirstSound(told) => {
+                            self.measured.push(told);
+                            continue;
+                        }
+                        event => format!("· {}", short(&event)),
                     }
-                    format!("· {}", short(&entry.event))
                 }
                 Output::Operate(Operation::Transfer(id, order)) => {
                     format!("operate {} {} {}", id.0, order.kind.name(), summary_of(&order))

@@ -8,7 +8,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgRow};
 use sqlx::{Arguments as _, AssertSqlSafe, Column as _, ConnectOptions as _, Row as _, TypeInfo as _};
 
-use super::{Batch, Dialect, Engine, Pooled, Row, Statement, Value, both};
+use super::{Batch, Dialect, Engine, Pooled, Row, Statement, Value};
 use crate::store::{StoreError, schema};
 use crate::telemetry::database::Pool;
 
@@ -55,7 +55,7 @@ impl Postgres {
 
 impl Pooled for Postgres {
     fn pool(&self) -> Pool {
-        both(&self.write, &self.read)
+        Pool::of(&[&self.write, &self.read])
     }
 }
 

@@ -14,7 +14,7 @@ use sqlx::{
     Arguments as _, AssertSqlSafe, Column as _, ConnectOptions as _, Row as _, TypeInfo as _, ValueRef as _,
 };
 
-use super::{Batch, Dialect, Engine, Pooled, Row, Statement, Value, both};
+use super::{Batch, Dialect, Engine, Pooled, Row, Statement, Value};
 use crate::store::{StoreError, schema};
 use crate::telemetry::database::Pool;
 
@@ -75,7 +75,7 @@ impl Sqlite {
 
 impl Pooled for Sqlite {
     fn pool(&self) -> Pool {
-        both(&self.write, &self.read)
+        Pool::of(&[&self.write, &self.read])
     }
 }
 
