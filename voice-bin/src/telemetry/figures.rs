@@ -135,7 +135,9 @@ impl CallFigures {
         if let CallEvent::Started { carrier, .. } = &entry.event {
             self.carrier = carrier.to_string();
             self.status = "attaching";
-        } else if let CallEvent::Attaching { why: Why::Failure, .. } = &entry.event {
+        } else if let CallEvent::Attaching { why: Why::Failure, .. } | CallEvent::Returned { .. } =
+            &entry.event
+        {
             self.status = "attaching";
         } else if let CallEvent::Live { .. } | CallEvent::Resumed { .. } = &entry.event {
             self.status = "talking";
@@ -182,7 +184,9 @@ impl CallFigures {
             if let Some(provider) = self.provider(*attachment) {
                 self.bills.tokens(&provider, usage, prices);
             }
-        } else if let CallEvent::Sound(_) | CallEvent::Detached { .. } | CallEvent::Ended { .. } = &entry.event {
+        } else if let CallEvent::Sound(_) | CallEvent::Detached { .. } | CallEvent::Ended { .. } =
+            &entry.event
+        {
             self.bill_minutes(at, prices);
         }
     }

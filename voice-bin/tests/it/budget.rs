@@ -25,8 +25,7 @@ fn dear(_: AttachmentId) -> Vec<(u32, ProviderEvent)> {
 async fn server(action: BudgetAction) -> Server {
     let price = |micros| {
         let usd = Some(MicroUsd(micros));
-        let rates =
-            TokenRates { text_in: usd, audio_in: usd, cached_in: usd, text_out: usd, audio_out: usd };
+        let rates = TokenRates { text_in: usd, audio_in: usd, cached_in: usd, text_out: usd, audio_out: usd };
         Price { rate: Rate::PerToken(rates), as_of: "2026-11-21", source: "a test" }
     };
     let id = ProviderId::from_static;
@@ -41,7 +40,8 @@ async fn server(action: BudgetAction) -> Server {
         let mut readers = parts.world.readers.to_vec();
         readers.push(Arc::new(parts.metrics.reader()) as Arc<dyn Reader>);
         parts.world.readers = readers.into();
-        parts.agent = Arc::new(CallConfig::builder("You are a test.").greeting(Greeting::Caller).build().unwrap());
+        parts.agent =
+            Arc::new(CallConfig::builder("You are a test.").greeting(Greeting::Caller).build().unwrap());
     })
     .await
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::net::TcpStream;
 use voice_bin::config::LogFormat;
-use voice_bin::recording::{RecordingParts, Recordings, recover};
+use voice_bin::recording::{BucketConfig, RecordingParts, Recordings, Uploads, recover};
 use voice_bin::server::{OutboundParts, TwilioLine};
 use voice_bin::store::{Journal, Store};
 use voice_bin::telemetry::{Budget, BudgetAction, Kind, Metrics, Prices, TABLE, start_log};
@@ -125,6 +125,20 @@ async fn talk(metrics: &Metrics, store: &Store, clock: Clock, dir: &std::path::P
     let _stopped = server.stop().await;
     recordings.close().await;
     journal.close().await;
+    // The bucket is not there.
+    let bucket = BucketConfig {
+        name: "recordings".to_owned(),
+        endpoint: Some("http://127.0.0.1:1".parse().unwrap()),
+        region: "us-east-1".to_owned(),
+        prefix: String::new(),
+        key_id: "id".to_owned(),
+        secret: Secret::new("key".to_owned()),
+    };
+    let uploads = Uploads::start(dir, &bucket, Arc::new(Rest::plain())).unwrap();
+    while !metrics.render().contains("voice_recording_uploads_total{") {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    uploads.close().await;
 }
 
 /// A server without providers: the caller hears prompts, and calls of ours cannot be placed.
@@ -191,7 +205,7 @@ async fn overload(store: &Store, clock: Clock, dir: &std::path::Path, metrics: &
     let journal = Journal::start(store.clone(), clock);
     let reader = journal.reader();
     // Nobody else runs on this thread meanwhile.
-    (1..20_000).for_each(|seq| reader.read(CallId::from_u128(8), &entry(seq)));
+    (1..80_000).for_each(|seq| reader.read(CallId::from_u128(8), &entry(seq)));
     tokio::task::yield_now().await;
     seen.look(&metrics.render());
     journal.close().await;
@@ -348,7 +362,12 @@ fn bob(of: AttachmentId) -> Vec<(u32, ProviderEvent)> {
 }
 
 /// The caller speaks and pauses, and is answered for so many seconds.
-pub(crate) fn turn(of: AttachmentId, n: u32, at: (u32, u32, u32), seconds: usize) -> Vec<(u32, ProviderEvent)> {
+pub(crate) fn turn(
+    of: AttachmentId,
+    n: u32,
+    at: (u32, u32, u32),
+    seconds: usize,
+) -> Vec<(u32, ProviderEvent)> {
     let (utterance, reply) = (UtteranceId::new(of, n), ReplyId::new(of, n));
     vec![
         (at.0, ProviderEvent::CallerSpoke(utterance)),

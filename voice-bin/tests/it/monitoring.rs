@@ -93,6 +93,19 @@ fn every_panel_of_the_dashboard_names_what_there_is() {
 }
 
 #[test]
+fn the_manual_lists_every_metric_and_every_alert() {
+    let (manual, rules) = (read("README.md"), read("alerts.yml"));
+    for Metric { name, labels, help, .. } in TABLE {
+        let labels = if labels.is_empty() { "–".to_owned() } else { labels.join(", ") };
+        let row = manual.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
+        assert!(row.is_some_and(|row| row.ends_with(&format!("| {labels} | {help} |"))), "{name}: {row:?}");
+    }
+    for alert in values(&rules, "- alert: ") {
+        assert!(manual.contains(&format!("[{alert}](runbook.md#{})", alert.to_lowercase())), "{alert}");
+    }
+}
+
+#[test]
 fn what_is_not_there_is_found_out() {
     for wrong in [
         "rate(no_such_total[5m])",

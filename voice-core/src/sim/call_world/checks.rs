@@ -362,6 +362,7 @@ impl Checks {
         Ok(())
     }
 
+    #[allow(clippy::too_many_lines, reason = "a table: one row for each kind of event")]
     fn entry(&mut self, now: MonoTime, entry: &Entry) -> Result<(), String> {
         self.in_order(now, entry)?;
         self.parts(now, &entry.event)?;
