@@ -3,10 +3,14 @@
 mod calls;
 mod client_address;
 mod connections;
+mod course;
+mod feed;
+mod followers;
 mod front;
 mod http;
 mod outbound;
 mod patience;
+mod prepared;
 mod telnyx;
 
 use std::future::{Future, pending};
@@ -20,6 +24,7 @@ use tracing::{info, warn};
 use voice_core::call::CallConfig;
 use voice_core::driver::{CallHandle, CallTask, World};
 use voice_core::id::{CallId, CorrelationId};
+use voice_core::record::Reader;
 use voice_core::sensitive::Pii;
 use voice_telephony::ticket::{StreamTicket, Tickets};
 use voice_telephony::twilio::Tokens;
@@ -32,11 +37,15 @@ use crate::telemetry::Metrics;
 
 pub(crate) use calls::{Calls, Slot};
 pub(crate) use client_address::ClientAddress;
-pub(crate) use connections::{Connections, Place};
+pub(crate) use connections::{Connections, Place as ConnectionPlace};
+pub(crate) use course::{Begin as CourseBegin, Course};
+pub(crate) use feed::{CallFeed, Feed, Next, Place};
+pub(crate) use followers::{Followers, TICKET_LIFETIME as FOLLOWER_TICKET_LIFETIME};
 pub(crate) use front::{Answer, Errand, Front};
 pub(crate) use outbound::{NotPlaced, Outbound, Page};
 pub use outbound::{OutboundParts, TwilioLine};
 pub(crate) use patience::Patient;
+pub(crate) use prepared::{Prepared, Refused, State as WaitingState, WAIT as SESSION_WAIT, Waiting};
 pub(crate) use telnyx::{Begin, CODEC as TELNYX_CODEC, Facts, Heard, LegLine, Legs};
 pub use telnyx::{TelnyxLine, TelnyxParts};
 
@@ -91,6 +100,12 @@ pub(crate) struct App {
     pub(crate) outbound: Outbound,
     pub(crate) telnyx: Legs,
     pub(crate) front: Front,
+    /// What calls tell, for those who ask and follow.
+    pub(crate) feed: Arc<Feed>,
+    pub(crate) followers: Followers,
+    pub(crate) prepared: Prepared,
+    /// The address that carriers and browsers are given.
+    pub(crate) base: PublicUrl,
     /// Media sockets that have not yet said which call they are.
     pub(crate) opening: Arc<Connections>,
     /// Taken when a call is set up and when its media arrives, for microseconds, never over an await.
@@ -141,7 +156,7 @@ pub async fn run_until(
         () = end_of_calls(&app, shutdown, at_once) => {}
     }
     drop(listener);
-    tokio::join!(app.outbound.finish(), app.telnyx.finish());
+    tokio::join!(app.outbound.finish(), app.telnyx.finish(), app.followers.finish());
     http.finish().await;
     upkeep.abort();
     info!("stopped");
@@ -200,13 +215,22 @@ impl App {
         world.fleet.roster().is_none_or(|roster| roster.can_take(world.clock.now()))
     }
 
-    fn new(parts: Parts, address: SocketAddr) -> Self {
+    fn new(mut parts: Parts, address: SocketAddr) -> Self {
         let base = base(&parts, address);
+        let clock = parts.world.clock;
+        let feed = Arc::new(Feed::new(clock));
+        let readers: Vec<Arc<dyn Reader>> =
+            parts.world.readers.iter().cloned().chain([feed.clone() as Arc<dyn Reader>]).collect();
+        parts.world.readers = readers.into();
         Self {
             calls: Calls::new(parts.limits.calls_max),
-            outbound: Outbound::new(&parts.outbound, &base, parts.world.clock),
+            outbound: Outbound::new(&parts.outbound, &base, clock),
             telnyx: Legs::new(&base),
             front: Front::new(&parts.door),
+            followers: Followers::new(clock),
+            prepared: Prepared::new(clock, feed.clone()),
+            feed,
+            base,
             opening: Connections::new(parts.door.connections_max, parts.door.connections_from_one_max, None),
             tickets: Mutex::new(Tickets::default()),
             parts,

@@ -16,6 +16,7 @@ pub(crate) struct Signals {
 pub(crate) fn listen() -> Signals {
     let signals = Signals { stop: CancellationToken::new(), at_once: CancellationToken::new() };
     let (stop, at_once) = (signals.stop.clone(), signals.at_once.clone());
+    take_hang_ups();
     // A task of its own, because signals come whatever else goes on.
     tokio::spawn(async move {
         wait().await;
@@ -41,6 +42,25 @@ async fn wait() {
         _ = terminate.recv() => info!("told to terminate"),
     }
 }
+
+/// A terminal that closes, or a tool that wants logs to be opened anew, must not end calls. The log goes to
+/// standard error, which this process did not open, and settings are read at its start only.
+#[cfg(unix)]
+fn take_hang_ups() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut hang_ups) = signal(SignalKind::hangup()) else { return };
+    // A task of its own, because signals come whatever else goes on.
+    tokio::spawn(async move {
+        while hang_ups.recv().await.is_some() {
+            info!(
+                "SIGHUP is ignored: the log is not a file of this process, and settings are read at its start"
+            );
+        }
+    });
+}
+
+#[cfg(not(unix))]
+const fn take_hang_ups() {}
 
 #[cfg(not(unix))]
 async fn wait() {

@@ -28,11 +28,13 @@ use voice_telephony::opening::{Refusal, Step};
 use voice_telephony::ticket::TicketError;
 use voice_telephony::webhook::Rejection;
 
+use super::answers::FailsToCarrier;
 use super::door::turn_away;
+use super::{TELNYX_MEDIA, TWILIO_MEDIA};
 use crate::metrics_names as names;
-use crate::server::{App, ClientAddress, Errand, Grant, Patient, Place, Slot};
+use crate::server::{App, ClientAddress, ConnectionPlace, Errand, Grant, Patient, Slot};
 
-type Socket = WebSocketLine<TcpStream>;
+pub(super) type Socket = WebSocketLine<TcpStream>;
 
 /// What a carrier's socket does before it is known which call it is.
 pub(super) trait Opens: Sized + Send + 'static {
@@ -58,7 +60,35 @@ pub(super) struct Opened {
     pub(super) session: Box<dyn CarrierSession>,
 }
 
-pub(super) async fn socket<O: Opens>(
+/// Telnyx's media socket. Opened with a ticket from the answer to its webhook.
+#[utoipa::path(
+    get, path = TELNYX_MEDIA, tag = "carriers", operation_id = "telnyx_media", security(()),
+    responses((status = 101, description = "The socket is open"), FailsToCarrier),
+)]
+pub(super) async fn telnyx(
+    app: State<Arc<App>>,
+    client: Extension<ClientAddress>,
+    correlation: Extension<CorrelationId>,
+    request: Request,
+) -> Response {
+    socket::<super::telnyx::Opens>(app, client, correlation, request).await
+}
+
+/// Twilio's media socket. Opened with a ticket from the answer to its webhook.
+#[utoipa::path(
+    get, path = TWILIO_MEDIA, tag = "carriers", operation_id = "twilio_media", security(()),
+    responses((status = 101, description = "The socket is open"), FailsToCarrier),
+)]
+pub(super) async fn twilio(
+    app: State<Arc<App>>,
+    client: Extension<ClientAddress>,
+    correlation: Extension<CorrelationId>,
+    request: Request,
+) -> Response {
+    socket::<super::twilio::Opens>(app, client, correlation, request).await
+}
+
+async fn socket<O: Opens>(
     State(app): State<Arc<App>>,
     Extension(client): Extension<ClientAddress>,
     Extension(correlation): Extension<CorrelationId>,
@@ -87,7 +117,7 @@ pub(super) async fn socket<O: Opens>(
 }
 
 /// The answer to the client's key, if the request asks for a WebSocket as RFC 6455 wants it.
-fn upgrade_key(headers: &HeaderMap) -> Option<String> {
+pub(super) fn upgrade_key(headers: &HeaderMap) -> Option<String> {
     let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
     let wants = text(CONNECTION)?.split(',').any(|word| word.trim().eq_ignore_ascii_case("upgrade"));
     let is_web_socket =
@@ -97,7 +127,7 @@ fn upgrade_key(headers: &HeaderMap) -> Option<String> {
 
 async fn attend<O: Opens>(
     app: Arc<App>,
-    (client, opening): (ClientAddress, Place),
+    (client, opening): (ClientAddress, ConnectionPlace),
     correlation: CorrelationId,
     on_upgrade: OnUpgrade,
     opens: O,
@@ -134,7 +164,7 @@ async fn attend<O: Opens>(
     }
 }
 
-async fn line(upgraded: Upgraded) -> Option<Socket> {
+pub(super) async fn line(upgraded: Upgraded) -> Option<Socket> {
     let parts = upgraded.downcast::<TokioIo<Patient>>().ok()?;
     let stream = parts.io.into_inner().into_inner();
     Some(WebSocketLine::server(stream, parts.read_buf, CARRIER_MESSAGE_BYTES_MAX).await)
@@ -183,6 +213,7 @@ async fn converse(app: &App, carrier: CarrierId, opened: Opened, (grant, slot): 
     let (world, agent) = (app.parts.world.clone(), app.parts.agent.clone());
     let (handle, task) = app.recorded(place(call, world, agent, start, session, Box::new(line)));
     let end = slot.run(handle, task).await;
+    app.feed.close(call);
     match leg {
         Some(leg) => leg.media_over(end).await,
         None => app.outbound.media_over(call),

@@ -27,12 +27,19 @@ use voice_telephony::telnyx::{
 use voice_telephony::webhook::{RawRequest, Rejection, Verified, verify};
 
 use super::TELNYX_WEBHOOK;
+use super::answers::FailsToCarrier;
 use super::door::take_webhook;
 use super::media::{self, Opened};
 use super::twilio::texts;
 use crate::metrics_names as names;
 use crate::server::{Answer, App, Begin, ClientAddress, Facts, Heard, Legs, TELNYX_CODEC};
 
+/// Telnyx tells here what happens. Signed by the carrier.
+#[utoipa::path(
+    post, path = TELNYX_WEBHOOK, tag = "carriers", operation_id = "telnyx_webhook", security(()),
+    request_body(content = str, content_type = "application/json"),
+    responses((status = 200, description = "Taken note of"), FailsToCarrier),
+)]
 pub(super) async fn webhook(
     State(app): State<Arc<App>>,
     Extension(client): Extension<ClientAddress>,

@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is a failure like any other")]
 
 mod command_line;
+mod contract;
 mod demo;
 mod door;
 mod draining;
+mod events;
 mod outbound;
+mod problems;
 mod recording;
 mod refusals;
 mod routes;

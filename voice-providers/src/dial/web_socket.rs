@@ -103,6 +103,15 @@ where
         }
     }
 
+    /// Ready once all that was offered is written: for those who would rather wait for a slow peer than be
+    /// cut off for what piles up. An error is the end of the line.
+    pub fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LineEnd>> {
+        let Some(stream) = &mut self.stream else { return Poll::Ready(Err(LineEnd::Cut)) };
+        let written = ready!(Pin::new(stream).poll_flush(cx));
+        self.unflushed = false;
+        Poll::Ready(written.map_err(|error| judge(&error).1))
+    }
+
     async fn new(stream: S, received: Bytes, role: Role, message_bytes_max: usize) -> Self {
         let backlog = match role {
             Role::Client => PROVIDER_BACKLOG_BYTES_MAX,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use voice_core::audio::{AudioFormat, Encoding, Rate};
 use voice_core::carrier::{CarrierEnd, Oddity};
 use voice_core::failure::Failure;
@@ -24,7 +25,7 @@ pub(super) const fn time(micros: u64) -> Duration {
 macro_rules! mirror {
     ($(#[$doc:meta])* $name:ident of $theirs:ident { $($variant:ident),* $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
         #[serde(rename_all = "snake_case")]
         pub(super) enum $name { $($variant),* }
 
@@ -38,7 +39,7 @@ macro_rules! mirror {
     };
     ($(#[$doc:meta])* growing $name:ident of $theirs:ident { $($variant:ident),* $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
         #[serde(rename_all = "snake_case")]
         pub(super) enum $name { $($variant),* }
 
@@ -113,7 +114,7 @@ mirror! {
 }
 
 /// Format of the caller's line.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub(super) struct StoredFormat {
     encoding: StoredEncoding,
     rate_hz: u32,
@@ -135,7 +136,7 @@ impl TryFrom<StoredFormat> for AudioFormat {
 }
 
 /// What went wrong with a provider.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(super) enum StoredFailure {
     Unreachable { why: StoredUnreachable },
@@ -212,7 +213,7 @@ fn known(what: &str) -> &'static str {
 }
 
 /// Why a call ended.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(super) enum StoredEnd {
     CarrierStopped,
@@ -259,7 +260,7 @@ impl From<StoredEnd> for EndReason {
 }
 
 /// How a line ended. The body of a refusal is foreign text and is not kept.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(super) enum StoredLineEnd {
     Unreachable { why: StoredUnreachable },
