@@ -14,6 +14,8 @@ mod random;
 pub mod recording;
 mod routes;
 pub mod server;
+#[cfg(test)]
+mod services;
 mod signals;
 pub mod sim_net;
 pub mod simulate;

@@ -54,12 +54,16 @@ pub(crate) const HTTP_CONNECTIONS: &str = "voice_http_connections";
 pub(crate) const HTTP_REFUSED: &str = "voice_http_connections_refused_total";
 /// Recordings that are over, by `outcome`: `written` or `failed`.
 pub(crate) const RECORDINGS: &str = "voice_recordings_total";
+/// Attempts to put a finished recording into the bucket, by `outcome`: `stored` or `failed`.
+pub(crate) const RECORDING_UPLOADS: &str = "voice_recording_uploads_total";
 /// Blocks of 20 ms that recordings lost because the disk did not keep up; there is silence in their place.
 pub(crate) const RECORDING_LOST: &str = "voice_recording_lost_blocks_total";
 /// Entries waiting to be written to the journal.
 pub(crate) const JOURNAL_QUEUED: &str = "voice_journal_queued_entries";
 /// Entries written to the journal.
 pub(crate) const JOURNAL_WRITTEN: &str = "voice_journal_written_total";
+/// How long the database took for a batch of entries.
+pub(crate) const JOURNAL_WRITE: &str = "voice_journal_write_seconds";
 /// Entries the journal lost, by `reason`.
 pub(crate) const JOURNAL_LOST: &str = "voice_journal_lost_total";
 
@@ -126,8 +130,10 @@ pub(crate) fn describe() {
     describe_gauge!(HTTP_CONNECTIONS, Unit::Count, "HTTP connections open now");
     describe_counter!(HTTP_REFUSED, Unit::Count, "Connections closed because there were too many");
     describe_counter!(RECORDINGS, Unit::Count, "Recordings that are over");
+    describe_counter!(RECORDING_UPLOADS, Unit::Count, "Attempts to put a recording into the bucket");
     describe_counter!(RECORDING_LOST, Unit::Count, "Blocks of 20 ms that recordings lost");
     describe_gauge!(JOURNAL_QUEUED, Unit::Count, "Entries waiting to be written to the journal");
     describe_counter!(JOURNAL_WRITTEN, Unit::Count, "Entries written to the journal");
+    describe_histogram!(JOURNAL_WRITE, Unit::Seconds, "How long the database took for a batch of entries");
     describe_counter!(JOURNAL_LOST, Unit::Count, "Entries the journal lost");
 }

@@ -8,6 +8,7 @@ mod feed;
 mod followers;
 mod front;
 mod http;
+mod on_behalf;
 mod outbound;
 mod patience;
 mod prepared;
@@ -26,6 +27,7 @@ use voice_core::driver::{CallHandle, CallTask, World};
 use voice_core::id::{CallId, CorrelationId};
 use voice_core::record::Reader;
 use voice_core::sensitive::Pii;
+use voice_telephony::rest::HttpSend;
 use voice_telephony::ticket::{StreamTicket, Tickets};
 use voice_telephony::twilio::Tokens;
 
@@ -42,6 +44,7 @@ pub(crate) use course::{Begin as CourseBegin, Course};
 pub(crate) use feed::{CallFeed, Feed, Next, Place};
 pub(crate) use followers::{Followers, TICKET_LIFETIME as FOLLOWER_TICKET_LIFETIME};
 pub(crate) use front::{Answer, Errand, Front};
+pub(crate) use on_behalf::{Correlated, on_behalf};
 pub(crate) use outbound::{NotPlaced, Outbound, Page};
 pub use outbound::{OutboundParts, TwilioLine};
 pub(crate) use patience::Patient;
@@ -218,6 +221,8 @@ impl App {
     fn new(mut parts: Parts, address: SocketAddr) -> Self {
         let base = base(&parts, address);
         let clock = parts.world.clock;
+        parts.outbound.http =
+            parts.outbound.http.take().map(|http| Arc::new(Correlated(http)) as Arc<dyn HttpSend>);
         let feed = Arc::new(Feed::new(clock));
         let readers: Vec<Arc<dyn Reader>> =
             parts.world.readers.iter().cloned().chain([feed.clone() as Arc<dyn Reader>]).collect();

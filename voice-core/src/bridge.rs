@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use crate::audio::AudioFrame;
 use crate::audio::framer::Framer;
-use crate::call::{Call, CallConfig, CallStart, CallStatus, Control, Input, Outcome, Output, Timer};
+use crate::call::{Call, CallConfig, CallStart, CallStatus, Control, Input, Outcome, Output, Return, Timer};
 use crate::carrier::{CarrierEvent, CarrierInput, CarrierOutput, CarrierSession};
 use crate::conversation::{ToolCall, Turn};
 use crate::id::{AttachmentId, CorrelationId, LineId, ProviderId, ToolCallId};
@@ -29,6 +29,9 @@ use attachment::{Attachment, Told};
 
 /// The line that was there first: the carrier's.
 pub const CARRIER_LINE: LineId = LineId(0);
+
+/// Sent whenever a line is opened, with the call's correlation id.
+pub const CORRELATION_HEADER: &str = "x-correlation-id";
 
 /// The only way in.
 #[non_exhaustive]
@@ -55,6 +58,9 @@ pub enum BridgeOutput {
     Dial(LineId, Endpoint),
     /// Send this message.
     Send(LineId, WireMessage),
+    /// Nothing comes of this line although something is due, and its peer answers pings: find out whether it is
+    /// there.
+    Doubt(LineId),
     /// Close this line politely. Nothing that still comes of it is wanted.
     HangUp(LineId),
     /// Find somebody to talk with the caller.
@@ -130,9 +136,32 @@ impl Bridge {
         carrier: Box<dyn CarrierSession>,
     ) -> Self {
         let correlation = start.correlation.clone();
+        Self::of(now, epoch, Call::new(now, config, start), correlation, carrier)
+    }
+
+    /// A bridge for a call that comes back (see [`Call::resume`]).
+    pub fn resume(
+        now: MonoTime,
+        epoch: UnixMillis,
+        config: Arc<CallConfig>,
+        start: &CallStart,
+        back: Return,
+        carrier: Box<dyn CarrierSession>,
+    ) -> Self {
+        let call = Call::resume(now, config, start, back);
+        Self::of(now, epoch, call, start.correlation.clone(), carrier)
+    }
+
+    fn of(
+        now: MonoTime,
+        epoch: UnixMillis,
+        call: Call,
+        correlation: CorrelationId,
+        carrier: Box<dyn CarrierSession>,
+    ) -> Self {
         let ear = Framer::new(carrier.format());
         let mut bridge = Self {
-            call: Call::new(now, config, start),
+            call,
             carrier,
             carrier_wakes: None,
             ear,
@@ -278,6 +307,11 @@ impl Bridge {
             // Looked up each time: what the call makes of an event may let go of the session.
             let Some(attachment) = self.attachments.iter_mut().find(|a| a.id == id) else { return };
             match attachment.poll(now, &mut self.next_line) {
+                Told::Bridge(BridgeOutput::Dial(line, endpoint)) => {
+                    // Services ignore a header that they do not know; who runs one finds the call by it.
+                    let endpoint = endpoint.header(CORRELATION_HEADER, self.correlation.as_str());
+                    self.outbox.push_back(BridgeOutput::Dial(line, endpoint));
+                }
                 Told::Bridge(output) => self.outbox.push_back(output),
                 Told::Call(event) => self.tell_call(now, Input::Provider(id, event)),
                 Told::Nothing => return,
@@ -302,6 +336,7 @@ impl Bridge {
                 Output::Detach(id) => self.detach(now, id),
                 Output::Outcome(id, outcome) => self.outbox.push_back(BridgeOutput::Settle(id, outcome)),
                 Output::RunTool(call) => self.outbox.push_back(BridgeOutput::RunTool(call)),
+                Output::Doubt(id) => self.doubt(id),
                 Output::AbandonTool(id) => self.outbox.push_back(BridgeOutput::AbandonTool(id)),
                 Output::Record(recorded) => self.outbox.push_back(BridgeOutput::Record(recorded)),
                 Output::Report(entry) => self.outbox.push_back(BridgeOutput::Report(entry)),
@@ -335,6 +370,12 @@ impl Bridge {
         let Some(attachment) = self.attachments.iter_mut().find(|a| a.id == id) else { return };
         attachment.command(now, command);
         self.drain_session(now, id);
+    }
+
+    fn doubt(&mut self, id: AttachmentId) {
+        let doubted = self.attachments.iter().filter(|attachment| attachment.id == id);
+        let lines = doubted.flat_map(Attachment::lines_to_doubt);
+        self.outbox.extend(lines.map(BridgeOutput::Doubt));
     }
 
     fn detach(&mut self, now: MonoTime, id: AttachmentId) {

@@ -41,6 +41,7 @@ pub mod ask;
 pub mod carrier_error;
 pub mod door;
 mod keys;
+pub mod legs;
 pub mod limits;
 mod marks;
 pub mod number;

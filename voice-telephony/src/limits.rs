@@ -37,6 +37,10 @@ pub const TICKET_LIFETIME: Duration = Duration::from_secs(60);
 /// need 6,000. When full the oldest goes and is counted.
 pub const TICKETS_MAX: usize = 16_384;
 
+/// Calls of which the highest leg is remembered, at 100 bytes each. Beyond it the oldest call is forgotten,
+/// whose record knows it still.
+pub const LEGS_SEEN_MAX: usize = 65_536;
+
 /// Shared keys beside the account's tokens.
 pub const SHARED_KEYS_MAX: usize = 8;
 

@@ -99,6 +99,19 @@ pub enum FailReason {
     MediaLost,
 }
 
+impl FailReason {
+    /// The name in APIs, metrics and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::NoAnswer => "no_answer",
+            Self::Canceled => "canceled",
+            Self::Carrier => "carrier",
+            Self::MediaLost => "media_lost",
+        }
+    }
+}
+
 /// What somebody says about a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {

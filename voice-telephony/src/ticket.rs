@@ -21,11 +21,17 @@ use voice_core::time::MonoTime;
 
 use crate::limits::{TICKET_LIFETIME, TICKETS_MAX};
 
-/// What is given to the carrier: 43 characters of `A–Z a–z 0–9 - _`, safe in XML, JSON and URLs.
+/// What is given to the carrier: 43 characters of `A–Z a–z 0–9 - _`, safe in XML, JSON and URLs; signed ones
+/// are longer, and have a dot.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StreamTicket(Secret<String>);
 
 impl StreamTicket {
+    /// One that proves itself; see [`crate::legs`].
+    pub(crate) fn signed(text: String) -> Self {
+        Self(Secret::new(text))
+    }
+
     /// The text, for the answer to the carrier and for nothing else.
     pub fn expose(&self) -> &str {
         self.0.expose()
@@ -54,6 +60,9 @@ pub enum TicketError {
     /// Issued for another call.
     #[error("the ticket belongs to another call")]
     WrongCall,
+    /// Its call was ended by us, and is not to come back.
+    #[error("the call is over")]
+    CallOver,
 }
 
 impl TicketError {
@@ -64,6 +73,7 @@ impl TicketError {
             Self::Used => "ticket_used",
             Self::Expired => "ticket_expired",
             Self::WrongCall => "ticket_wrong_call",
+            Self::CallOver => "ticket_call_over",
         }
     }
 }

@@ -32,7 +32,7 @@ use super::answers::FailsToCarrier;
 use super::door::turn_away;
 use super::{TELNYX_MEDIA, TWILIO_MEDIA};
 use crate::metrics_names as names;
-use crate::server::{App, ClientAddress, ConnectionPlace, Errand, Grant, Patient, Slot};
+use crate::server::{App, ClientAddress, ConnectionPlace, Errand, Grant, Patient, Slot, on_behalf};
 
 pub(super) type Socket = WebSocketLine<TcpStream>;
 
@@ -209,10 +209,10 @@ fn admit(app: &App, opened: Box<Opened>) -> Result<(Box<Opened>, Grant, Slot), R
 async fn converse(app: &App, carrier: CarrierId, opened: Opened, (grant, slot): (Grant, Slot), line: Socket) {
     let Opened { carrier_call, format, session, .. } = opened;
     let Grant { call, correlation, from, to, leg } = grant;
-    let start = CallStart { carrier, carrier_call, format, from, to, correlation };
+    let start = CallStart { carrier, carrier_call, format, from, to, correlation: correlation.clone() };
     let (world, agent) = (app.parts.world.clone(), app.parts.agent.clone());
     let (handle, task) = app.recorded(place(call, world, agent, start, session, Box::new(line)));
-    let end = slot.run(handle, task).await;
+    let end = on_behalf(correlation, slot.run(handle, task)).await;
     app.feed.close(call);
     match leg {
         Some(leg) => leg.media_over(end).await,

@@ -12,6 +12,7 @@ use utoipa::{PartialSchema, ToSchema};
 use voice_core::record::CallEvent;
 
 use body::Body;
+pub(super) use parts::micros;
 
 /// Version of what [`encode`] writes. Fields may be added to a version if absent means something;
 /// anything else needs the next number and a reader for the old one.

@@ -1,32 +1,44 @@
-//! From the calls' tasks to the disk: a bounded queue, one writer, many entries in a transaction.
+//! From the calls' tasks to the database: a bounded queue, one writer, many entries in a transaction.
+
+mod queue;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use metrics::{counter, gauge};
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use metrics::{counter, gauge, histogram};
+use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use voice_core::driver::Clock;
-use voice_core::id::CallId;
-use voice_core::record::{Entry, Reader};
 
-use super::sqlite::{Line, Store};
+use super::losses::{Loss, Reason};
+use super::write::{Line, Portion, StatusLine};
+use super::{Store, StoreError};
 use crate::metrics_names as names;
 use crate::telemetry::chain;
 
-/// Entries that may wait. A call makes about two a second, so this is 16 seconds of 500 calls; a disk
-/// that stalls longer loses entries.
-const QUEUE_MAX: usize = 16_384;
+pub use queue::JournalReader;
+use queue::{Item, Shared};
+
+/// Entries that may wait. A call makes about two a second, so 500 calls fill it in more than a minute: a
+/// database that stands still for thirty seconds costs nothing. Bounded in bytes as well, see the queue.
+const QUEUE_MAX: usize = 65_536;
 
 /// Entries in one transaction: enough to make the cost of a commit small, few enough to be quick.
 const BATCH_MAX: usize = 512;
 
-/// Attempts to write a batch, and the pause before each further one.
-const ATTEMPTS: u32 = 4;
-const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// Pauses between attempts to write a batch: the first, and the longest; each is twice the one before. There is
+/// no last attempt: what cannot wait any longer is lost at the other end of the queue.
+const PAUSE_FIRST: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// A database that needs longer for a batch is not waited for: the connection is given up, and the batch is
+/// written again. What of it was done after all is found by its numbers.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a shutdown waits for the last entries.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,14 +49,6 @@ pub struct Journal {
     reader: JournalReader,
     closing: CancellationToken,
     writer: JoinHandle<()>,
-}
-
-/// Puts entries of calls into the journal's queue. Never waits; what does not fit is lost and counted.
-#[derive(Clone, Debug)]
-pub struct JournalReader {
-    queue: Sender<Line>,
-    lost: Arc<AtomicU64>,
-    clock: Clock,
 }
 
 impl Journal {
@@ -59,182 +63,165 @@ impl Journal {
     }
 
     /// Writes what waits, and ends. Entries that come later are lost.
-    pub async fn close(self) {
+    pub async fn close(mut self) {
         self.closing.cancel();
-        if tokio::time::timeout(CLOSE_TIMEOUT, self.writer).await.is_err() {
-            error!("the journal could not be written in time; its last entries are lost");
+        if tokio::time::timeout(CLOSE_TIMEOUT, &mut self.writer).await.is_err() {
+            self.writer.abort();
+            let entries = self.reader.shared.waiting.load(Ordering::Relaxed);
+            counter!(names::JOURNAL_LOST, "reason" => "shutdown").increment(entries as u64);
+            error!(entries, "the journal could not be written in time; its last entries are lost");
         }
     }
 
     fn with_queue(store: Store, clock: Clock, queue_max: usize) -> Self {
-        let (queue, lines) = channel(queue_max);
-        let reader = JournalReader { queue, lost: Arc::default(), clock };
+        let (queue, items) = channel(queue_max);
+        let shared = Arc::new(Shared::default());
+        let reader = JournalReader { queue, shared: Arc::clone(&shared), clock };
         let closing = CancellationToken::new();
-        let writer = Writer { store, lines, lost: Arc::clone(&reader.lost), told: 0 };
-        // One task for the whole process, because SQLite takes one writer at a time.
+        let writer = Writer { store, clock, items, shared, told: 0 };
+        // One task for the whole process, so that the entries of a call are written in their order.
         let writer = tokio::spawn(writer.run(closing.clone()));
         Self { reader, closing, writer }
     }
 }
 
-impl Reader for JournalReader {
-    fn read(&self, call: CallId, entry: &Entry) {
-        let line = Line { call, unix: self.clock.unix(entry.at), entry: entry.clone() };
-        if self.queue.try_send(line).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
-            counter!(names::JOURNAL_LOST, "reason" => "queue_full").increment(1);
-        }
-    }
-}
-
 struct Writer {
     store: Store,
-    lines: Receiver<Line>,
-    lost: Arc<AtomicU64>,
+    clock: Clock,
+    items: Receiver<Item>,
+    shared: Arc<Shared>,
     /// Losses that the log already knows.
     told: u64,
 }
 
 impl Writer {
     async fn run(mut self, closing: CancellationToken) {
-        let mut batch = Vec::with_capacity(BATCH_MAX);
+        let mut items = Vec::with_capacity(BATCH_MAX);
         loop {
             let count = tokio::select! {
-                count = self.lines.recv_many(&mut batch, BATCH_MAX) => count,
-                () = closing.cancelled(), if !self.lines.is_closed() => {
-                    self.lines.close();
+                count = self.items.recv_many(&mut items, BATCH_MAX) => count,
+                () = closing.cancelled(), if !self.items.is_closed() => {
+                    self.items.close();
                     continue;
                 }
             };
             if count == 0 {
                 break;
             }
-            gauge!(names::JOURNAL_QUEUED).set(self.lines.len() as f64);
-            self.write(&batch).await;
-            batch.clear();
+            gauge!(names::JOURNAL_QUEUED).set(self.items.len() as f64);
+            self.write(items.drain(..)).await;
             self.tell_losses();
         }
         self.store.close().await;
         info!("journal closed");
     }
 
-    async fn write(&self, batch: &[Line]) {
-        for attempt in 1..=ATTEMPTS {
-            match self.store.write(batch).await {
-                Ok(unwritable) => {
-                    counter!(names::JOURNAL_WRITTEN).increment(batch.len() as u64 - unwritable);
-                    counter!(names::JOURNAL_LOST, "reason" => "format").increment(unwritable);
-                    self.lost.fetch_add(unwritable, Ordering::Relaxed);
-                    return;
-                }
-                Err(error) => {
-                    let error = chain(&error);
-                    warn!(error, attempt, entries = batch.len(), "the journal cannot be written");
-                    if attempt < ATTEMPTS {
-                        tokio::time::sleep(RETRY_PAUSE).await;
-                    }
-                }
+    async fn write(&self, items: impl Iterator<Item = Item>) {
+        let (mut lines, mut statuses, mut flushes) = (Vec::new(), Vec::new(), Vec::new());
+        for item in items {
+            match item {
+                Item::Entry(line) => lines.push(line),
+                Item::Status(status) => statuses.push(status),
+                Item::Flush(done) => flushes.push(done),
             }
         }
-        counter!(names::JOURNAL_LOST, "reason" => "disk").increment(batch.len() as u64);
-        self.lost.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        self.write_lines(&lines, &statuses).await;
+        self.shared.written(&lines);
+        // What could not be written and what was lost meanwhile goes into the same database, at once.
+        while !self.shared.has_no_losses() {
+            self.write_lines(&[], &[]).await;
+        }
+        for done in flushes {
+            // Nobody may be waiting any more.
+            let _answer = done.send(());
+        }
+    }
+
+    /// Until it is written. What the database works without, but does not take, is lost; what stands beside it
+    /// in the batch is not.
+    async fn write_lines(&self, lines: &[Line], statuses: &[StatusLine]) {
+        let mut todo = vec![(lines, statuses)];
+        while let Some((lines, statuses)) = todo.pop() {
+            let Err(refusal) = self.write_or_be_refused(lines, statuses).await else { continue };
+            if lines.len() + statuses.len() > 1 {
+                // The first half is written first.
+                let (first, second) = lines.split_at(lines.len() / 2);
+                if lines.len() > 1 {
+                    todo.extend([(second, statuses), (first, &[][..])]);
+                } else {
+                    todo.extend([
+                        (&[][..], &statuses[statuses.len() / 2..]),
+                        (lines, &statuses[..statuses.len() / 2]),
+                    ]);
+                }
+                continue;
+            }
+            let error = chain(&refusal);
+            error!(error, "the database refuses an entry");
+            for line in lines {
+                self.shared.lose(line.call, line.entry.seq, Reason::Refused, line.unix);
+            }
+        }
+    }
+
+    async fn write_or_be_refused(&self, lines: &[Line], statuses: &[StatusLine]) -> Result<(), StoreError> {
+        let mut pause = PAUSE_FIRST;
+        loop {
+            let losses = self.shared.take_losses();
+            let error = match self.try_once(Portion { lines, statuses, losses: &losses }).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            if error.is_refusal() && lines.is_empty() && statuses.is_empty() {
+                // Nothing is to be gained by telling it once more.
+                error!(error = chain(&error), "the database refuses to hear of losses");
+                return Ok(());
+            }
+            self.shared.put_back(losses);
+            if error.is_refusal() {
+                return Err(error);
+            }
+            let (error, entries) = (chain(&error), lines.len());
+            warn!(error, entries, queued = self.items.len(), "the journal cannot be written; trying again");
+            tokio::time::sleep(pause).await;
+            pause = PAUSE_MAX.min(pause * 2);
+        }
+    }
+
+    async fn try_once(&self, portion: Portion<'_>) -> Result<(), StoreError> {
+        let began = self.clock.now();
+        let written = match tokio::time::timeout(WRITE_TIMEOUT, self.store.write(portion)).await {
+            Ok(written) => written?,
+            Err(_) => {
+                self.store.note_write(false);
+                return Err(StoreError::Slow);
+            }
+        };
+        histogram!(names::JOURNAL_WRITE).record(self.clock.now().since(began).as_secs_f64());
+        counter!(names::JOURNAL_WRITTEN).increment(written.entries);
+        for loss in &written.lost {
+            // It stands in the table already.
+            self.shared.count(loss.reason, loss.entries);
+            tell(loss);
+        }
+        portion.losses.iter().for_each(tell);
+        Ok(())
     }
 
     fn tell_losses(&mut self) {
-        let lost = self.lost.load(Ordering::Relaxed);
+        let lost = self.shared.lost.load(Ordering::Relaxed);
         if lost > self.told {
             error!(
                 entries = lost - self.told,
                 in_all = lost,
-                "entries of the journal are lost; is the disk slow or full?"
+                "entries of the journal are lost; is the database slow or full?"
             );
             self.told = lost;
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use voice_core::time::MonoTime;
-
-    use super::*;
-    use crate::store::samples;
-
-    fn entries() -> Vec<Entry> {
-        (1..)
-            .zip(samples::events())
-            .map(|(seq, event)| Entry { seq, at: MonoTime::from_millis(seq * 20), event })
-            .collect()
-    }
-
-    #[tokio::test]
-    async fn what_was_read_is_in_the_file_after_closing() {
-        let directory = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", directory.path().join("voice.db").display());
-        let call = CallId::from_u128(7);
-
-        let journal = Journal::start(Store::open(&url).await.unwrap(), Clock::start());
-        let reader = journal.reader();
-        for entry in entries() {
-            reader.read(call, &entry);
-        }
-        journal.close().await;
-
-        let store = Store::open(&url).await.unwrap();
-        let stored = store.entries(call).await.unwrap();
-        assert_eq!(stored.len(), entries().len());
-        for (stored, entry) in stored.into_iter().zip(entries()) {
-            let event = stored.event.unwrap();
-            assert_eq!((stored.seq, stored.at, event), (entry.seq, entry.at, entry.event));
-        }
-        let calls = store.calls(10).await.unwrap();
-        assert_eq!(calls.len(), 1);
-        assert_eq!(
-            (calls[0].call, calls[0].carrier.as_str(), calls[0].carrier_call.as_str()),
-            (call, "twilio", "CA0123")
-        );
-        assert!(calls[0].reason.is_some() && calls[0].ended >= Some(calls[0].started));
-        assert!(store.is_up().await);
-    }
-
-    #[tokio::test]
-    async fn a_full_queue_costs_entries_and_no_time() {
-        let journal = Journal::with_queue(Store::open("sqlite::memory:").await.unwrap(), Clock::start(), 3);
-        let reader = journal.reader();
-        // Nobody else runs on this thread before the first await, so the writer cannot help.
-        for entry in entries() {
-            reader.read(CallId::from_u128(7), &entry);
-        }
-        assert_eq!(reader.lost.load(Ordering::Relaxed), entries().len() as u64 - 3);
-        journal.close().await;
-    }
-
-    #[tokio::test]
-    async fn a_broken_disk_costs_the_batch_and_the_journal_goes_on() {
-        let store = Store::open("sqlite::memory:").await.unwrap();
-        store.close().await;
-        tokio::time::pause();
-        let watched = store.clone();
-        let journal = Journal::start(store, Clock::start());
-        let reader = journal.reader();
-        reader.read(CallId::from_u128(7), &entries()[0]);
-        assert!(watched.can_write().await, "nothing has failed yet");
-        journal.close().await;
-        assert_eq!(reader.lost.load(Ordering::Relaxed), 1);
-        assert!(!watched.can_write().await, "and it still cannot be written");
-    }
-
-    #[tokio::test]
-    async fn once_the_disk_works_again_that_is_found_without_a_call() {
-        let store = Store::open("sqlite::memory:").await.unwrap();
-        let line = |at: usize| Line {
-            call: CallId::from_u128(7),
-            unix: voice_core::time::UnixMillis(0),
-            entry: entries()[at].clone(),
-        };
-        store.break_tables().await;
-        assert!(store.write(&[line(0)]).await.is_err());
-        assert!(store.has_failed(), "until somebody asks");
-        assert!(store.can_write().await && !store.has_failed());
-    }
+fn tell(loss: &Loss) {
+    let Loss { call, first, last, entries, reason, .. } = loss;
+    warn!(%call, first, last, entries, reason = reason.name(), "entries are missing in the journal");
 }

@@ -125,6 +125,8 @@ fn course(call: CallId, event: &CallEvent) {
         warn!(%call, round, ?wait, "nobody can take the call; all are asked again");
     } else if let CallEvent::Switched(switch) = event {
         info!(%call, from = %switch.from, to = %switch.to, why = ?switch.why, gap = ?switch.gap, "another voice talks");
+    } else if let CallEvent::Returned { leg, after, why, .. } = event {
+        warn!(%call, leg, ?after, why = why.name(), "the call has come back");
     } else if let CallEvent::Silence { of, over: None } = event {
         info!(%call, ?of, "nothing comes from somebody who should be heard");
     } else {

@@ -35,6 +35,9 @@ pub enum Output {
     },
     /// Tell this provider.
     Provider(AttachmentId, ProviderCommand),
+    /// Nothing comes of this one although something is due: whoever has its lines finds out whether the peer is
+    /// there at all. One that thinks answers a ping; one that does not is no more.
+    Doubt(AttachmentId),
     /// Let go of this one. Nothing of it will be listened to any more.
     Detach(AttachmentId),
     /// What the breaker behind that attachment should learn. Once per assigned attachment.
@@ -74,12 +77,16 @@ pub enum Timer {
     Retry,
     /// Somebody is to stand by, or the one who does must be replaced.
     Standby,
+    /// The one who talks is to be left, and nobody could take over so far.
+    Leave,
     /// A successor is ready but no pause has come.
     CutOver,
     /// It is the voice's turn and nothing comes.
     Stall,
     /// The same, much earlier: it is only told.
     Silence,
+    /// The same, earlier still: is anybody there?
+    Doubt,
     /// Nothing comes from the carrier.
     CarrierSilence,
     /// The caller has been on hold for too long.

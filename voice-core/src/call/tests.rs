@@ -5,6 +5,7 @@
 
 mod aside;
 mod covers;
+mod returning;
 mod searching;
 mod silence;
 mod standby;
@@ -21,6 +22,7 @@ use crate::conversation::{Heard, ToolCall, ToolDefinition, ToolResult, Turn};
 use crate::failure::Failure;
 use crate::id::{ReplyId, ToolCallId};
 use crate::provider::{ProviderEvent, ReplyEnd};
+use crate::record::Switch;
 
 const A1: AttachmentId = AttachmentId(1);
 const A2: AttachmentId = AttachmentId(2);
@@ -46,6 +48,7 @@ struct Rig {
     call: Call,
     now: MonoTime,
     said: Vec<String>,
+    record: Vec<Entry>,
     finished: Option<EndReason>,
 }
 
@@ -69,7 +72,7 @@ impl Rig {
             config.prompts = Prompts::none();
         }
         let call = Call::new(at(0), Arc::new(config), start);
-        let mut rig = Self { call, now: at(0), said: Vec::new(), finished: None };
+        let mut rig = Self { call, now: at(0), said: Vec::new(), record: Vec::new(), finished: None };
         rig.drain();
         rig
     }
@@ -156,8 +159,16 @@ impl Rig {
                 Output::Detach(id) => format!("detach {id}"),
                 Output::Outcome(id, outcome) => format!("outcome {id} {outcome:?}"),
                 Output::RunTool(call) => format!("run {}", call.name),
+                Output::Doubt(id) => format!("doubt {id}"),
                 Output::AbandonTool(id) => format!("abandon {id}"),
-                Output::Report(entry) => format!("· {}", short(&entry.event)),
+                Output::Report(entry) => {
+                    self.record.push(entry.clone());
+                    // Told all the time; what it is for has tests of its own.
+                    if matches!(entry.event, CallEvent::ReplyProgress { .. }) {
+                        continue;
+                    }
+                    format!("· {}", short(&entry.event))
+                }
                 Output::Record(recorded) => format!("tape {recorded:?}"),
                 Output::WaitUntil(_) => return,
                 Output::Finished(reason) => {
@@ -169,9 +180,10 @@ impl Rig {
         }
     }
 
-    /// What the call wanted since the last look, without the playing of frames and silences that are told.
+    /// What the call wanted since the last look, without the playing of frames, silences that are told, and doubts.
     fn wanted(&mut self) -> Vec<String> {
-        let told = |word: &String| word != "play" && !word.starts_with("· silence");
+        let is_aside = |word: &str| word.starts_with("· silence") || word.starts_with("doubt ");
+        let told = |word: &String| word != "play" && !is_aside(word);
         std::mem::take(&mut self.said).into_iter().filter(told).collect()
     }
 

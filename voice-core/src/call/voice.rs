@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::audio::FRAME;
 use crate::carrier::CarrierCommand;
 use crate::conversation::{Heard, ToolCall, ToolResult, Turn};
 use crate::failure::{Failure, Verdict};
@@ -12,12 +13,19 @@ use crate::sensitive::Pii;
 use crate::time::MonoTime;
 
 use super::covers::is_cover;
+use super::held::Lost;
 use super::playout::Finished;
 use super::tools::{self, Admission};
 use super::{Call, CallLimits, Caller, Output, Timer, is_worth_telling};
 
 /// Who has spoken for a second has said something; a cough is shorter.
 const UNHEEDED_FRAMES: u32 = 50;
+
+/// Nothing for so long, although something is due, is worth a ping.
+const DOUBT: Duration = Duration::from_millis(500);
+
+/// And another, as long as nothing comes.
+const DOUBT_AGAIN: Duration = Duration::from_secs(1);
 
 /// A service that hears says so within a second of the pause, whatever it makes of it.
 const UNHEEDED_PAUSE: Duration = Duration::from_secs(2);
@@ -53,6 +61,11 @@ impl Call {
             ProviderEvent::ReplyDone { reply, end } => self.on_reply_done(now, reply, end),
             ProviderEvent::ToolCall(call) => self.on_tool_call(now, live, call),
             ProviderEvent::ToolCancelled(id) => self.on_tool_cancelled(now, id),
+            ProviderEvent::Unheard(duration) => {
+                let frames = duration.as_micros() / FRAME.as_micros();
+                let frames = u64::try_from(frames).unwrap_or(u64::MAX);
+                self.lose(now, Loss::Unheard, Lost { frames, duration });
+            }
             ProviderEvent::Used(usage) => self.report(now, CallEvent::Used { attachment: live, usage }),
             ProviderEvent::Unknown { kind } => self.count_oddity(now, live, kind),
             ProviderEvent::Failed(failure) if failure.verdict() == Verdict::Ignore => {
@@ -69,6 +82,7 @@ impl Call {
         // A service that took a noise for the caller may never say that they paused.
         self.timers.set(Timer::Stall, now + self.config.limits.stall);
         self.timers.clear(Timer::Silence);
+        self.timers.clear(Timer::Doubt);
         self.caller.speaking = Some(utterance);
         self.books.totals.caller_turns += 1;
         self.report(now, CallEvent::CallerSpoke { utterance });
@@ -136,10 +150,14 @@ impl Call {
     }
 
     /// Somebody is about to be told the conversation: what is still in the air counts as said.
-    pub(super) fn note_pending_words(&mut self) {
-        for (reply, text, cut) in self.playout.pending_words().filter(|(reply, ..)| !is_cover(*reply)) {
+    pub(super) fn note_pending_words(&mut self, now: MonoTime) {
+        let pending: Vec<_> = self.playout.pending_words().filter(|(reply, ..)| !is_cover(*reply)).collect();
+        for (reply, text, cut) in pending {
             // One that waits behind a prompt will be heard, too, and whoever is next must know.
-            self.transcript.voice_speaks(reply);
+            if self.transcript.voice_speaks(reply) {
+                let heard = Duration::ZERO;
+                self.report(now, CallEvent::ReplyProgress { reply, more: Pii::default(), heard });
+            }
             self.transcript.voice_said(reply, text, cut, false);
         }
     }
@@ -269,6 +287,7 @@ impl Call {
             return self.expect(now);
         }
         self.timers.clear(Timer::Silence);
+        self.timers.clear(Timer::Doubt);
         // Who took a noise for the caller is still watched: they may never say that the caller paused.
         if self.caller.speaking.is_none() {
             self.timers.clear(Timer::Stall);
@@ -280,12 +299,35 @@ impl Call {
         let CallLimits { stall, silence, .. } = self.config.limits;
         self.timers.set(Timer::Stall, now + stall);
         self.timers.set(Timer::Silence, now + silence);
+        self.timers.set(Timer::Doubt, now + DOUBT);
+    }
+
+    /// Nothing has come of the voice for a moment, although it is due: it thinks, or is not there any more.
+    pub(super) fn on_doubt(&mut self, now: MonoTime) {
+        let Some(live) = self.phase.live().filter(|_| !self.is_excused()) else { return };
+        if !self.playout.is_dry() {
+            return self.timers.set(Timer::Doubt, self.playout.ends(now) + DOUBT);
+        }
+        self.outbox.push_back(Output::Doubt(live));
+        self.timers.set(Timer::Doubt, now + DOUBT_AGAIN);
+    }
+
+    /// The caller speaks on and on, by our own ear, and whoever hears them says nothing to that.
+    pub(super) fn doubt_the_unheeding(&mut self) {
+        let Some(live) = self.phase.live().filter(|_| !self.is_excused()) else { return };
+        if self.caller.unheeded > 0 && self.caller.unheeded.is_multiple_of(UNHEEDED_FRAMES) {
+            self.outbox.push_back(Output::Doubt(live));
+        }
+    }
+
+    /// Nothing can be due: something else is under way, or the fault is on the other side.
+    fn is_excused(&self) -> bool {
+        !self.tools.is_idle() || self.aside.is_on_hold() || self.caller.is_cut_off
     }
 
     /// Nothing has come of the voice although it is due. What is being heard hides it.
     pub(super) fn on_provider_silent(&mut self, now: MonoTime) {
-        let excused = !self.tools.is_idle() || self.aside.is_on_hold() || self.caller.is_cut_off;
-        if excused || self.phase.live().is_none() || self.caller.unanswered_since.is_some() {
+        if self.is_excused() || self.phase.live().is_none() || self.caller.unanswered_since.is_some() {
             return;
         }
         let silence = self.config.limits.silence;

@@ -26,5 +26,5 @@ pub use line::{Dial, Line};
 pub use load::watch_load;
 pub use prober::Prober;
 pub use record_sink::{RecordSink, RecordWriter, Written};
-pub use run::{CallHandle, CallTask, World, place};
+pub use run::{CallHandle, CallTask, Untold, World, place, place_again};
 pub use tools::{NoTools, RunTool};

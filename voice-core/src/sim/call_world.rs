@@ -5,6 +5,7 @@
 
 mod aside;
 mod checks;
+mod comeback;
 mod line;
 mod recording;
 mod search;
@@ -35,6 +36,7 @@ use crate::wire::LineEnd;
 pub use checks::{Stats, Violation};
 
 use checks::Checks;
+use comeback::Comebacks;
 use line::CarrierModel;
 use voices::Voice;
 
@@ -61,6 +63,8 @@ enum What {
     Provider(AttachmentId, ProviderEvent),
     Tool(ToolCallId),
     Control(Control),
+    /// The server dies, and another goes on.
+    Killed,
 }
 
 struct World {
@@ -79,6 +83,7 @@ struct World {
     /// From when until when no provider can be had.
     outage: Option<(MonoTime, MonoTime)>,
     checks: Checks,
+    comebacks: Comebacks,
 }
 
 /// Speaks and falls silent, whatever the providers believe.
@@ -112,10 +117,11 @@ impl World {
             correlation: CorrelationId::from_static("sim"),
         };
         let config = Arc::new(config);
-        let call = Call::new(now, config.clone(), start);
+        let call = Call::new(now, config.clone(), start.clone());
         let mut world = Self {
             line: CarrierModel::new(rng.fork()),
             checks: Checks::new(config.clone()),
+            comebacks: Comebacks::new(seed, config.clone(), start.clone()),
             rng,
             now,
             call,
@@ -136,6 +142,7 @@ impl World {
         world.plan_the_end();
         world.plan_meddling();
         world.plan_recording(seed);
+        world.plan_kills();
         world
     }
 
@@ -163,6 +170,11 @@ impl World {
             };
             if let Some(input) = input {
                 self.call.handle(self.now, input);
+                wakes = self.drain()?;
+            }
+            self.compare()?;
+            if self.comes_back() {
+                ticks = 0;
                 wakes = self.drain()?;
             }
         }
@@ -209,6 +221,10 @@ impl World {
                 Input::Control(Control::ToolAnswered { id, result })
             }
             What::Control(control) => Input::Control(control),
+            What::Killed => {
+                self.comebacks.kill();
+                return Ok(None);
+            }
         }))
     }
 
@@ -234,11 +250,12 @@ impl World {
                     }
                 }
                 Output::Report(entry) => {
+                    self.comebacks.read(&entry);
                     if let crate::record::CallEvent::Live { attachment, .. } = entry.event {
                         self.begin_to_talk(attachment);
                     }
                 }
-                Output::Outcome(..) | Output::AbandonTool(_) | Output::Record(_) => {}
+                Output::Outcome(..) | Output::Doubt(_) | Output::AbandonTool(_) | Output::Record(_) => {}
                 Output::WaitUntil(at) => return Ok(at.map(|(at, _)| at)),
                 Output::Finished(_) => return Ok(None),
             }

@@ -35,6 +35,9 @@ use callers::Rules;
 use shadow::Shadow;
 use weather::{PROVIDERS, Sky, Weather};
 
+/// What a line waits for the answer to a ping.
+const PING_TIMEOUT: Duration = Duration::from_millis(1_200);
+
 /// Calls in one world.
 pub const CALLS: u64 = 100;
 
@@ -246,6 +249,8 @@ impl World {
                 if let CarrierCommand::Mark(mark) = command {
                     self.play_mark(number, mark);
                 }
+            } else if let Output::Doubt(id) = output {
+                self.doubt(number, id);
             } else if let Output::Detach(id) = output {
                 caller.rules.detached(self.now, id);
             } else if let Output::WaitUntil(wake) = output {
@@ -364,6 +369,17 @@ impl World {
         // What was said before the weather changed arrives all the same.
         let told = Input::Provider(id, event);
         self.after(delay, What::Tell(number, told));
+    }
+
+    /// A ping goes out. Some services answer it whatever they do; behind a socket that hangs nobody does.
+    fn doubt(&mut self, number: u64, id: AttachmentId) {
+        self.count("doubts");
+        let Some(provider) = self.provider(number, id) else { return };
+        if weather::answers_pings(provider) && self.sky.at(self.now, provider) == Weather::Hung {
+            self.count("half-open found");
+            let failure = ProviderEvent::Failed(Failure::Cut);
+            self.after(PING_TIMEOUT, What::Tell(number, Input::Provider(id, failure)));
+        }
     }
 
     /// It is live: the caller speaks, pauses, is answered, and so on.

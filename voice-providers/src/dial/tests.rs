@@ -82,6 +82,65 @@ async fn a_half_open_connection_is_found_out() {
     drop(far);
 }
 
+type Server = WebSocketLine<tokio::io::DuplexStream>;
+
+/// Polls both ends for so long. How the near one ended, if it did.
+async fn together<L: Line, P: Line>(line: &mut L, peer: Option<&mut P>, millis: u64) -> Option<LineEnd> {
+    let mut peer = peer;
+    let both = poll_fn(|cx| {
+        if let Some(peer) = &mut peer {
+            let _quiet = peer.poll(cx);
+        }
+        line.poll(cx).map(|message| message.expect_err("nobody says anything"))
+    });
+    timeout(Duration::from_millis(millis), both).await.ok()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_doubted_and_answers_no_ping_any_more_is_gone() {
+    let (near, far) = tokio::io::duplex(64 << 10);
+    let mut line = WebSocketLine::client(near, Bytes::new(), 1_000).await;
+    let mut peer = WebSocketLine::server(far, Bytes::new(), 1_000).await;
+    assert_eq!(together(&mut line, Some(&mut peer), 3_000).await, None, "it answers the first ping");
+    for _ in 0..20 {
+        line.doubt();
+        assert_eq!(together(&mut line, Some(&mut peer), 700).await, None, "it thinks");
+    }
+    // From now on the peer neither reads nor writes, and its socket stands.
+    line.doubt();
+    let asked = Instant::now();
+    assert_eq!(together(&mut line, None::<&mut Server>, 10_000).await, Some(LineEnd::Cut));
+    assert_eq!(asked.elapsed().as_millis(), 1_200);
+    drop(peer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_lets_pings_wait_is_not_cut_for_it() {
+    let (near, far) = tokio::io::duplex(64 << 10);
+    let mut line = WebSocketLine::client(near, Bytes::new(), 1_000).await;
+    let mut peer = WebSocketLine::server(far, Bytes::new(), 1_000).await;
+    // It was never seen to answer: nothing is known of it.
+    line.doubt();
+    assert_eq!(together(&mut line, None::<&mut Server>, 4_000).await, None);
+    assert_eq!(together(&mut line, Some(&mut peer), 4_000).await, None);
+    // It answers, but late: its silence proves nothing.
+    line.doubt();
+    assert_eq!(together(&mut line, None::<&mut Server>, 20_000).await, None);
+    assert_eq!(together(&mut line, Some(&mut peer), 4_000).await, None);
+    line.doubt();
+    assert_eq!(together(&mut line, None::<&mut Server>, 20_000).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_not_doubted_may_be_silent() {
+    let (near, far) = tokio::io::duplex(64 << 10);
+    let mut line = WebSocketLine::client(near, Bytes::new(), 1_000).await;
+    let mut peer = WebSocketLine::server(far, Bytes::new(), 1_000).await;
+    assert_eq!(together(&mut line, Some(&mut peer), 3_000).await, None);
+    assert_eq!(together(&mut line, None::<&mut Server>, 30_000).await, None);
+    drop(peer);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_quiet_peer_that_answers_pings_stays() {
     let (near, far) = tokio::io::duplex(64 << 10);

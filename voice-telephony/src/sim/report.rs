@@ -28,6 +28,10 @@ pub struct CallReport {
     pub barge_ins: Vec<BargeIn>,
     /// Counts of what went over the line.
     pub traffic: Traffic,
+    /// Media sockets that came up, one after the other.
+    pub streams: u32,
+    /// And those that did not.
+    pub streams_refused: u32,
     /// How each media socket ended that the other side closed: code and reason.
     pub closed: Vec<(u16, String)>,
     /// Status callbacks that were answered with success.

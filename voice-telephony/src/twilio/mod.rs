@@ -40,6 +40,7 @@
 //! ```
 
 mod form;
+mod lifeline;
 mod opening;
 pub mod outbound;
 pub mod rest;
@@ -50,6 +51,7 @@ mod twiml;
 mod webhook;
 mod wire;
 
+pub use lifeline::{Again, Lifeline};
 pub use opening::{Opened, Opening, Start};
 pub use session::TwilioSession;
 pub use sid::{AccountSid, CallSid, SidError, StreamSid};

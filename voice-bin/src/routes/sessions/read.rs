@@ -14,7 +14,7 @@ use voice_core::id::CallId;
 
 use super::super::answers::{Fails, FailsForOne};
 use super::super::problem::Problem;
-use super::history::{self, Filter};
+use super::history::{self, Filter, Page, Place};
 use super::query::Query;
 use super::session::{Session, SessionStatus};
 use super::time;
@@ -41,7 +41,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Sessions {
     sessions: Vec<Session>,
-    /// Leads to the next page, as `cursor`; there is none after the last one.
+    /// Leads to the next page, as `cursor`; there is none after the last one. A page may be short, or empty,
+    /// before that.
     next_cursor: Option<String>,
 }
 
@@ -53,12 +54,12 @@ pub(super) struct ListQuery {
     /// `twilio`, `telnyx`.
     carrier: Option<String>,
     correlation_id: Option<String>,
-    /// Created at this time or later.
+    /// Begun at this time or later; of those that have not begun, made.
     #[param(format = DateTime)]
-    created_from: Option<String>,
-    /// Created before this time.
+    from: Option<String>,
+    /// Begun before this time.
     #[param(format = DateTime)]
-    created_until: Option<String>,
+    until: Option<String>,
     #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<usize>,
     /// From the page before.
@@ -126,17 +127,14 @@ pub(super) async fn list(
         status: query.take("status", &statuses, status),
         carrier: query.take("carrier", "the name of a carrier", text),
         correlation: query.take("correlation_id", "a correlation id", text),
-        from: query.take("created_from", WHEN, time::parse),
-        until: query.take("created_until", WHEN, time::parse),
-        before: query.take("cursor", "use the next_cursor of the page before", |text| text.parse().ok()),
+        from: query.take("from", WHEN, time::parse),
+        until: query.take("until", WHEN, time::parse),
+        after: query.take("cursor", "use the next_cursor of the page before", Place::parse),
     };
     let limit = query.number("limit", 1, SESSIONS_MAX, SESSIONS_USUAL);
     query.end()?;
-    let mut sessions = history::sessions(&app, &filter, limit + 1).await?;
-    let is_more = sessions.len() > limit;
-    sessions.truncate(limit);
-    let next_cursor = sessions.last().filter(|_| is_more).map(|session| session.session_id.clone());
-    Ok(Json(Sessions { sessions, next_cursor }))
+    let Page { sessions, next } = history::sessions(&app, &filter, limit).await?;
+    Ok(Json(Sessions { sessions, next_cursor: next.map(|place| place.to_string()) }))
 }
 
 /// One session, whether it is prepared, runs, or is over.

@@ -6,7 +6,7 @@ use voice_core::call::{Attached, CallStatus, Recording, Standing};
 use voice_core::id::CallId;
 use voice_core::time::UnixMillis;
 
-use super::time::rfc3339;
+use super::time::{parse, rfc3339};
 use crate::output::millis;
 use crate::server::{App, Course, CourseBegin, Waiting, WaitingState};
 
@@ -195,8 +195,9 @@ impl Session {
         &self.line.correlation_id
     }
 
-    pub(super) fn created_at(&self) -> &str {
-        &self.times.created_at
+    /// When its media came or, if it has not, when it was made.
+    pub(super) fn began(&self) -> Option<UnixMillis> {
+        parse(self.times.started_at.as_ref().unwrap_or(&self.times.created_at))
     }
 }
 

@@ -7,13 +7,13 @@ use utoipa::ToSchema;
 use voice_core::audio::{AudioFormat, Encoding, Rate};
 use voice_core::carrier::{CarrierEnd, Oddity};
 use voice_core::failure::Failure;
-use voice_core::record::{CoverKind, EndReason, Loss, Party, SwitchRefusal, Why};
+use voice_core::record::{Away, CoverKind, EndReason, Loss, Party, SwitchRefusal, Why};
 use voice_core::recording::RecordingEnd;
 use voice_core::wire::{LineEnd, Unreachable};
 
 use super::FormatError;
 
-pub(super) fn micros(duration: Duration) -> u64 {
+pub(in crate::store) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
@@ -67,7 +67,12 @@ macro_rules! mirror {
 
 mirror! {
     /// Why somebody is wanted.
-    StoredWhy of Why { CallStart, Failure, Wish, SessionLimit, Standby, Drain }
+    StoredWhy of Why { CallStart, Failure, Wish, SessionLimit, Standby, Drain, Return }
+}
+
+mirror! {
+    /// Why nobody had the caller's media.
+    StoredAway of Away { Restart, HandOver, LineDown, Transfer }
 }
 
 mirror! {
@@ -77,12 +82,12 @@ mirror! {
 
 mirror! {
     /// Where audio was lost.
-    StoredLoss of Loss { Carrier, Held, Playout, Withheld, Recording }
+    StoredLoss of Loss { Carrier, Held, Unheard, Playout, Withheld, Recording }
 }
 
 mirror! {
     /// Why a recording is over.
-    StoredRecordingEnd of RecordingEnd { Ordered, Revoked, CallOver, Failed }
+    StoredRecordingEnd of RecordingEnd { Ordered, Revoked, CallOver, Failed, Interrupted }
 }
 
 mirror! {

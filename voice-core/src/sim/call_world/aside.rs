@@ -25,9 +25,19 @@ pub(super) struct Aside {
     said_before: u64,
     /// Whose silence was told and is not over.
     silent: [bool; 2],
+    /// When the call came back; a hold may have been due before.
+    returned: Option<MonoTime>,
 }
 
 impl Aside {
+    /// Whoever was silent is gone.
+    pub(super) fn returned(&mut self, now: MonoTime) {
+        self.returned = Some(now);
+        self.live = None;
+        self.silent = [false; 2];
+        self.said_before = self.said;
+    }
+
     pub(super) fn caller_says(&mut self, frame: u64) {
         self.said = frame;
     }
@@ -63,7 +73,8 @@ impl Aside {
     ) -> Result<Option<&'static str>, String> {
         let late = self.on_hold.is_some_and(|since| now.since(since) > config.limits.hold);
         let over = matches!(event, CallEvent::Resumed { .. } | CallEvent::AudioLost { .. });
-        require(!late || over, || "is on hold for too long".to_owned())?;
+        let at_once = self.returned == Some(now);
+        require(!late || over || at_once, || "is on hold for too long".to_owned())?;
         Ok(if let CallEvent::Held { .. } = event {
             self.put_aside();
             require(self.on_hold.replace(now).is_none(), || "is held twice".to_owned())?;

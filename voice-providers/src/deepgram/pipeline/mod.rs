@@ -70,8 +70,12 @@ impl Pipeline {
             HistoryForms { note: HistoryForm::Words, ..HistoryForms::same(HistoryForm::Item) };
         // No limit of the whole: the ears have none that is documented, and the voice's line is renewed in
         // a pause before its hour is over.
-        capabilities.lifetime =
-            Lifetime { line_max: Some(voice::RECYCLE_AFTER), resumes: true, ..Lifetime::default() };
+        capabilities.lifetime = Lifetime {
+            line_max: Some(voice::RECYCLE_AFTER),
+            resumes: true,
+            answers_pings: true,
+            ..Lifetime::default()
+        };
         capabilities.tools = Some(ToolUse { parallel: true, cancels: false, blocks: false });
         capabilities.languages = settings.languages();
         Self { settings: Arc::new(settings), capabilities }

@@ -50,6 +50,12 @@ enum Stage {
         line: LineId,
         body: Vec<u8>,
         deadline: MonoTime,
+        retry: Retry,
+    },
+    /// Will ask for it again.
+    Retrying {
+        at: MonoTime,
+        retry: Retry,
     },
     /// Says, plays or pauses.
     Busy {
@@ -75,13 +81,34 @@ enum Stage {
     Done,
 }
 
+/// What is asked again if it fails, and how often.
+#[derive(Clone, Debug)]
+struct Retry {
+    url: String,
+    status: String,
+    left: u32,
+    /// Whatever went wrong, and not only a connection that failed.
+    whatever: bool,
+}
+
+impl Retry {
+    /// By the settings in the URL's fragment; without them, once, if the connection failed.
+    fn of(url: &str, status: &str) -> Self {
+        let settings = url.split_once('#').map_or("", |(_, settings)| settings);
+        let value = |name: &str| settings.split('&').find_map(|pair| pair.strip_prefix(name));
+        let left = value("rc=").and_then(|count| count.parse().ok()).unwrap_or(1).min(5);
+        let whatever = value("rp=").is_some_and(|what| what == "all");
+        Self { url: url.to_owned(), status: status.to_owned(), left, whatever }
+    }
+}
+
 impl Stage {
     /// The line that the call's progress hangs on.
     fn line(&self) -> Option<LineId> {
         match self {
             Self::Fetching { line, .. } | Self::Dialling { line, .. } => Some(*line),
             Self::Streaming { media, .. } => Some(media.line()),
-            Self::Busy { .. } | Self::Concluding { .. } | Self::Done => None,
+            Self::Busy { .. } | Self::Retrying { .. } | Self::Concluding { .. } | Self::Done => None,
         }
     }
 }
@@ -118,7 +145,9 @@ impl FakeCaller for FakeTwilioCall {
             Stage::Fetching { deadline, .. }
             | Stage::Dialling { deadline, .. }
             | Stage::Concluding { deadline } => CallerOutput::WaitUntil(Some(*deadline)),
-            Stage::Busy { until } => CallerOutput::WaitUntil(Some(*until)),
+            Stage::Busy { until } | Stage::Retrying { at: until, .. } => {
+                CallerOutput::WaitUntil(Some(*until))
+            }
             Stage::Streaming { media, .. } => CallerOutput::WaitUntil(Some(media.next_tick_at())),
             Stage::Done => CallerOutput::Done,
         }
@@ -213,10 +242,15 @@ impl FakeTwilioCall {
 
     /// Asks for a document.
     fn fetch(&mut self, now: MonoTime, url: &str, status: &str) {
+        self.ask(now, Retry::of(url, status));
+    }
+
+    fn ask(&mut self, now: MonoTime, retry: Retry) {
         let line = self.next_line();
-        let endpoint = self.signer.post(&resolve(&self.plan.webhook, url), &self.parameters(status));
+        let url = resolve(&self.plan.webhook, &retry.url);
+        let endpoint = self.signer.post(&url, &self.parameters(&retry.status));
         self.outbox.push_back(CallerOutput::Dial(line, endpoint));
-        self.stage = Stage::Fetching { line, body: Vec::new(), deadline: now + DOCUMENT_WAIT };
+        self.stage = Stage::Fetching { line, body: Vec::new(), deadline: now + DOCUMENT_WAIT, retry };
     }
 
     /// Makes a request beside the main business.
@@ -271,6 +305,10 @@ impl FakeTwilioCall {
                 }
             }
             Stage::Busy { until } if *until <= now => self.next_verb(now),
+            Stage::Retrying { at, retry } if *at <= now => {
+                let retry = retry.clone();
+                self.ask(now, retry);
+            }
             Stage::Fetching { deadline, .. } if *deadline <= now => {
                 self.fail("no document in 15 s (11205)");
                 self.conclude(now, "failed");
@@ -285,6 +323,7 @@ impl FakeTwilioCall {
                 self.stage = Stage::Done;
             }
             Stage::Busy { .. }
+            | Stage::Retrying { .. }
             | Stage::Fetching { .. }
             | Stage::Dialling { .. }
             | Stage::Concluding { .. }
@@ -313,6 +352,7 @@ impl FakeTwilioCall {
         let rng = self.rng.fork();
         let out = &mut self.outbox;
         let media = MediaStream::open(now, line, names, &stream.parameters, rudeness, rng, out);
+        self.report.streams += 1;
         self.stream_callback(stream.status_callback.as_deref(), "stream-started");
         self.stage = Stage::Streaming { media: Box::new(media), callback: stream.status_callback, action };
         if self.is(Rudeness::UsedTicket) {
@@ -335,6 +375,7 @@ impl FakeTwilioCall {
                 }
             }
             Stage::Fetching { .. }
+            | Stage::Retrying { .. }
             | Stage::Busy { .. }
             | Stage::Dialling { .. }
             | Stage::Streaming { .. }
@@ -357,9 +398,13 @@ impl FakeTwilioCall {
             return;
         }
         match std::mem::replace(&mut self.stage, Stage::Done) {
-            Stage::Fetching { body, .. } => self.fetched(now, &body, end),
+            Stage::Fetching { body, retry, .. } => self.fetched(now, &body, end, retry),
             Stage::Dialling { stream, action, .. } => {
-                self.fail(&format!("the media socket did not come up: {}", reason(end)));
+                self.report.streams_refused += 1;
+                // What comes next may be another one.
+                if self.verbs.is_empty() && action.is_none() {
+                    self.fail(&format!("the media socket did not come up: {}", reason(end)));
+                }
                 self.stream_callback(stream.status_callback.as_deref(), "stream-error");
                 self.after_stream(now, action);
             }
@@ -369,13 +414,21 @@ impl FakeTwilioCall {
                 self.stream_callback(callback.as_deref(), "stream-stopped");
                 self.after_stream(now, action);
             }
-            stage @ (Stage::Busy { .. } | Stage::Concluding { .. } | Stage::Done) => self.stage = stage,
+            stage @ (Stage::Busy { .. }
+            | Stage::Retrying { .. }
+            | Stage::Concluding { .. }
+            | Stage::Done) => self.stage = stage,
         }
     }
 
-    fn fetched(&mut self, now: MonoTime, body: &[u8], end: &LineEnd) {
+    fn fetched(&mut self, now: MonoTime, body: &[u8], end: &LineEnd, mut retry: Retry) {
         let status = status_of(end);
         self.report.webhook_status = self.report.webhook_status.or(status);
+        if *end != LineEnd::Ended && retry.left > 0 && (retry.whatever || status.is_none()) {
+            retry.left -= 1;
+            self.stage = Stage::Retrying { at: now + RETRY_WAIT, retry };
+            return;
+        }
         if *end != LineEnd::Ended {
             self.fail(&format!("the webhook was not answered: {}", reason(end)));
             return self.conclude(now, "failed");
@@ -514,6 +567,9 @@ impl FakeTwilioCall {
 
 /// Twilio waits so long for a document.
 const DOCUMENT_WAIT: Duration = Duration::from_secs(15);
+
+/// And so long between two requests for one.
+const RETRY_WAIT: Duration = Duration::from_millis(500);
 
 /// And so long for a media socket.
 const SOCKET_WAIT: Duration = Duration::from_secs(10);
