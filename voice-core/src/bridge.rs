@@ -23,6 +23,7 @@ use crate::provider::{Provider, ProviderCommand, SessionInput, Setup};
 use crate::record::{EndReason, Entry};
 use crate::recording::Recorded;
 use crate::time::{MonoTime, UnixMillis};
+use crate::transfer::Operation;
 use crate::wire::{Endpoint, LineEnd, WireMessage};
 
 use attachment::{Attachment, Told};
@@ -80,6 +81,8 @@ pub enum BridgeOutput {
     RunTool(ToolCall),
     /// Nobody waits for this tool any more.
     AbandonTool(ToolCallId),
+    /// Ask this of whoever operates the carrier; answered with [`Control::Transferred`].
+    Operate(Operation),
     /// One more entry of the record.
     Report(Entry),
     /// For whoever writes the recording down; only while there is one.
@@ -338,6 +341,7 @@ impl Bridge {
                 Output::RunTool(call) => self.outbox.push_back(BridgeOutput::RunTool(call)),
                 Output::Doubt(id) => self.doubt(id),
                 Output::AbandonTool(id) => self.outbox.push_back(BridgeOutput::AbandonTool(id)),
+                Output::Operate(operation) => self.outbox.push_back(BridgeOutput::Operate(operation)),
                 Output::Record(recorded) => self.outbox.push_back(BridgeOutput::Record(recorded)),
                 Output::Report(entry) => self.outbox.push_back(BridgeOutput::Report(entry)),
                 Output::WaitUntil(at) => return self.rest = Rest::WaitUntil(at),

@@ -225,9 +225,8 @@ mod tests {
     #[test]
     fn any_server_with_the_secret_opens_it_and_nobody_else() {
         let ticket = LegKey::derive(b"secret").sign("twilio", "CA1", LATE, &leg(2));
-        let open = |key: &[u8], carrier, call, token: &str| {
-            LegKey::derive(key).open(carrier, call, NOW, token)
-        };
+        let open =
+            |key: &[u8], carrier, call, token: &str| LegKey::derive(key).open(carrier, call, NOW, token);
         assert_eq!(open(b"secret", "twilio", "CA1", ticket.expose()), Ok(leg(2)));
         for (key, carrier, call) in
             [(&b"other"[..], "twilio", "CA1"), (b"secret", "telnyx", "CA1"), (b"secret", "twilio", "CA2")]

@@ -15,6 +15,7 @@ use voice_core::record::{
 use voice_core::recording::RecordingEnd;
 use voice_core::sensitive::Pii;
 use voice_core::time::UnixMillis;
+use voice_core::transfer::{TransferFailure, TransferId, TransferKind};
 use voice_core::wire::{LineEnd, Unreachable};
 
 /// What must not show up in logs or metrics.
@@ -148,6 +149,15 @@ fn conversation() -> Vec<CallEvent> {
     vec![
         CallEvent::Held { music: true },
         CallEvent::Resumed { after: Duration::from_secs(40), timed_out: false },
+        CallEvent::Transferring {
+            id: TransferId(1),
+            kind: TransferKind::Warm,
+            name: "support".to_owned(),
+            to: PRIVATE[1].into(),
+        },
+        CallEvent::TransferAnswered { id: TransferId(1) },
+        CallEvent::TransferFailed { id: TransferId(1), why: TransferFailure::NoAnswer },
+        CallEvent::DigitsSent { digits: PRIVATE[5].into() },
         CallEvent::Muted { on: true },
         CallEvent::Silence { of: Party::Caller, over: None },
         CallEvent::Silence { of: Party::Provider, over: Some(Duration::from_secs(2)) },

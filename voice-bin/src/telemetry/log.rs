@@ -127,6 +127,10 @@ fn course(call: CallId, event: &CallEvent) {
         info!(%call, from = %switch.from, to = %switch.to, why = ?switch.why, gap = ?switch.gap, "another voice talks");
     } else if let CallEvent::Returned { leg, after, why, .. } = event {
         warn!(%call, leg, ?after, why = why.name(), "the call has come back");
+    } else if let CallEvent::Transferring { id, kind, name, .. } = event {
+        info!(%call, transfer = id.0, kind = kind.name(), to = name, "the caller is being led to somebody else");
+    } else if let CallEvent::TransferFailed { id, why } = event {
+        warn!(%call, transfer = id.0, why = why.name(), "the caller was not led to somebody else");
     } else if let CallEvent::Silence { of, over: None } = event {
         info!(%call, ?of, "nothing comes from somebody who should be heard");
     } else {

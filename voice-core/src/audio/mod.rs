@@ -1,6 +1,7 @@
 //! Audio as it travels: formats, and pieces of it.
 
 pub mod convert;
+pub mod dtmf;
 pub mod framer;
 pub mod g711;
 pub mod reorder;

@@ -15,6 +15,8 @@
 //! | `held.rs` | what the caller says while nobody hears them |
 //! | `covers.rs`, `prompts.rs` | what the caller hears when nobody has anything to say |
 //! | `aside.rs` | the caller on hold, or muted |
+//! | `transfer.rs` | the caller is led to somebody else, or comes back |
+//! | `keys.rs` | keys that are pressed for the caller |
 //! | `tools.rs` | tools under way |
 //! | `tape.rs` | what is told to a recorder |
 
@@ -24,6 +26,7 @@ mod config;
 mod covers;
 mod held;
 mod input;
+mod keys;
 mod output;
 mod past;
 mod phase;
@@ -34,6 +37,7 @@ mod status;
 mod tape;
 mod tools;
 mod transcript;
+mod transfer;
 mod voice;
 
 use std::collections::VecDeque;
@@ -223,7 +227,9 @@ impl Call {
         if self.phase.is_ended() {
             return;
         }
+        self.press_keys();
         self.play(now);
+        self.hold_for_transfer(now);
         self.leave_when_said(now);
         self.cut_over_if_quiet(now);
         if self.phase.is_ended() {
@@ -258,7 +264,8 @@ impl Call {
         let switches = self.books.switches.clone();
         let (on_hold, muted) = (self.aside.is_on_hold(), self.aside.is_muted());
         let recording = self.recording();
-        CallStatus { standing, live, successor, standby, on_hold, muted, recording, switches }
+        let transfer = self.aside.transfers.stage();
+        CallStatus { standing, live, successor, standby, on_hold, transfer, muted, recording, switches }
     }
 
     /// Entries of the record so far: as long as it stays the same, so does [`Self::status`].
@@ -291,7 +298,7 @@ impl Call {
                     self.report(now, CallEvent::CarrierOddity { oddity, count });
                 }
             }
-            CarrierEvent::Ended(end) => self.end(now, EndReason::Carrier(end)),
+            CarrierEvent::Ended(end) => self.on_carrier_ended(now, end),
         }
     }
 
@@ -360,6 +367,9 @@ impl Call {
             }
             Control::Hold { music } => self.hold(now, music),
             Control::Resume => self.take_off_hold(now, false),
+            Control::Transfer(order) => self.transfer(now, order),
+            Control::Transferred(id, news) => self.on_transferred(now, id, news),
+            Control::SendDigits(digits) => self.send_digits(now, &digits),
             Control::Mute(muted) => self.mute(now, muted),
             Control::Record(command) => self.on_record(now, command),
             Control::Shutdown => self.end(now, EndReason::Shutdown),
@@ -377,6 +387,7 @@ impl Call {
             Timer::Doubt => self.on_doubt(now),
             Timer::CarrierSilence => self.on_carrier_silent(now),
             Timer::Hold => self.take_off_hold(now, true),
+            Timer::Transfer => self.on_transfer_due(now),
             Timer::Cover => self.on_quiet(),
             Timer::Tool => self.on_tool_timeout(now),
             Timer::Retry => {

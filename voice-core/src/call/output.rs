@@ -8,6 +8,7 @@ use crate::provider::ProviderCommand;
 use crate::record::{EndReason, Entry};
 use crate::recording::Recorded;
 use crate::time::MonoTime;
+use crate::transfer::Operation;
 
 /// The only way out of a [`super::Call`].
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub enum Output {
     RunTool(ToolCall),
     /// Stop waiting for this tool, if that is possible.
     AbandonTool(crate::id::ToolCallId),
+    /// Ask this of whoever operates the carrier; answered with [`super::Control::Transferred`].
+    Operate(Operation),
     /// One more entry of the record.
     Report(Entry),
     /// For whoever writes the recording down; only while there is one.
@@ -91,6 +94,8 @@ pub enum Timer {
     CarrierSilence,
     /// The caller has been on hold for too long.
     Hold,
+    /// The caller is to be put on hold for a transfer, or the transfer has taken too long.
+    Transfer,
     /// The caller waits and hears nothing.
     Cover,
     /// The next frame is due at the carrier, or the last one has just been heard.

@@ -261,9 +261,11 @@ impl Call {
     /// The time for last words is over.
     pub(super) fn leave(&mut self, now: MonoTime) {
         let reason = match self.phase {
+            // They are on their way to somebody already.
+            Phase::Leaving(_) if self.aside.transfers.is_under_way() => return,
             Phase::Leaving(_) => match &self.config.when_nobody {
                 WhenNobody::HangUp => EndReason::NoProvider,
-                WhenNobody::Transfer(to) => EndReason::Transfer { to: to.clone() },
+                WhenNobody::Transfer(to) => return self.transfer_last(now, to.clone()),
             },
             Phase::Attaching(_) | Phase::Talking(_) | Phase::Ended(_) => EndReason::HungUp,
         };
@@ -275,6 +277,7 @@ impl Call {
         if self.phase.is_ended() {
             return;
         }
+        self.drop_transfer(now, &reason);
         let before = std::mem::replace(&mut self.phase, Phase::Ended(reason.clone()));
         let cut = self.cut(now);
         for finished in cut.finished {

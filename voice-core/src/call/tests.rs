@@ -10,6 +10,7 @@ mod searching;
 mod silence;
 mod standby;
 mod switching;
+mod transfers;
 
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use crate::failure::Failure;
 use crate::id::{ReplyId, ToolCallId};
 use crate::provider::{ProviderEvent, ReplyEnd};
 use crate::record::Switch;
+use crate::transfer::{Operation, TransferOrder};
 
 const A1: AttachmentId = AttachmentId(1);
 const A2: AttachmentId = AttachmentId(2);
@@ -169,6 +171,10 @@ impl Rig {
                     }
                     format!("· {}", short(&entry.event))
                 }
+                Output::Operate(Operation::Transfer(id, order)) => {
+                    format!("operate {} {} {}", id.0, order.kind.name(), summary_of(&order))
+                }
+                Output::Operate(operation) => format!("{operation:?}"),
                 Output::Record(recorded) => format!("tape {recorded:?}"),
                 Output::WaitUntil(_) => return,
                 Output::Finished(reason) => {
@@ -191,6 +197,10 @@ impl Rig {
     fn silences(&mut self) -> Vec<String> {
         std::mem::take(&mut self.said).into_iter().filter(|word| word.starts_with("· silence")).collect()
     }
+}
+
+fn summary_of(order: &TransferOrder) -> &str {
+    order.summary.as_ref().map_or("-", |summary| summary.expose())
 }
 
 fn words(heard: &Heard) -> String {
@@ -221,6 +231,7 @@ fn short(event: &CallEvent) -> String {
         CallEvent::Resumed { after, timed_out } => format!("resumed {} {timed_out}", after.as_millis()),
         CallEvent::Covered { kind } => format!("covered {kind:?}"),
         CallEvent::Retrying { round, .. } => format!("retrying {round}"),
+        CallEvent::TransferFailed { id, why } => format!("transfer {} failed {why:?}", id.0),
         CallEvent::SwitchRefused { why } => format!("refused {why:?}"),
         other => format!("{other:?}").split([' ', '(']).next().unwrap_or_default().to_lowercase(),
     }

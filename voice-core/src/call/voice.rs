@@ -86,7 +86,8 @@ impl Call {
         self.caller.speaking = Some(utterance);
         self.books.totals.caller_turns += 1;
         self.report(now, CallEvent::CallerSpoke { utterance });
-        if !self.aside.is_on_hold() {
+        // A menu that talks must not swallow the keys that are its answer.
+        if !self.aside.is_on_hold() && !self.covers.keys.are_pressed() {
             self.barge_in(now, live);
         }
         // Only now: what was cut stands before what cut it.

@@ -69,6 +69,8 @@ impl Gemini {
             line_max: Some(CONNECTION_MAX),
             resumes: settings.resumes,
             announced: settings.session_max().is_some(),
+            // Its pongs take 8 to 30 s under load (protocol notes, Gemini, quirks).
+            answers_pings: false,
         };
         capabilities.tools = Some(ToolUse { parallel: true, cancels: true, blocks: settings.tools_block() });
         capabilities.images = true;

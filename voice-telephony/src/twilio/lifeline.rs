@@ -14,8 +14,8 @@ use std::time::Duration;
 use voice_core::id::CallId;
 use voice_core::time::UnixMillis;
 
-use super::twiml::{ConnectStream, StreamUrl, Twiml, TwimlError, Verb};
 use super::CARRIER;
+use super::twiml::{ConnectStream, StreamUrl, Twiml, TwimlError, Verb};
 use crate::legs::{Leg, LegKey};
 
 /// A caller hears nothing in a pause: so the first ones are as short as Twilio can count.

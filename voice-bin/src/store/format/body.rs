@@ -8,12 +8,13 @@ use voice_core::id::{AttachmentId, ReplyId, ToolCallId, UtteranceId};
 use voice_core::provider::Usage;
 use voice_core::record::{CallEvent, Switch, Totals};
 use voice_core::sensitive::Pii;
+use voice_core::transfer::TransferId;
 
 use super::FormatError;
 use super::consent::StoredConsent;
 use super::parts::{
     StoredAway, StoredCover, StoredEnd, StoredFailure, StoredFormat, StoredLoss, StoredOddity, StoredParty,
-    StoredRecordingEnd, StoredRefusal, StoredWhy, micros, time,
+    StoredRecordingEnd, StoredRefusal, StoredTransferFailure, StoredTransferKind, StoredWhy, micros, time,
 };
 
 macro_rules! bodies {
@@ -52,6 +53,7 @@ bodies! {
     Cued = "cued" { cue: String }
     Detached = "detached" { attachment: u32 }
     Digit = "digit" { digit: char }
+    DigitsSent = "digits_sent" { digits: String }
     Ended = "ended" { reason: StoredEnd, totals: StoredTotals }
     GoodbyeWanted = "goodbye_wanted" {}
     Held = "held" { music: bool }
@@ -95,6 +97,9 @@ bodies! {
     ToolAnswered = "tool_answered" { id: u64, output: String, failed: bool, took_us: u64 }
     ToolCalled = "tool_called" { id: u64, name: String, arguments: String }
     ToolCancelled = "tool_cancelled" { id: u64 }
+    TransferAnswered = "transfer_answered" { transfer: u32 }
+    TransferFailed = "transfer_failed" { transfer: u32, why: StoredTransferFailure }
+    Transferring = "transferring" { transfer: u32, way: StoredTransferKind, name: String, to: String }
     Used = "used" { attachment: u32, usage: StoredUsage }
 }
 
@@ -179,6 +184,17 @@ impl TryFrom<&CallEvent> for Body {
             CallEvent::Resumed { after, timed_out } => {
                 Self::Resumed { after_us: micros(*after), timed_out: *timed_out }
             }
+            CallEvent::Transferring { id, kind, name, to } => Self::Transferring {
+                transfer: id.0,
+                way: (*kind).into(),
+                name: name.clone(),
+                to: to.expose().clone(),
+            },
+            CallEvent::TransferAnswered { id } => Self::TransferAnswered { transfer: id.0 },
+            CallEvent::TransferFailed { id, why } => {
+                Self::TransferFailed { transfer: id.0, why: (*why).try_into()? }
+            }
+            CallEvent::DigitsSent { digits } => Self::DigitsSent { digits: digits.expose().clone() },
             CallEvent::Muted { on } => Self::Muted { on: *on },
             CallEvent::RecordingStarted { consent } => Self::RecordingStarted { consent: consent.into() },
             CallEvent::RecordingPaused => Self::RecordingPaused {},
@@ -302,6 +318,14 @@ impl TryFrom<Body> for CallEvent {
             }
             Body::Held { music } => Self::Held { music },
             Body::Resumed { after_us, timed_out } => Self::Resumed { after: time(after_us), timed_out },
+            Body::Transferring { transfer, way, name, to } => {
+                Self::Transferring { id: TransferId(transfer), kind: way.into(), name, to: text(to) }
+            }
+            Body::TransferAnswered { transfer } => Self::TransferAnswered { id: TransferId(transfer) },
+            Body::TransferFailed { transfer, why } => {
+                Self::TransferFailed { id: TransferId(transfer), why: why.into() }
+            }
+            Body::DigitsSent { digits } => Self::DigitsSent { digits: text(digits) },
             Body::Muted { on } => Self::Muted { on },
             Body::RecordingStarted { consent } => Self::RecordingStarted { consent: consent.try_into()? },
             Body::RecordingPaused {} => Self::RecordingPaused,

@@ -9,6 +9,7 @@ use voice_core::carrier::{CarrierEnd, Oddity};
 use voice_core::failure::Failure;
 use voice_core::record::{Away, CoverKind, EndReason, Loss, Party, SwitchRefusal, Why};
 use voice_core::recording::RecordingEnd;
+use voice_core::transfer::{TransferFailure, TransferKind};
 use voice_core::wire::{LineEnd, Unreachable};
 
 use super::FormatError;
@@ -83,6 +84,19 @@ mirror! {
 mirror! {
     /// Where audio was lost.
     StoredLoss of Loss { Carrier, Held, Unheard, Playout, Withheld, Recording }
+}
+
+mirror! {
+    /// With how much ceremony a caller is led elsewhere.
+    StoredTransferKind of TransferKind { Warm, Blind, Conference }
+}
+
+mirror! {
+    /// Why a caller was not led elsewhere.
+    growing StoredTransferFailure of TransferFailure {
+        Busy, NoAnswer, Declined, Machine, HungUp, Unreachable, Carrier, Timeout, Withdrawn, CallOver, UnderWay,
+        Unsupported,
+    }
 }
 
 mirror! {

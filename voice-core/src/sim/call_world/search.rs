@@ -82,9 +82,10 @@ impl Search {
             if failure.verdict() == Verdict::NeverAgain {
                 self.barred.extend(self.who.get(attachment).cloned());
             }
-        } else if let CallEvent::Ended {
-            reason: EndReason::NoProvider | EndReason::Transfer { .. }, ..
-        } = event
+        } else if let CallEvent::Ended { reason: EndReason::NoProvider, .. } = event {
+            return self.gives_up(now, limits).map(Some);
+        } else if let CallEvent::Transferring { name, .. } = event
+            && name == "last_resort"
         {
             return self.gives_up(now, limits).map(Some);
         }

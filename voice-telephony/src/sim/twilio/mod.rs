@@ -414,10 +414,10 @@ impl FakeTwilioCall {
                 self.stream_callback(callback.as_deref(), "stream-stopped");
                 self.after_stream(now, action);
             }
-            stage @ (Stage::Busy { .. }
-            | Stage::Retrying { .. }
-            | Stage::Concluding { .. }
-            | Stage::Done) => self.stage = stage,
+            stage
+            @ (Stage::Busy { .. } | Stage::Retrying { .. } | Stage::Concluding { .. } | Stage::Done) => {
+                self.stage = stage
+            }
         }
     }
 
