@@ -15,6 +15,7 @@ mod refusals;
 mod routes;
 mod sessions;
 mod signals;
+mod story;
 mod telnyx;
 mod voice_sim;
 mod world;
