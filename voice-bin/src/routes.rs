@@ -7,11 +7,13 @@ mod correlation;
 mod document;
 mod door;
 mod health;
+mod measure;
 mod media;
 mod outbound;
 pub(crate) mod problem;
 mod providers;
 mod recording;
+mod session_metrics;
 pub(crate) mod sessions;
 mod telnyx;
 mod twilio;
@@ -56,6 +58,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async { Problem::of(StatusCode::METHOD_NOT_ALLOWED) })
         .layer(from_fn(correlation::correlate))
+        .layer(from_fn_with_state(app.clone(), measure::measure))
         .with_state(app)
 }
 
@@ -63,6 +66,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 fn documented(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
     let guarded = OpenApiRouter::new()
         .merge(sessions::routes())
+        .merge(session_metrics::routes())
         .merge(providers::routes())
         .merge(recording::routes())
         .merge(outbound::routes())

@@ -148,9 +148,9 @@ pub async fn run_until(
 ) -> io::Result<()> {
     let address = listener.local_addr()?;
     let app = Arc::new(App::new(parts, address));
-    let metrics = app.parts.metrics.clone();
+    let (metrics, clock) = (app.parts.metrics.clone(), app.parts.world.clock);
     // The recorder keeps every measurement until it is told to fold them.
-    let upkeep = tokio::spawn(async move { metrics.upkeep().await });
+    let upkeep = tokio::spawn(async move { metrics.upkeep(clock).await });
     info!(%address, "listening");
 
     let http = http::Http::new(&app);
@@ -227,8 +227,13 @@ impl App {
         let readers: Vec<Arc<dyn Reader>> =
             parts.world.readers.iter().cloned().chain([feed.clone() as Arc<dyn Reader>]).collect();
         parts.world.readers = readers.into();
+        let calls = Calls::new(parts.limits.calls_max);
+        let reach = calls.clone();
+        parts
+            .metrics
+            .orders_by(move |call, control| reach.find(call).is_some_and(|call| call.control(control)));
         Self {
-            calls: Calls::new(parts.limits.calls_max),
+            calls,
             outbound: Outbound::new(&parts.outbound, &base, clock),
             telnyx: Legs::new(&base),
             front: Front::new(&parts.door),

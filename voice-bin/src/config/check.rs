@@ -15,6 +15,7 @@ use voice_telephony::number::{E164, NumberError};
 use super::layers::{Layers, Origin, Raw};
 use super::mask::masked as masked_address;
 use super::settings::{self, Setting};
+use super::storage::{database_url, node_name, own_name};
 use super::{
     AgentConfig, ChoiceConfig, Config, ConfigErrors, Effective, LimitsConfig, LogFormat, Notice, PublicUrl,
     TelnyxConfig, TwilioConfig,
@@ -40,6 +41,7 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
     let port = check.parse(&settings::PORT, port);
     let public_url = check.parse(&settings::PUBLIC_URL, public_url);
     let database_url = check.parse(&settings::DATABASE_URL, database_url);
+    let node = check.parse(&settings::NODE_NAME, node_name);
     let log_format = check.parse(&settings::LOG_FORMAT, log_format);
     let log_level = check.parse(&settings::LOG_LEVEL, log_level);
     let providers = check.providers();
@@ -52,6 +54,8 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
     let limits = check.limits();
     let door = check.door();
     let recording = check.recording();
+    let money = check.money();
+    let environment = check.parse(&settings::ENVIRONMENT, environment).unwrap_or_default();
     let all = (host, port, database_url, log_format, log_level, agent, calls, limits, choice);
     let (
         Some(host),
@@ -76,6 +80,7 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
         port,
         public_url,
         database_url,
+        node: node.unwrap_or_else(|| own_name(port)),
         log_format,
         log_level,
         providers,
@@ -87,6 +92,8 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
         calls,
         limits,
         recording,
+        money,
+        environment,
         door,
         settings,
         notices: check.notices,
@@ -421,16 +428,6 @@ fn public_url(text: &str) -> Result<PublicUrl, Wrong> {
     Ok(PublicUrl::new(url.as_str().trim_end_matches('/')))
 }
 
-fn database_url(text: &str) -> Result<String, Wrong> {
-    if text.strip_prefix("sqlite:").is_some_and(|file| !file.is_empty()) {
-        return Ok(text.to_owned());
-    }
-    Err(Wrong(
-        format!("{} is not a database this build knows", masked_address(text)),
-        "use sqlite:FILE, like sqlite:voice.db",
-    ))
-}
-
 fn log_format(text: &str) -> Result<LogFormat, Wrong> {
     match text {
         "text" => Ok(LogFormat::Text),
@@ -528,6 +525,14 @@ fn api_token(text: &str) -> Result<Secret<String>, Wrong> {
         return Err(Wrong("it is shorter than 16 characters".to_owned(), FIX));
     }
     Ok(token)
+}
+
+fn environment(text: &str) -> Result<String, Wrong> {
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if text.is_empty() || text.len() > 40 || !text.bytes().all(is_word) {
+        return Err(Wrong(format!("{text:?} is no name"), "use 1 to 40 letters, digits, - and _"));
+    }
+    Ok(text.to_owned())
 }
 
 fn text(text: &str) -> Result<String, Wrong> {

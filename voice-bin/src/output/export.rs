@@ -68,7 +68,8 @@ pub(crate) fn import(file: impl BufRead) -> Result<Vec<Entry>, ImportError> {
             continue;
         }
         let told: Exported = serde_json::from_str(&line).map_err(|error| ImportError::Line(number, error))?;
-        let event = decode(told.version, told.event.get()).map_err(|error| ImportError::Event(number, error))?;
+        let event =
+            decode(told.version, told.event.get()).map_err(|error| ImportError::Event(number, error))?;
         entries.push(Entry { seq: told.seq, at: MonoTime::from_micros(told.at_us), event });
     }
     Ok(entries)
@@ -109,7 +110,9 @@ pub(crate) fn show(replayed: &Replayed, as_json: bool) {
     }
     for line in &replayed.lines {
         match line {
-            Line::Both(was, is, step) => say(format_args!("  {:>9.3} {:>9.3}  {step}", was.as_secs_f64(), is.as_secs_f64())),
+            Line::Both(was, is, step) => {
+                say(format_args!("  {:>9.3} {:>9.3}  {step}", was.as_secs_f64(), is.as_secs_f64()))
+            }
             Line::Then(was, step) => say(format_args!("- {:>9.3}            {step}", was.as_secs_f64())),
             Line::Now(is, step) => say(format_args!("+           {:>9.3}  {step}", is.as_secs_f64())),
         }
@@ -117,7 +120,11 @@ pub(crate) fn show(replayed: &Replayed, as_json: bool) {
     for what in &replayed.left_out {
         say(format_args!("Not replayed: {what}."));
     }
-    let verdict = if replayed.is_same() { "The same came of it".to_owned() } else { format!("{} steps differ", differences.len()) };
+    let verdict = if replayed.is_same() {
+        "The same came of it".to_owned()
+    } else {
+        format!("{} steps differ", differences.len())
+    };
     say(format_args!("{verdict}: {} entries, {:.1} s.", replayed.entries, replayed.duration.as_secs_f64()));
 }
 

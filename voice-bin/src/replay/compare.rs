@@ -103,7 +103,9 @@ fn step(event: &CallEvent) -> Option<String> {
         CallEvent::ToolCancelled { id } => format!("tool cancelled, {id}"),
         CallEvent::Digit { .. } => "key pressed".to_owned(),
         CallEvent::Held { .. } => "held".to_owned(),
-        CallEvent::Resumed { timed_out, .. } => format!("off hold{}", if *timed_out { ", too long" } else { "" }),
+        CallEvent::Resumed { timed_out, .. } => {
+            format!("off hold{}", if *timed_out { ", too long" } else { "" })
+        }
         CallEvent::Muted { on } => if *on { "muted" } else { "heard again" }.to_owned(),
         CallEvent::Ended { reason, .. } => format!("ended: {}", reason.kind()),
         _cannot_be_compared => return None,

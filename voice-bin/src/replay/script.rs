@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use voice_core::call::{Control, Input};
 use voice_core::carrier::CarrierEvent;
+use voice_core::consent::Revocation;
 use voice_core::conversation::ToolResult;
 use voice_core::id::{AttachmentId, ProviderId, ReplyId};
 use voice_core::provider::ProviderEvent;
 use voice_core::record::{CallEvent, EndReason, Entry, Why};
-use voice_core::recording::{RecordCommand, RecordingOrder, RecordingEnd, Revocation};
+use voice_core::recording::{RecordCommand, RecordingEnd, RecordingOrder};
 use voice_core::sensitive::Pii;
 use voice_core::time::{MonoTime, UnixMillis};
 
@@ -60,7 +61,9 @@ pub(super) fn left_out(entries: &[Entry]) -> Vec<&'static str> {
     let mut found = BTreeSet::new();
     for entry in entries {
         match &entry.event {
-            CallEvent::Transferring { .. } => found.insert("transfers: orders to the carrier are not in the record"),
+            CallEvent::Transferring { .. } => {
+                found.insert("transfers: orders to the carrier are not in the record")
+            }
             CallEvent::Attaching { why: Why::SessionLimit, .. } => {
                 found.insert("ends of sessions that a service announced")
             }
@@ -119,7 +122,9 @@ fn act(
         CallEvent::Attaching { attachment, why: Why::Wish | Why::Drain } => {
             Some(Act::Wish(attachment, assigned.get(&attachment).cloned()))
         }
-        CallEvent::Digit { digit } => Some(Act::Input(Input::Carrier(CarrierEvent::Digit(digit.into_inner())))),
+        CallEvent::Digit { digit } => {
+            Some(Act::Input(Input::Carrier(CarrierEvent::Digit(digit.into_inner()))))
+        }
         CallEvent::Noted { text } => control(Control::Note(text)),
         CallEvent::Summarised { text } => control(Control::Summary(text)),
         CallEvent::Cued { cue } => control(Control::Say { cue: cue.into_inner() }),

@@ -110,9 +110,7 @@ impl Stage {
             Act::Input(input) => self.tell(input),
             Act::Reply(reply, length, words) => self.reply(reply, length, words),
             Act::Wish(attachment, provider) => {
-                let is_known = |event: &CallEvent| {
-                    matches!(event, CallEvent::Attaching { attachment: one, .. } if *one == attachment)
-                };
+                let is_known = |event: &CallEvent| matches!(event, CallEvent::Attaching { attachment: one, .. } if *one == attachment);
                 if !self.has_told(is_known) {
                     self.tell(Input::Control(Control::Switch(provider)));
                 }
@@ -190,6 +188,7 @@ impl Ear {
                 self.marks.clear();
             }
             CarrierCommand::HangUp => {}
+            _newer => {}
         }
     }
 }
@@ -205,7 +204,6 @@ fn frame(format: AudioFormat, is_loud: bool) -> AudioFrame {
         (Encoding::Pcm16, true) => [&[0x00, 0x40], &[0x00, 0xc0]],
         (Encoding::Pcm16, false) => [&[0, 0], &[0, 0]],
     };
-    let data: Vec<u8> =
-        samples.concat().into_iter().cycle().take(format.frame_bytes()).collect();
+    let data: Vec<u8> = samples.concat().into_iter().cycle().take(format.frame_bytes()).collect();
     AudioFrame::new(format, Bytes::from(data))
 }

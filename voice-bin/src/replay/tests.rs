@@ -46,7 +46,11 @@ fn course() -> Vec<Entry> {
         (7_000, CallEvent::CallerSpoke { utterance }),
         (
             7_000,
-            CallEvent::BargeIn { reply, heard: Duration::from_millis(1_200), unheard: Duration::from_secs(2) },
+            CallEvent::BargeIn {
+                reply,
+                heard: Duration::from_millis(1_200),
+                unheard: Duration::from_secs(2),
+            },
         ),
         (
             7_000,
@@ -98,7 +102,8 @@ fn what_a_build_did_otherwise_is_shown_where_it_happened() {
     entries.retain(|entry| !matches!(entry.event, CallEvent::BargeIn { .. }));
     let at = entries.len() - 1;
     let end = entries[at].at;
-    entries.insert(at, Entry { seq: 0, at: end, event: CallEvent::Retrying { round: 9, wait: Duration::ZERO } });
+    entries
+        .insert(at, Entry { seq: 0, at: end, event: CallEvent::Retrying { round: 9, wait: Duration::ZERO } });
     let replayed = replay(&entries, config()).expect("it has a beginning");
     let differences: Vec<&Line> =
         replayed.lines.iter().filter(|line| !matches!(line, Line::Both(..))).collect();

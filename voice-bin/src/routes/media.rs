@@ -33,6 +33,7 @@ use super::door::turn_away;
 use super::{TELNYX_MEDIA, TWILIO_MEDIA};
 use crate::metrics_names as names;
 use crate::server::{App, ClientAddress, ConnectionPlace, Errand, Grant, Patient, Slot, on_behalf};
+use crate::telemetry::sockets::{CountedLine, OpenSocket};
 
 pub(super) type Socket = WebSocketLine<TcpStream>;
 
@@ -137,6 +138,7 @@ async fn attend<O: Opens>(
         Err(error) => return debug!(%correlation, %error, "a media socket went away while it was opened"),
     };
     let Some(mut line) = line(upgraded).await else { return };
+    let _open = OpenSocket::new();
     let failed = || app.front.failed(app.parts.world.clock.now(), Errand::Socket, client);
     let admitted = match open(&app, opens, &mut line).await {
         Ok(Some(opened)) => admit(&app, opened),
@@ -211,9 +213,14 @@ async fn converse(app: &App, carrier: CarrierId, opened: Opened, (grant, slot): 
     let Grant { call, correlation, from, to, leg } = grant;
     let start = CallStart { carrier, carrier_call, format, from, to, correlation: correlation.clone() };
     let (world, agent) = (app.parts.world.clone(), app.parts.agent.clone());
-    let (handle, task) = app.recorded(place(call, world, agent, start, session, Box::new(line)));
+    let (handle, task) =
+        app.recorded(place(call, world, agent, start, session, Box::new(CountedLine::new(line))));
+    if app.outbound.page(call).is_some() {
+        app.parts.metrics.placed(call);
+    }
     let end = on_behalf(correlation, slot.run(handle, task)).await;
     app.feed.close(call);
+    app.parts.metrics.over(call);
     match leg {
         Some(leg) => leg.media_over(end).await,
         None => app.outbound.media_over(call),

@@ -135,7 +135,8 @@ fn answer_voice(
         return answer_call(app, base, correlation, voice, call);
     };
     if !app.outbound.tell(key, told) || !app.has_room() {
-        counter!(names::WEBHOOK_REQUESTS, "carrier" => CARRIER, "kind" => "stray").increment(1);
+        counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => "stray").increment(1);
+        counter!(names::DISCREPANCIES, "kind" => "answered_without_us").increment(1);
         info!(%correlation, call = %key.call, "an answered call is hung up: nobody waits for it");
         return document(Twiml::of(&[Verb::Hangup]));
     }
@@ -153,7 +154,7 @@ fn answer_call(
     if account.as_ref().is_some_and(|ours| ours != voice.account_sid.as_str()) {
         counter!(
             names::WEBHOOK_REJECTIONS,
-            "carrier" => CARRIER, "reason" => "wrong_account", "layer" => Layer::Signature.name()
+            "provider" => CARRIER, "reason" => "wrong_account", "layer" => Layer::Signature.name()
         )
         .increment(1);
         warn!(%correlation, "webhook refused: it is about another account than TWILIO_ACCOUNT_SID");
@@ -172,7 +173,7 @@ fn answer_call(
     };
     let (now, carrier_call) = (app.parts.world.clock.now(), voice.call_sid.as_str());
     if !app.can_serve() || !app.calls.promise(now, carrier_call) {
-        counter!(names::WEBHOOK_REQUESTS, "carrier" => CARRIER, "kind" => "busy").increment(1);
+        counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => "busy").increment(1);
         let why = if app.calls.is_draining() { "shutting down" } else { "no room for one more" };
         warn!(%correlation, calls = app.calls.running(), "call answered with busy: {why}");
         return document(Twiml::reject(RejectReason::Busy));
@@ -182,7 +183,7 @@ fn answer_call(
     let ticket = app.issue(carrier_call, random, grant);
     match with_callback(ConnectStream::new(media, &ticket), base) {
         Ok(stream) => {
-            counter!(names::WEBHOOK_REQUESTS, "carrier" => CARRIER, "kind" => "voice").increment(1);
+            counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => "voice").increment(1);
             info!(%correlation, %call, carrier_call, "call is connected");
             document(Twiml::connect(&stream))
         }
@@ -223,7 +224,7 @@ fn take_note(app: &App, correlation: &CorrelationId, webhook: &Verified<TwilioWe
         }
         _newer => "other",
     };
-    counter!(names::WEBHOOK_REQUESTS, "carrier" => CARRIER, "kind" => kind).increment(1);
+    counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => kind).increment(1);
 }
 
 fn document(twiml: Twiml) -> Answer {

@@ -264,6 +264,7 @@ fn tell_log(call: CallId, correlation: &CorrelationId, progress: &Progress) {
             warn!(%correlation, %call, %carrier, %error, "a carrier did not place the call");
         }
         Progress::Uncertain(carrier) => {
+            counter!(names::DISCREPANCIES, "kind" => "uncertain").increment(1);
             warn!(%correlation, %call, %carrier, "the carrier may have placed the call; looking for it");
         }
         Progress::Accepted(carrier, name) => {
@@ -272,6 +273,7 @@ fn tell_log(call: CallId, correlation: &CorrelationId, progress: &Progress) {
         }
         Progress::Stray(carrier) => {
             count(carrier, "stray");
+            counter!(names::DISCREPANCIES, "kind" => "stray").increment(1);
             warn!(%correlation, %call, %carrier, "a call that was given up turned up, and is hung up");
         }
         Progress::LeftBehind(carrier) => {

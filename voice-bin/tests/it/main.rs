@@ -8,6 +8,8 @@ mod demo;
 mod door;
 mod draining;
 mod events;
+mod every_metric;
+mod monitoring;
 mod outbound;
 mod problems;
 mod recording;

@@ -288,6 +288,8 @@ impl Past {
             | CallEvent::TransferAnswered { .. }
             | CallEvent::DigitsSent { .. }
             | CallEvent::AudioLost { .. }
+            | CallEvent::FirstSound(_)
+            | CallEvent::Sound(_)
             | CallEvent::CarrierOddity { .. }
             | CallEvent::ProviderOddity { .. }
             | CallEvent::Used { .. } => {}

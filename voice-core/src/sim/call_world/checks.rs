@@ -427,6 +427,8 @@ impl Checks {
             | CallEvent::CallerPaused { .. }
             | CallEvent::CallerSaid { .. }
             | CallEvent::ReplyStarted { .. }
+            | CallEvent::FirstSound(_)
+            | CallEvent::Sound(_)
             | CallEvent::ToolCalled(_)
             | CallEvent::ToolAnswered { .. }
             | CallEvent::Digit { .. }
