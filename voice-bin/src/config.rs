@@ -128,6 +128,8 @@ pub struct LimitsConfig {
     pub calls_max: usize,
     /// How long a shutdown waits for calls to end by themselves.
     pub drain: Duration,
+    /// A shutdown does not wait, but gives calls to whoever their carriers find next.
+    pub hand_over: bool,
 }
 
 /// How log lines look.

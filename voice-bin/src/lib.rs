@@ -12,6 +12,7 @@ mod output;
 mod providers;
 mod random;
 pub mod recording;
+mod recovery;
 mod replay;
 mod routes;
 pub mod server;

@@ -27,12 +27,16 @@ use voice_core::driver::{CallHandle, CallTask, World};
 use voice_core::id::{CallId, CorrelationId};
 use voice_core::record::Reader;
 use voice_core::sensitive::Pii;
+use voice_core::sensitive::Secret;
+use voice_core::time::UnixMillis;
+use voice_telephony::legs::LegKey;
 use voice_telephony::rest::HttpSend;
 use voice_telephony::ticket::{StreamTicket, Tickets};
-use voice_telephony::twilio::Tokens;
+use voice_telephony::twilio::{Lifeline, StreamUrl, Tokens};
 
 use crate::config::{DoorConfig, LimitsConfig, PublicUrl};
 use crate::recording::RecordingParts;
+use crate::recovery::{self, Pasts};
 use crate::routes;
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -94,6 +98,17 @@ pub struct TwilioParts {
     pub tokens: Tokens,
     /// Requests for another account are refused.
     pub account_sid: Option<String>,
+    /// Ends calls, so that they need not end with their media socket; without it they do.
+    pub rest: Option<TwilioRest>,
+}
+
+/// How calls over Twilio are ended, and their tickets signed.
+#[derive(Clone, Debug)]
+pub struct TwilioRest {
+    /// The account's auth token.
+    pub token: Secret<String>,
+    /// Where the API is.
+    pub api_url: String,
 }
 
 /// What all requests share.
@@ -102,6 +117,10 @@ pub(crate) struct App {
     pub(crate) calls: Calls,
     pub(crate) outbound: Outbound,
     pub(crate) telnyx: Legs,
+    /// What calls have been, should they come back.
+    pub(crate) pasts: Arc<Pasts>,
+    /// Where calls over Twilio go when their media socket breaks.
+    pub(crate) lifeline: Option<Lifeline>,
     pub(crate) front: Front,
     /// What calls tell, for those who ask and follow.
     pub(crate) feed: Arc<Feed>,
@@ -153,13 +172,19 @@ pub async fn run_until(
     let upkeep = tokio::spawn(async move { metrics.upkeep(clock).await });
     info!(%address, "listening");
 
+    // Beside the calls: those of before are looked for while new ones are taken.
+    let recovery = tokio::spawn(recovery::recover(app.clone()));
     let http = http::Http::new(&app);
     tokio::select! {
         () = http.accept(&listener, &app) => {}
         () = end_of_calls(&app, shutdown, at_once) => {}
     }
     drop(listener);
-    tokio::join!(app.outbound.finish(), app.telnyx.finish(), app.followers.finish());
+    recovery.abort();
+    if !app.calls.is_handing_over() {
+        app.telnyx.finish().await;
+    }
+    tokio::join!(app.outbound.finish(), app.followers.finish());
     http.finish().await;
     upkeep.abort();
     info!("stopped");
@@ -176,6 +201,15 @@ fn base(parts: &Parts, mut address: SocketAddr) -> PublicUrl {
     parts.public_url.clone().unwrap_or_else(|| PublicUrl::new(format!("http://{address}")))
 }
 
+/// Only where calls can be ended over REST may they outlive their sockets.
+fn lifeline(parts: &Parts, base: &PublicUrl) -> Option<Lifeline> {
+    parts.outbound.http.as_ref()?;
+    let rest = parts.twilio.rest.as_ref()?;
+    let media = StreamUrl::new(base.web_socket(routes::TWILIO_MEDIA)).ok()?;
+    let key = LegKey::derive(rest.token.expose().as_bytes());
+    Some(Lifeline { key, media, webhook: base.of(TWILIO_WEBHOOK) })
+}
+
 /// From the first word to stop until no call is left.
 async fn end_of_calls(app: &App, shutdown: impl Future<Output = ()>, at_once: impl Future<Output = ()>) {
     let (drain, clock) = (app.parts.limits.drain, app.parts.world.clock);
@@ -186,6 +220,15 @@ async fn end_of_calls(app: &App, shutdown: impl Future<Output = ()>, at_once: im
     };
     app.calls.drain();
     app.outbound.drain();
+    if !is_urgent && app.parts.limits.hand_over {
+        let calls = app.calls.running();
+        info!(calls, "shutting down: calls are handed over to whoever their carriers find next");
+        app.calls.hand_over();
+        if tokio::time::timeout(END_TIMEOUT, app.calls.all_ended(clock)).await.is_err() {
+            warn!(calls = app.calls.running(), "calls did not let go in time and are cut");
+        }
+        return;
+    }
     if !is_urgent {
         let calls = app.calls.running();
         info!(calls, limit = ?drain, "shutting down: no new calls; waiting for those that run");
@@ -232,10 +275,16 @@ impl App {
         parts
             .metrics
             .orders_by(move |call, control| reach.find(call).is_some_and(|call| call.control(control)));
+        let pasts = Arc::new(Pasts::new(parts.world.clock));
+        let readers = parts.world.readers.iter().cloned();
+        // First of all: who asks for a call that has just ended must find it.
+        parts.world.readers = std::iter::once(pasts.clone() as Arc<dyn Reader>).chain(readers).collect();
         Self {
             calls,
             outbound: Outbound::new(&parts.outbound, &base, clock),
             telnyx: Legs::new(&base),
+            pasts,
+            lifeline: lifeline(&parts, &base),
             front: Front::new(&parts.door),
             followers: Followers::new(clock),
             prepared: Prepared::new(clock, feed.clone()),
@@ -247,12 +296,20 @@ impl App {
         }
     }
 
-    /// A call that is about to run, with its recorder.
-    pub(crate) fn recorded(&self, call: (CallHandle, CallTask)) -> (CallHandle, CallTask) {
+    /// A call that is about to run, with its recorder. One that comes back is recorded if it was, and not
+    /// because all calls are from their beginning.
+    pub(crate) fn recorded(&self, call: (CallHandle, CallTask), is_new: bool) -> (CallHandle, CallTask) {
         match &self.parts.recording {
-            Some(recording) => recording.follow(call),
+            Some(recording) if is_new => recording.follow(call),
+            Some(recording) => (call.0, call.1.with_recorder(recording.sink.clone())),
             None => call,
         }
+    }
+
+    /// Until when tickets are good that are given out now: as long as their call may last.
+    pub(crate) fn tickets_until(&self) -> UnixMillis {
+        let clock = self.parts.world.clock;
+        clock.unix(clock.now() + self.parts.agent.limits().call + recovery::TICKET_SLACK)
     }
 
     pub(crate) fn issue(&self, carrier_call: &str, random: [u8; 32], grant: Grant) -> StreamTicket {

@@ -12,11 +12,12 @@ pub(crate) struct Signals {
     pub(crate) at_once: CancellationToken,
 }
 
-/// Listens from now on. A third word ends the process where it stands.
+/// Listens from now on. A third word ends the process where it stands. That a terminal is gone (SIGHUP) is no
+/// reason to end calls.
 pub(crate) fn listen() -> Signals {
     let signals = Signals { stop: CancellationToken::new(), at_once: CancellationToken::new() };
     let (stop, at_once) = (signals.stop.clone(), signals.at_once.clone());
-    take_hang_ups();
+    ignore_hang_ups();
     // A task of its own, because signals come whatever else goes on.
     tokio::spawn(async move {
         wait().await;
@@ -31,6 +32,21 @@ pub(crate) fn listen() -> Signals {
 }
 
 #[cfg(unix)]
+fn ignore_hang_ups() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut hang_up) = signal(SignalKind::hangup()) else { return };
+    // A task of its own: once somebody listens, the signal ends nothing any more.
+    tokio::spawn(async move {
+        while hang_up.recv().await.is_some() {
+            info!("the terminal is gone, or somebody wants new settings, which are read at the start only");
+        }
+    });
+}
+
+#[cfg(not(unix))]
+fn ignore_hang_ups() {}
+
+#[cfg(unix)]
 async fn wait() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
@@ -42,25 +58,6 @@ async fn wait() {
         _ = terminate.recv() => info!("told to terminate"),
     }
 }
-
-/// A terminal that closes, or a tool that wants logs to be opened anew, must not end calls. The log goes to
-/// standard error, which this process did not open, and settings are read at its start only.
-#[cfg(unix)]
-fn take_hang_ups() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut hang_ups) = signal(SignalKind::hangup()) else { return };
-    // A task of its own, because signals come whatever else goes on.
-    tokio::spawn(async move {
-        while hang_ups.recv().await.is_some() {
-            info!(
-                "SIGHUP is ignored: the log is not a file of this process, and settings are read at its start"
-            );
-        }
-    });
-}
-
-#[cfg(not(unix))]
-const fn take_hang_ups() {}
 
 #[cfg(not(unix))]
 async fn wait() {

@@ -131,6 +131,22 @@ impl Store {
         Ok(!rows.is_empty())
     }
 
+    /// The same for a call that has come to this node, whether or not it had ended there: the carrier says
+    /// that its line still stands.
+    ///
+    /// # Errors
+    /// If the database does not work.
+    pub async fn take_back(&self, call: CallId, from: &Node) -> Result<bool, StoreError> {
+        let mut batch = self.engine.begin().await?;
+        let statement = Statement::new(
+            "UPDATE calls SET node = $1 WHERE call_id = $2 AND node IN ($1, $3) RETURNING call_id",
+        );
+        let statement = statement.with(self.node.as_str()).with(call.to_string()).with(from.as_str());
+        let rows = batch.run(statement).await?;
+        batch.commit().await?;
+        Ok(!rows.is_empty())
+    }
+
     /// How its connections are used.
     pub(crate) fn pool(&self) -> Pool {
         self.engine.pool()

@@ -197,7 +197,8 @@ impl Check {
     fn limits(&mut self) -> Option<LimitsConfig> {
         let calls_max = self.parse(&settings::MAX_CALLS, calls_max);
         let drain = self.parse(&settings::DRAIN_SECONDS, drain);
-        Some(LimitsConfig { calls_max: calls_max?, drain: drain? })
+        let hand_over = self.parse(&settings::DRAIN_MODE, drain_mode);
+        Some(LimitsConfig { calls_max: calls_max?, drain: drain?, hand_over: hand_over? })
     }
 
     fn choice(&mut self) -> Option<ChoiceConfig> {
@@ -571,6 +572,17 @@ fn calls_max(text: &str) -> Result<usize, Wrong> {
 
 fn drain(text: &str) -> Result<Duration, Wrong> {
     in_range(text, 0, DRAIN_SECONDS_MAX, "use whole seconds from 0 to 3600").map(Duration::from_secs)
+}
+
+fn drain_mode(text: &str) -> Result<bool, Wrong> {
+    match text {
+        "wait" => Ok(false),
+        "handover" => Ok(true),
+        other => Err(Wrong(
+            format!("{other:?} is no way to shut down"),
+            "use wait (for calls to end) or handover (to the next server)",
+        )),
+    }
 }
 
 pub(super) fn in_range(text: &str, least: u64, most: u64, fix: &'static str) -> Result<u64, Wrong> {

@@ -80,7 +80,7 @@ fn prices(text: &str) -> Result<Vec<(ProviderId, Price)>, Wrong> {
 
 fn tokens(words: &[&str]) -> Option<Rate> {
     let mut rates = TokenRates::default();
-    if words.is_empty() || words.len() % 2 != 0 {
+    if words.is_empty() || !words.len().is_multiple_of(2) {
         return None;
     }
     for pair in words.chunks_exact(2) {

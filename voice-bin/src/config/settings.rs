@@ -46,6 +46,7 @@ settings! {
     API_TOKEN = Setting::secret("API_TOKEN", "server", "api_token");
     MAX_CALLS = Setting::new("MAX_CALLS", "server", "max_calls", Some("500"));
     DRAIN_SECONDS = Setting::new("DRAIN_SECONDS", "server", "drain_seconds", Some("30"));
+    DRAIN_MODE = Setting::new("DRAIN_MODE", "server", "drain_mode", Some("wait"));
     TRUSTED_PROXIES = Setting::new("TRUSTED_PROXIES", "door", "trusted_proxies", None);
     FORWARDED_HEADER =
         Setting::new("FORWARDED_HEADER", "door", "forwarded_header", Some("x-forwarded-for"));

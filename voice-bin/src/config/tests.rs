@@ -16,7 +16,10 @@ fn nothing_at_all_is_demo_mode_on_loopback() {
     assert_eq!((config.host.to_string().as_str(), config.port), ("127.0.0.1", 8080));
     assert_eq!(config.database_url, "sqlite:voice.db");
     assert!(config.providers.is_empty() && config.twilio.auth_token.is_none());
-    assert_eq!(config.limits, LimitsConfig { calls_max: 500, drain: Duration::from_secs(30) });
+    assert_eq!(
+        config.limits,
+        LimitsConfig { calls_max: 500, drain: Duration::from_secs(30), hand_over: false }
+    );
 }
 
 #[test]
@@ -39,7 +42,7 @@ fn every_error_is_told_with_place_and_fix() {
     expect![[r#"
         8 errors in the configuration
           openai.model (voice.toml:7:9): this is a list, table or date; write a text or a number
-          server.hots (voice.toml:3:1): there is no such setting; [server] has host, port, public_url, api_token, max_calls, drain_seconds
+          server.hots (voice.toml:3:1): there is no such setting; [server] has host, port, public_url, api_token, max_calls, drain_seconds, drain_mode
           sever (voice.toml:8:2): there is no such table; the tables are server, door, storage, recording, log, calls, providers, openai, gemini, deepgram, llm, twilio, telnyx, agent
           PORT (voice.toml:2:8): "many" is not a port; use a number from 1 to 65535, or 0 for any free one
           PUBLIC_URL (environment): voice.example.com is not an address; write https:// and the host name as Twilio calls it, like https://voice.example.com

@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::server::App;
-use crate::telemetry::database::publish_pool;
+use crate::telemetry::database::{publish_health, publish_pool};
 use crate::telemetry::publish_roster;
 
 /// A disk that needs longer to answer is not ready.
@@ -101,11 +101,11 @@ async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
         publish_roster(now, &roster.with(|roster| roster.snapshot(now)));
     }
     if let Some(store) = &app.parts.store {
-        // Before the two questions, which would only find each other.
-        let pool = store.pool();
+        // Before the two questions, which wait for their turn like all others.
+        publish_pool(store.pool());
         let is_up = tokio::time::timeout(STORE_TIMEOUT, store.is_up()).await.unwrap_or(false);
         let is_writable = tokio::time::timeout(STORE_TIMEOUT, store.can_write()).await.unwrap_or(false);
-        publish_pool(pool, is_up, is_writable);
+        publish_health(is_up, is_writable);
     }
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.parts.metrics.render())
 }

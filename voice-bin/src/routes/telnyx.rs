@@ -207,6 +207,7 @@ impl media::Opens for Opens {
                 carrier_call: opened.start.call_control_id.as_str().to_owned(),
                 // What the leg speaks is turned into what we send.
                 format: TELNYX_CODEC.format(),
+                account: None,
                 session: Box::new(opened.session),
             })),
         }

@@ -12,17 +12,20 @@ use metrics::counter;
 use tracing::{debug, error, info, warn};
 use url::{Host, Url};
 use uuid::Uuid;
+use voice_core::carrier::CarrierEnd;
 use voice_core::failure::Failure;
 use voice_core::id::{CallId, CorrelationId};
+use voice_core::record::EndReason;
 use voice_core::time::MonoTime;
 use voice_core::wire::WireMessage;
 use voice_telephony::door::{Fingerprint, Layer, TurnedAway};
+use voice_telephony::legs::Leg;
 use voice_telephony::opening::Step;
 use voice_telephony::outbound::{AttemptKey, Told};
 use voice_telephony::twilio::outbound::told;
 use voice_telephony::twilio::{
-    CARRIER, ConnectStream, Opening, RejectReason, StreamUrl, TwilioVoice, TwilioWebhook, Twiml, TwimlError,
-    Verb, verify_upgrade,
+    Again, CARRIER, ConnectStream, Opening, RejectReason, StreamUrl, TwilioVoice, TwilioWebhook, Twiml,
+    TwimlError, Verb, verify_upgrade,
 };
 use voice_telephony::webhook::{RawRequest, Rejection, Verified, verify};
 
@@ -33,6 +36,7 @@ use super::{TWILIO_MEDIA, TWILIO_WEBHOOK};
 use crate::config::PublicUrl;
 use crate::metrics_names as names;
 use crate::random::random;
+use crate::recovery;
 use crate::server::{Answer, App, ClientAddress, Grant};
 
 /// What Twilio signed with, and what it says is the same on a retry.
@@ -75,7 +79,9 @@ fn receive(
     let retry = head.headers.get(RETRY_TOKEN).and_then(|value| value.to_str().ok());
     let opens_a_call = matches!(*webhook, TwilioWebhook::Voice(_));
     let news = told(head.uri.query().unwrap_or_default(), &webhook);
+    let again = Again::read(head.uri.query().unwrap_or_default());
     app.front.once((now, CARRIER, client), print, retry, opens_a_call, || match webhook.into_voice() {
+        Ok(voice) if again.is_some() => answer_again(app, correlation, &voice, again),
         Ok(voice) => answer_voice(app, &base, correlation, &voice, news),
         Err(other) => {
             if let Some((key, told)) = news {
@@ -179,17 +185,57 @@ fn answer_call(
         return document(Twiml::reject(RejectReason::Busy));
     }
     let (from, to) = (voice.from.clone(), voice.to.clone());
-    let grant = Grant { call, correlation: correlation.clone(), from, to, leg: None };
-    let ticket = app.issue(carrier_call, random, grant);
-    match with_callback(ConnectStream::new(media, &ticket), base) {
-        Ok(stream) => {
+    let made = match &app.lifeline {
+        Some(lifeline) => {
+            let leg = Leg { call, number: 1, correlation: correlation.clone(), from, to };
+            lifeline.document(carrier_call, &leg, app.tickets_until())
+        }
+        // Nobody could end a call that outlives its socket.
+        None => {
+            let grant = Grant { call, correlation: correlation.clone(), from, to, leg: None };
+            let ticket = app.issue(carrier_call, random, grant);
+            with_callback(ConnectStream::new(media, &ticket), base).map(|stream| Twiml::connect(&stream))
+        }
+    };
+    match made {
+        Ok(twiml) => {
             counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => "voice").increment(1);
             info!(%correlation, %call, carrier_call, "call is connected");
-            document(Twiml::connect(&stream))
+            document(twiml)
         }
         Err(error) => {
             app.calls.give_up(carrier_call);
             error!(%correlation, %error, "PUBLIC_URL is no address that Twilio can call back; it must be https://");
+            Answer::new(StatusCode::INTERNAL_SERVER_ERROR, "")
+        }
+    }
+}
+
+/// A call that has tried all streams of its document asks what to do.
+fn answer_again(
+    app: &App,
+    correlation: &CorrelationId,
+    voice: &Verified<TwilioVoice>,
+    again: Option<Again>,
+) -> Answer {
+    let hang_up = || document(Twiml::of(&[Verb::Hangup]));
+    let (Some(again), Some(lifeline)) = (again, &app.lifeline) else { return hang_up() };
+    counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => "again").increment(1);
+    let known = app.pasts.look(again.call);
+    let is_over = known.as_ref().is_some_and(|known| !known.past.may_return());
+    if is_over || !again.is_hopeful() {
+        info!(%correlation, call = %again.call, "a call that is over asked what to do, and is hung up");
+        return hang_up();
+    }
+    let correlation =
+        known.map_or_else(|| correlation.clone(), |known| known.past.start().correlation.clone());
+    let (call, number, from, to) = (again.call, again.leg, voice.from.clone(), voice.to.clone());
+    let leg = Leg { call, number, correlation, from, to };
+    warn!(correlation = %leg.correlation, call = %leg.call, leg = leg.number, "a call found no server, and tries again");
+    match lifeline.document(voice.call_sid.as_str(), &leg, app.tickets_until()) {
+        Ok(twiml) => document(twiml),
+        Err(error) => {
+            error!(%error, "PUBLIC_URL is no address that Twilio can call back; it must be https://");
             Answer::new(StatusCode::INTERNAL_SERVER_ERROR, "")
         }
     }
@@ -205,6 +251,7 @@ fn take_note(app: &App, correlation: &CorrelationId, webhook: &Verified<TwilioWe
         TwilioWebhook::Progress(progress) => {
             if progress.status.is_final() {
                 app.calls.give_up(progress.call_sid.as_str());
+                close_awaited(app, progress.call_sid.as_str());
             }
             debug!(%correlation, carrier_call = progress.call_sid.as_str(), status = ?progress.status, "call progress");
             "progress"
@@ -225,6 +272,15 @@ fn take_note(app: &App, correlation: &CorrelationId, webhook: &Verified<TwilioWe
         _newer => "other",
     };
     counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => kind).increment(1);
+}
+
+/// Somebody hung up while their server was dead.
+fn close_awaited(app: &App, carrier_call: &str) {
+    let awaited = app.pasts.awaited().into_iter();
+    let is_it = |known: &recovery::Known| known.past.start().carrier_call == carrier_call;
+    for (call, _) in awaited.filter(|(_, known)| is_it(known)) {
+        recovery::close(app, call, EndReason::Carrier(CarrierEnd::Stopped));
+    }
 }
 
 fn document(twiml: Twiml) -> Answer {
@@ -256,6 +312,7 @@ impl media::Opens for Opens {
                 ticket: opened.start.ticket,
                 carrier_call: opened.start.call_sid.as_str().to_owned(),
                 format: opened.start.format,
+                account: Some(opened.start.account_sid),
                 session: Box::new(opened.session),
             })),
         }

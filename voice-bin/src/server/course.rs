@@ -69,6 +69,7 @@ impl Course {
             }
             CallEvent::RecordingPaused => self.recording = Recording::Paused,
             CallEvent::RecordingStopped { .. } => self.recording = Recording::Off,
+            CallEvent::Returned { .. } => self.end = None,
             CallEvent::Ended { reason, totals } => {
                 self.end = Some(End { at, reason: reason.kind(), duration: totals.duration });
             }

@@ -109,7 +109,13 @@ impl Feed {
 
 impl Reader for Feed {
     fn read(&self, call: CallId, entry: &Entry) {
-        let feed = self.table().call(call);
+        let feed = {
+            let mut table = self.table();
+            if matches!(entry.event, CallEvent::Returned { .. }) {
+                table.ended.retain(|ended| *ended != call);
+            }
+            table.call(call)
+        };
         feed.take(self.clock.unix(entry.at), entry);
         if matches!(entry.event, CallEvent::Ended { .. }) {
             self.close(call);
@@ -166,7 +172,8 @@ impl CallFeed {
         }
         kept.entries.push_back((at, entry.clone()));
         drop(kept);
-        self.place.send_modify(|place| place.seq = entry.seq);
+        // A call that was over may come back.
+        self.place.send_replace(Place { seq: entry.seq, is_over: false });
     }
 
     /// Whether it was not over before.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use metrics::{counter, gauge};
+use metrics::{counter, gauge, histogram};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -80,7 +80,7 @@ impl Journal {
         let shared = Arc::new(Shared::default());
         let reader = JournalReader { queue, shared: Arc::clone(&shared), clock };
         let closing = CancellationToken::new();
-        let writer = Writer { store, items, shared, told: 0 };
+        let writer = Writer { store, clock, items, shared, told: 0 };
         // One task for the whole process, so that the entries of a call are written in their order.
         let writer = tokio::spawn(writer.run(closing.clone()));
         Self { reader, closing, writer }
@@ -89,6 +89,7 @@ impl Journal {
 
 struct Writer {
     store: Store,
+    clock: Clock,
     items: Receiver<Item>,
     shared: Arc<Shared>,
     /// Losses that the log already knows.

@@ -46,13 +46,17 @@ pub(crate) fn tell_recovery(what: &'static str, began: Instant) {
 }
 
 /// Shows how the connections are used.
-pub(crate) fn publish_pool(pool: Pool, is_up: bool, is_writable: bool) {
+pub(crate) fn publish_pool(pool: Pool) {
     let in_use = pool.open.saturating_sub(pool.idle);
     let beyond = UNDER_WAY.load(Ordering::Relaxed).saturating_sub(pool.most);
     gauge!(names::DB_POOL).set(f64::from(pool.open));
     gauge!(names::DB_CHECKED_OUT).set(f64::from(in_use));
     gauge!(names::DB_AVAILABLE).set(f64::from(pool.most.saturating_sub(in_use)));
     gauge!(names::DB_OVERFLOW).set(f64::from(beyond));
+}
+
+/// Shows whether it answers, and takes what is to be written.
+pub(crate) fn publish_health(is_up: bool, is_writable: bool) {
     gauge!(names::DB_UP).set(f64::from(u8::from(is_up)));
     gauge!(names::DB_WRITABLE).set(f64::from(u8::from(is_writable)));
 }

@@ -131,63 +131,62 @@ impl CallFigures {
     pub(crate) fn fold(&mut self, entry: &Entry, prices: &Prices) -> Option<&'static str> {
         let (at, before) = (entry.at, self.status);
         self.last = at;
-        match &entry.event {
-            CallEvent::Started { carrier, .. } => {
-                self.carrier = carrier.to_string();
-                self.status = "attaching";
-            }
-            CallEvent::Attaching { attachment, why } => {
-                self.stays.push(Stay::new(*attachment, *why, at));
-                if *why == Why::Failure {
-                    self.status = "attaching";
-                }
-            }
-            CallEvent::Assigned { attachment, provider } => {
-                if let Some(stay) = self.stay_mut(*attachment) {
-                    stay.provider = Some(provider.clone());
-                }
-                if self.met.len() >= MET_MAX {
-                    self.met.pop_front();
-                }
-                self.met.push_back((*attachment, provider.clone()));
-            }
-            CallEvent::Ready { attachment, .. } => {
-                if let Some(stay) = self.stay_mut(*attachment) {
-                    (stay.ready, stay.billed) = (Some(at), at);
-                }
-            }
-            CallEvent::Live { attachment, .. } => {
-                if let Some(stay) = self.stay_mut(*attachment) {
-                    stay.live = Some(at);
-                }
-                self.status = "talking";
-            }
-            CallEvent::Problem { attachment, failure } if failure.verdict() != Verdict::Ignore => {
-                if let Some(stay) = self.stay_mut(*attachment) {
-                    stay.failed = true;
-                }
-            }
-            CallEvent::Used { attachment, usage } => {
-                if let Some(provider) = self.provider(*attachment) {
-                    self.bills.tokens(&provider, usage, prices);
-                }
-            }
-            CallEvent::FirstSound(told) => self.answers.note(*told),
-            CallEvent::Sound(sound) => {
-                self.sound = Some(*sound);
-                self.lost += sound.line.lost;
-                self.bill_minutes(at, prices);
-            }
-            CallEvent::Held { .. } => self.status = "on_hold",
-            CallEvent::Resumed { .. } => self.status = "talking",
-            CallEvent::Detached { .. } => self.bill_minutes(at, prices),
-            CallEvent::Ended { reason, .. } => {
-                self.bill_minutes(at, prices);
-                (self.end, self.status) = (Some(reason.kind()), "ended");
-            }
-            _ => {}
+        self.fold_stays(entry, prices);
+        if let CallEvent::Started { carrier, .. } = &entry.event {
+            self.carrier = carrier.to_string();
+            self.status = "attaching";
+        } else if let CallEvent::Attaching { why: Why::Failure, .. } = &entry.event {
+            self.status = "attaching";
+        } else if let CallEvent::Live { .. } | CallEvent::Resumed { .. } = &entry.event {
+            self.status = "talking";
+        } else if let CallEvent::Held { .. } = &entry.event {
+            self.status = "on_hold";
+        } else if let CallEvent::FirstSound(told) = &entry.event {
+            self.answers.note(*told);
+        } else if let CallEvent::Sound(sound) = &entry.event {
+            self.sound = Some(*sound);
+            self.lost += sound.line.lost;
+        } else if let CallEvent::Ended { reason, .. } = &entry.event {
+            (self.end, self.status) = (Some(reason.kind()), "ended");
         }
         (self.status != before).then_some(before)
+    }
+
+    /// Who is attached, and what they bill.
+    fn fold_stays(&mut self, entry: &Entry, prices: &Prices) {
+        let at = entry.at;
+        if let CallEvent::Attaching { attachment, why } = &entry.event {
+            self.stays.push(Stay::new(*attachment, *why, at));
+        } else if let CallEvent::Assigned { attachment, provider } = &entry.event {
+            if let Some(stay) = self.stay_mut(*attachment) {
+                stay.provider = Some(provider.clone());
+            }
+            if self.met.len() >= MET_MAX {
+                self.met.pop_front();
+            }
+            self.met.push_back((*attachment, provider.clone()));
+        } else if let CallEvent::Ready { attachment, .. } = &entry.event {
+            if let Some(stay) = self.stay_mut(*attachment) {
+                (stay.ready, stay.billed) = (Some(at), at);
+            }
+        } else if let CallEvent::Live { attachment, .. } = &entry.event {
+            if let Some(stay) = self.stay_mut(*attachment) {
+                stay.live = Some(at);
+            }
+        } else if let CallEvent::Problem { attachment, failure } = &entry.event {
+            let is_grave = failure.verdict() != Verdict::Ignore;
+            if let Some(stay) = self.stay_mut(*attachment) {
+                stay.failed |= is_grave;
+            }
+        } else if let CallEvent::Used { attachment, usage } = &entry.event {
+            if let Some(provider) = self.provider(*attachment) {
+                self.bills.tokens(&provider, usage, prices);
+            }
+        } else if let CallEvent::Sound(_) | CallEvent::Detached { .. } | CallEvent::Ended { .. } =
+            &entry.event
+        {
+            self.bill_minutes(at, prices);
+        }
     }
 
     /// Takes out the stay that is over.

@@ -41,13 +41,14 @@ pub struct Metrics {
 }
 
 /// What readers of calls and those who ask share.
+#[derive(Default)]
 pub(super) struct Shared {
     /// Taken by every call for each entry of its record, about two a second, for a look-up and a few sums.
     figures: Mutex<Figures>,
     pub(super) prices: Prices,
     pub(super) budget: Option<Budget>,
     orders: OnceLock<Orders>,
-    /// Series that have been shown: a gauge of something that is gone must fall to zero, not stand still.
+    /// Taken by whoever reads the metrics. Series that have been shown: a gauge of something that is gone must fall to zero, not stand still.
     shown: Mutex<BTreeMap<(&'static str, String), u32>>,
 }
 
@@ -57,22 +58,22 @@ type Orders = Box<dyn Fn(CallId, Control) -> bool + Send + Sync>;
 impl Metrics {
     /// Takes all metrics of this process from now on. Only once.
     pub fn install() -> Result<Self, MetricsError> {
-        Self::with_prices(Prices::default(), None)
-    }
-
-    /// The same, with what providers ask and what a call may cost.
-    pub fn with_prices(prices: Prices, budget: Option<Budget>) -> Result<Self, MetricsError> {
         let recorder = recorder()?;
         let handle = recorder.handle();
         ::metrics::set_global_recorder(recorder).map_err(|_| MetricsError::Installed)?;
         names::describe();
-        Ok(Self { handle, shared: Arc::new(Shared::new(prices, budget)) })
+        Ok(Self { handle, shared: Arc::default() })
     }
 
     /// Metrics that nobody feeds; for servers inside tests and other programs.
     pub fn unfed() -> Result<Self, MetricsError> {
-        let shared = Arc::new(Shared::new(Prices::default(), None));
-        Ok(Self { handle: recorder()?.handle(), shared })
+        Ok(Self { handle: recorder()?.handle(), shared: Arc::default() })
+    }
+
+    /// The same, knowing what providers ask and what a call may cost. Before anything else is done with it.
+    #[must_use]
+    pub fn with_budget(self, prices: Prices, budget: Option<Budget>) -> Self {
+        Self { shared: Arc::new(Shared { prices, budget, ..Shared::default() }), ..self }
     }
 
     /// Says what runs here, and where.
@@ -168,10 +169,6 @@ impl std::fmt::Debug for Metrics {
 }
 
 impl Shared {
-    fn new(prices: Prices, budget: Option<Budget>) -> Self {
-        Self { figures: Mutex::default(), prices, budget, orders: OnceLock::new(), shown: Mutex::default() }
-    }
-
     pub(super) fn figures(&self) -> MutexGuard<'_, Figures> {
         self.figures.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -204,7 +201,7 @@ mod tests {
     fn unfed() -> (Metrics, PrometheusRecorder) {
         let recorder = recorder().unwrap();
         let handle = recorder.handle();
-        (Metrics { handle, shared: Arc::new(Shared::new(Prices::default(), None)) }, recorder)
+        (Metrics { handle, shared: Arc::default() }, recorder)
     }
 
     fn read_all(metrics: &Metrics) {

@@ -47,7 +47,7 @@ async fn every_metric_moves_and_the_table_is_printed() {
     let clock = Clock::start();
     let budget = Budget { limit: MicroUsd(200), warn_percent: 50, action: BudgetAction::Warn };
     let price = Price { rate: Rate::PerMinute(MicroUsd(60_000)), as_of: "2026-11-21", source: "a test" };
-    let metrics = Metrics::with_prices(Prices::new([(id("ada"), price)]), Some(budget)).unwrap();
+    let metrics = Metrics::install().unwrap().with_budget(Prices::new([(id("ada"), price)]), Some(budget));
     let _other_tests_may_have_started_it = start_log(LogFormat::Json, "off");
     metrics.name_server("test");
     let directory = tempfile::tempdir().unwrap();
@@ -144,7 +144,7 @@ async fn nobody_is_there(metrics: &Metrics) {
         };
     })
     .await;
-    post_body(&server, "/api/v1/telephony/outbound", r#"{"to": "+15005550010"}"#).await;
+    post_body(&server, "/api/v1/telephony/outbound", r#"{"to_number": "+15005550010"}"#).await;
     // One of ours that nobody waits for.
     let key = AttemptKey { call: CallId::from_u128(7), attempt: 0 };
     let stray = TwilioCallPlan::new(key.in_url(&server.webhook()), Secret::new(TOKEN.to_owned()));
@@ -267,18 +267,19 @@ async fn post_body(server: &Server, path: &str, body: &str) {
 }
 
 /// What somebody says and does after so many frames of the caller's.
-type Play = fn(AttachmentId) -> Vec<(u32, ProviderEvent)>;
+pub(crate) type Play = fn(AttachmentId) -> Vec<(u32, ProviderEvent)>;
 
 /// A provider that plays its part by the number of frames that it has heard. It needs no line.
-struct Scripted(Capabilities, Play);
+pub(crate) struct Scripted(Capabilities, Play);
 
 struct Playing {
+    attachment: AttachmentId,
     heard: u32,
     events: VecDeque<(u32, ProviderEvent)>,
 }
 
 impl Scripted {
-    fn provider(play: Play) -> Arc<dyn Provider> {
+    pub(crate) fn provider(play: Play) -> Arc<dyn Provider> {
         let formats = || vec![AudioFormat::MULAW_8K];
         Arc::new(Self(Capabilities::new(formats(), formats()), play))
     }
@@ -290,7 +291,8 @@ impl Provider for Scripted {
     }
 
     fn open(&self, setup: Setup) -> Box<dyn ProviderSession> {
-        Box::new(Playing { heard: 0, events: (self.1)(setup.attachment).into() })
+        let attachment = setup.attachment;
+        Box::new(Playing { attachment, heard: 0, events: (self.1)(attachment).into() })
     }
 }
 
@@ -298,6 +300,12 @@ impl ProviderSession for Playing {
     fn handle(&mut self, _: MonoTime, input: SessionInput<'_>) {
         if matches!(input, SessionInput::Command(ProviderCommand::Hear(_))) {
             self.heard += 1;
+        }
+        if matches!(input, SessionInput::Command(ProviderCommand::Speak { .. })) {
+            let reply = ReplyId::new(self.attachment, 900);
+            let audio = vec![0x30; 4_000].into();
+            self.events.push_front((0, ProviderEvent::ReplyDone { reply, end: ReplyEnd::Completed }));
+            self.events.push_front((0, ProviderEvent::Speech { reply, audio }));
         }
     }
 
@@ -340,7 +348,12 @@ fn bob(of: AttachmentId) -> Vec<(u32, ProviderEvent)> {
 }
 
 /// The caller speaks and pauses, and is answered for so many seconds.
-fn turn(of: AttachmentId, n: u32, at: (u32, u32, u32), seconds: usize) -> Vec<(u32, ProviderEvent)> {
+pub(crate) fn turn(
+    of: AttachmentId,
+    n: u32,
+    at: (u32, u32, u32),
+    seconds: usize,
+) -> Vec<(u32, ProviderEvent)> {
     let (utterance, reply) = (UtteranceId::new(of, n), ReplyId::new(of, n));
     vec![
         (at.0, ProviderEvent::CallerSpoke(utterance)),

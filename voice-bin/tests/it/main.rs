@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is a failure like any other")]
 
+mod budget;
 mod command_line;
 mod contract;
 mod demo;

@@ -170,6 +170,17 @@ impl Past {
         self.due.interrupting &= cut_by_caller;
     }
 
+    /// An entry that nobody can read: its number is taken.
+    pub fn skip(&mut self, seq: u64) {
+        self.place.seq = self.place.seq.max(seq);
+    }
+
+    /// The last entry of a call that did not come back, so long after the one before.
+    pub fn close(&self, at: MonoTime, after: Duration, reason: EndReason) -> Entry {
+        let totals = Totals { duration: self.elapsed() + after, ..self.totals };
+        Entry { seq: self.place.seq + 1, at, event: CallEvent::Ended { reason, totals } }
+    }
+
     /// How it began.
     pub fn start(&self) -> &CallStart {
         &self.start
