@@ -62,7 +62,7 @@ pub(crate) enum Crowded {
 
 impl Connections {
     pub(crate) fn new(most: usize, most_from_one: usize, shown: Option<&'static str>) -> Arc<Self> {
-        Arc::new(Self { most, most_from_one, shown, open: Mutex::default() })
+        Arc::new(Self { most, most_from_one, shown, open: Mutex::new(Open::default()) })
     }
 
     /// Takes a place for a connection from there. A proxy of ours speaks for many and counts only in all.

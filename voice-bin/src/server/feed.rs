@@ -72,7 +72,7 @@ pub(crate) enum Next {
 
 impl Feed {
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, table: Mutex::default() }
+        Self { clock, table: Mutex::new(Table::default()) }
     }
 
     /// A call that is expected: those who follow it find it, and hear of its beginning.
@@ -125,7 +125,8 @@ impl Reader for Feed {
 
 impl Table {
     fn call(&mut self, call: CallId) -> Arc<CallFeed> {
-        let new = || Arc::new(CallFeed { kept: Mutex::default(), place: watch::Sender::default() });
+        let new =
+            || Arc::new(CallFeed { kept: Mutex::new(Kept::default()), place: watch::Sender::default() });
         self.calls.entry(call).or_insert_with(new).clone()
     }
 

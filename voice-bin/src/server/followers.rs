@@ -66,6 +66,7 @@ impl Followers {
         &self,
         follow: impl FnOnce(CancellationToken) -> F,
     ) {
+        // One for each, so that whoever reads slowly keeps nobody else waiting.
         self.tasks.spawn(follow(self.stop.clone()));
     }
 

@@ -68,7 +68,7 @@ pub(crate) enum Refused {
 
 impl Prepared {
     pub(crate) fn new(clock: Clock, feed: Arc<Feed>) -> Self {
-        Self { clock, feed, sessions: Mutex::default() }
+        Self { clock, feed, sessions: Mutex::new(BTreeMap::new()) }
     }
 
     /// Keeps an order until it is started. The session is called like its call.
