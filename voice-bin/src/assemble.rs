@@ -182,7 +182,7 @@ fn roster(config: &Config) -> Arc<SharedRoster> {
     Arc::new(SharedRoster::new(settings, candidates.collect()))
 }
 
-fn agent(config: &Config, tools: Vec<ToolDefinition>) -> anyhow::Result<CallConfig> {
+pub(crate) fn agent(config: &Config, tools: Vec<ToolDefinition>) -> anyhow::Result<CallConfig> {
     let Config { agent, calls, .. } = config;
     let greeting = match &agent.greeting {
         Some(cue) => Greeting::Voice(Some(cue.clone())),

@@ -3,6 +3,7 @@
 mod door;
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 use std::time::Duration;
 
 use tracing_subscriber::filter::LevelFilter;
@@ -274,19 +275,37 @@ fn notices_of(config: &Config, mut note: impl FnMut(&Setting, &str)) {
     if has_number && config.public_url.is_some() && config.api_token.is_none() {
         note(&settings::API_TOKEN, "not set, so only this machine itself can order calls");
     }
-    match &config.public_url {
-        None => note(
+    if config.public_url.is_none() {
+        note(
             &settings::PUBLIC_URL,
             "not set, so only requests to this machine itself can be verified; set it to the address that the carrier calls",
-        ),
-        Some(url) if url.to_string().starts_with("http://") && !is_local(&url.to_string()) => {
-            note(
-                &settings::PUBLIC_URL,
-                "carriers only stream to wss://, which needs an https:// address here",
-            );
-        }
-        Some(_) => {}
+        );
     }
+    if config.public_url.is_some() && config.host.is_loopback() && !config.settings.iter().any(is_proxied) {
+        note(
+            &settings::TRUSTED_PROXIES,
+            "not set, though PUBLIC_URL leads to this machine by way of a proxy (HOST is a loopback address): all \
+             callers look like the proxy and share its limits; set it to the proxy's address, like 127.0.0.1",
+        );
+    }
+    if let Some(folder) = missing_folder(&config.database_url) {
+        note(
+            &settings::DATABASE_URL,
+            &format!("there is no folder {folder}, so the database cannot be made"),
+        );
+    }
+}
+
+/// Whether somebody said which proxies to believe.
+fn is_proxied(line: &Effective) -> bool {
+    line.setting.env == settings::TRUSTED_PROXIES.env && line.origin != Origin::Default
+}
+
+/// Of a database in a file whose folder does not exist.
+fn missing_folder(url: &str) -> Option<String> {
+    let file = url.strip_prefix("sqlite:")?.trim_start_matches("//").split('?').next()?;
+    let folder = Path::new(file).parent().filter(|folder| !folder.as_os_str().is_empty())?;
+    (!file.starts_with(':') && !folder.is_dir()).then(|| folder.display().to_string())
 }
 
 /// Values of which services have many.
@@ -400,6 +419,12 @@ fn public_url(text: &str) -> Result<PublicUrl, Wrong> {
     }
     if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
         return Err(wrong("has more than scheme, host, port and path"));
+    }
+    if url.scheme() == "http" && !is_local(text) {
+        return Err(Wrong(
+            format!("{} is not encrypted", masked_address(text)),
+            "write https://; carriers stream to wss:// only, and calls must not cross a network in the open",
+        ));
     }
     Ok(PublicUrl::new(url.as_str().trim_end_matches('/')))
 }

@@ -6,23 +6,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::{Path, State};
-use axum::routing::get;
-use axum::{Json, Router};
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use voice_core::id::CallId;
 use voice_core::record::{Sound, VoiceToVoice};
 
+use super::answers::FailsForOne;
 use super::problem::Problem;
 use crate::output::millis;
 use crate::server::App;
 use crate::telemetry::CallFigures;
 
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/api/v1/sessions/{id}/metrics", get(show))
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(show))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SessionMetrics)]
 struct Shown {
     session_id: String,
     carrier: String,
@@ -38,7 +42,8 @@ struct Shown {
 }
 
 /// From the caller's last word to the first sound of the answer.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AnswerLatency)]
 struct Latency {
     answers: u32,
     mean_ms: Option<u64>,
@@ -46,7 +51,8 @@ struct Latency {
     last: Option<Parts>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AnswerParts)]
 struct Parts {
     total_ms: u64,
     detection_ms: u64,
@@ -56,7 +62,8 @@ struct Parts {
 }
 
 /// The last ten seconds of the caller's line; what was lost is of the whole call.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SoundQuality)]
 struct Quality {
     mos: Option<f64>,
     r_factor: Option<f64>,
@@ -66,7 +73,8 @@ struct Quality {
     lost_in_all_ms: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SessionCost)]
 struct Cost {
     dollars: f64,
     /// False if something was used whose price is not known: then it is more than that.
@@ -74,7 +82,8 @@ struct Cost {
     providers: Vec<Bill>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProviderBill)]
 struct Bill {
     provider: String,
     dollars: f64,
@@ -90,6 +99,11 @@ struct Bill {
     price_source: Option<&'static str>,
 }
 
+/// The figures of one session: how long answers took, how it sounds, what it costs.
+#[utoipa::path(
+    get, path = "/api/v1/sessions/{id}/metrics", tag = "sessions", operation_id = "session_metrics",
+    params(("id" = String, Path, format = Uuid)), responses((status = 200, body = Shown), FailsForOne),
+)]
 async fn show(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Shown>, Problem> {
     let call: CallId =
         id.parse().map_err(|_| Problem::not_found().detail("a session id is a UUID, as lists show it"))?;

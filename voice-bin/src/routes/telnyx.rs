@@ -27,6 +27,7 @@ use voice_telephony::telnyx::{
 use voice_telephony::webhook::{RawRequest, Rejection, Verified, verify};
 
 use super::TELNYX_WEBHOOK;
+use super::answers::FailsToCarrier;
 use super::door::take_webhook;
 use super::media::{self, Opened};
 use super::twilio::texts;
@@ -36,6 +37,12 @@ use crate::server::{Answer, App, Begin, ClientAddress, Facts, Heard, Legs, TELNY
 /// When Telnyx signed, in seconds since 1970; part of what it signs.
 const SIGNED_AT: &str = "telnyx-timestamp";
 
+/// Telnyx tells here what happens. Signed by the carrier.
+#[utoipa::path(
+    post, path = TELNYX_WEBHOOK, tag = "carriers", operation_id = "telnyx_webhook", security(()),
+    request_body(content = str, content_type = "application/json"),
+    responses((status = 200, description = "Taken note of"), FailsToCarrier),
+)]
 pub(super) async fn webhook(
     State(app): State<Arc<App>>,
     Extension(client): Extension<ClientAddress>,

@@ -29,6 +29,7 @@ use voice_telephony::twilio::{
 };
 use voice_telephony::webhook::{RawRequest, Rejection, Verified, verify};
 
+use super::answers::FailsToCarrier;
 use super::door::take_webhook;
 use super::media::{self, Opened};
 use super::{TWILIO_MEDIA, TWILIO_WEBHOOK};
@@ -42,6 +43,12 @@ use crate::server::{Answer, App, ClientAddress, Grant};
 const SIGNATURE: &str = "x-twilio-signature";
 const RETRY_TOKEN: &str = "i-twilio-idempotency-token";
 
+/// Twilio asks here what to do with a call, and tells how it goes. Signed by the carrier.
+#[utoipa::path(
+    post, path = TWILIO_WEBHOOK, tag = "carriers", operation_id = "twilio_webhook", security(()),
+    request_body(content = str, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "TwiML: what to do with the call", body = str, content_type = "text/xml"), (status = 204, description = "Taken note of"), FailsToCarrier),
+)]
 pub(super) async fn webhook(
     State(app): State<Arc<App>>,
     Extension(client): Extension<ClientAddress>,

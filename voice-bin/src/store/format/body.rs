@@ -1,6 +1,7 @@
 //! Events as they are stored, one variant for each, and the way there and back.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use voice_core::audio::quality::{Rating, Reading};
 use voice_core::carrier::Digit as Key;
 use voice_core::conversation::ToolCall;
@@ -20,7 +21,7 @@ use super::parts::{
 macro_rules! bodies {
     ($($(#[$doc:meta])* $variant:ident = $kind:literal { $($field:ident: $type:ty),* $(,)? })*) => {
         /// One event. Durations are whole microseconds; ids are the numbers behind them.
-        #[derive(Serialize, Deserialize)]
+        #[derive(Serialize, Deserialize, ToSchema)]
         #[serde(tag = "kind")]
         pub(super) enum Body {
             $($(#[$doc])* #[serde(rename = $kind)] $variant { $($field: $type),* },)*
@@ -112,7 +113,7 @@ bodies! {
 }
 
 /// Figures of a whole call.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub(super) struct StoredTotals {
     duration_us: u64,
     frames_in: u64,
@@ -126,7 +127,7 @@ pub(super) struct StoredTotals {
 }
 
 /// How well sound got through.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub(super) struct StoredSound {
     attachment: Option<u32>,
     span_us: u64,
@@ -142,7 +143,7 @@ pub(super) struct StoredSound {
 }
 
 /// Consumption.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub(super) struct StoredUsage {
     text_in: u32,
     audio_in: u32,
