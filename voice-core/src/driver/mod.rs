@@ -24,7 +24,7 @@ pub use crate::fleet::{Assignment, Fleet, InOrder, SharedRoster, StayId};
 pub use clock::Clock;
 pub use line::{Dial, Line};
 pub use load::watch_load;
-pub use prober::Prober;
+pub use prober::{Prober, ask};
 pub use record_sink::{RecordSink, RecordWriter, Written};
 pub use run::{CallHandle, CallTask, Untold, World, place};
 pub use tools::{NoTools, RunTool};
