@@ -27,7 +27,7 @@ pub use clock::Clock;
 pub use line::{Dial, Line};
 pub use load::watch_load;
 pub use operate::Operate;
-pub use prober::Prober;
+pub use prober::{Prober, ask};
 pub use record_sink::{RecordSink, RecordWriter, Written};
 pub use run::{CallHandle, CallTask, Untold, World, place, place_again};
 pub use tools::{NoTools, RunTool};
