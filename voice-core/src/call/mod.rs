@@ -151,6 +151,8 @@ struct Books {
     reckoned: MonoTime,
     /// Live providers that failed almost at once, in a row.
     quick_failures: u32,
+    /// Whose reply the caller last heard to its end.
+    heard_out: Option<AttachmentId>,
     /// How often all were asked again since somebody last talked for a while.
     rounds: u32,
     /// Makes the waits of this call differ from those of others.

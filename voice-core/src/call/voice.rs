@@ -148,6 +148,9 @@ impl Call {
             return self.on_cover_over(reply);
         }
         self.transcript.voice_said(reply, text.clone(), cut, true);
+        if !cut && !heard.is_zero() {
+            self.books.heard_out = Some(reply.attachment());
+        }
         if !heard.is_zero() || !unheard.is_zero() {
             self.report(now, CallEvent::ReplyHeard { reply, text: Pii::new(text), heard, unheard, cut });
         }

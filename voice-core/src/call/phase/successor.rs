@@ -221,7 +221,7 @@ impl Call {
             successor: None,
             to_leave: false,
         });
-        self.judge_stay(stay);
+        self.judge_stay(old, stay);
         for timer in [Timer::CutOver, Timer::Stall, Timer::Silence, Timer::Doubt, Timer::Leave] {
             self.timers.clear(timer);
         }
