@@ -9,6 +9,7 @@ mod draining;
 mod outbound;
 mod recording;
 mod refusals;
+mod returning;
 mod routes;
 mod sessions;
 mod signals;
