@@ -11,6 +11,7 @@ use voice_core::call::Past;
 use voice_core::carrier::CarrierEnd;
 use voice_core::id::CallId;
 use voice_core::record::EndReason;
+use voice_core::time::UnixMillis;
 use voice_core::wire::LineEnd;
 use voice_telephony::telnyx::{self, CallControlId};
 use voice_telephony::twilio;
@@ -19,11 +20,14 @@ use super::entry::{between, from_store};
 use super::pasts::Known;
 use super::{TwilioLeg, ends};
 use crate::server::{App, Begin, Facts, Heard, Legs};
-use crate::store::{CallRow, Store};
+use crate::store::{CallFilter, CallRow, CallState, Store, StoreError};
 use crate::telemetry::chain;
 
 /// Calls that are looked up at once.
 const AT_ONCE: usize = 16;
+
+/// Of the latest calls so many are looked through for those that were handed over.
+const HANDED_OVER_MAX: u32 = 1_000;
 
 /// Whoever has not come back by then has nowhere to come from: a carrier's document lasts half a minute, its
 /// redirect is tried for a while, and then there is another document, or none.
@@ -34,7 +38,7 @@ pub(crate) async fn recover(app: Arc<App>) {
     let Some(store) = app.parts.store.clone() else { return };
     let clock = app.parts.world.clock;
     let began = clock.now();
-    let rows = match store.unfinished(Some(store.node())).await {
+    let rows = match left_behind(&store, clock.unix(began)).await {
         Ok(rows) => rows,
         Err(error) => return warn!(error = chain(&error), "the calls of before cannot be looked up"),
     };
@@ -53,6 +57,24 @@ pub(crate) async fn recover(app: Arc<App>) {
             close(&app, call, EndReason::Carrier(CarrierEnd::LineDown(LineEnd::Cut)));
         }
     }
+}
+
+/// Calls of this node without an end, and those over Telnyx that it handed over a moment ago: Twilio brings
+/// its calls by itself, Telnyx waits to be asked.
+async fn left_behind(store: &Store, now: UnixMillis) -> Result<Vec<CallRow>, StoreError> {
+    let mut rows = store.unfinished(Some(store.node())).await?;
+    let filter = CallFilter {
+        state: Some(CallState::Ended),
+        node: Some(store.node().clone()),
+        carrier: Some(telnyx::CARRIER.to_owned()),
+        ..CallFilter::default()
+    };
+    let ended = store.page(&filter, None, HANDED_OVER_MAX).await?.calls.into_iter();
+    rows.extend(ended.filter(|row| {
+        let is_fresh = row.ended.is_some_and(|ended| between(ended, now) < LAST_CHANCE);
+        is_fresh && row.reason.as_deref() == Some(EndReason::Shutdown.kind())
+    }));
+    Ok(rows)
 }
 
 async fn find_again(app: &Arc<App>, store: &Store, call: CallId) {

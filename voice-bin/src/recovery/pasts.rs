@@ -22,7 +22,7 @@ const KEEP: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub(crate) struct Pasts {
     clock: Clock,
-    /// Taken for each entry and for each media socket that opens, for microseconds, never over an await.
+    /// A lock, because calls write what sockets that open look up: taken for microseconds, never over an await.
     known: Mutex<Book>,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct Known {
 
 impl Pasts {
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, known: Mutex::default() }
+        Self { clock, known: Mutex::new(Book::default()) }
     }
 
     /// What is known of this call.

@@ -15,6 +15,7 @@ mod outbound;
 mod problems;
 mod recording;
 mod refusals;
+mod returning;
 mod routes;
 mod sessions;
 mod signals;

@@ -558,7 +558,7 @@ impl Books {
     fn asked_of_late(&mut self, now: MonoTime) -> u32 {
         while self.asked > 0 && now.since(self.reckoned) >= limits::ATTACHMENT_EVERY {
             self.asked -= 1;
-            self.reckoned = self.reckoned + limits::ATTACHMENT_EVERY;
+            self.reckoned += limits::ATTACHMENT_EVERY;
         }
         if self.asked == 0 {
             self.reckoned = now;

@@ -383,16 +383,9 @@ impl Checks {
                 self.count(if *what == Loss::Held { "held frames lost" } else { "frames withheld" });
             }
             CallEvent::BargeIn { .. } => self.count("barge-ins"),
-            CallEvent::ReplyHeard { reply, heard, cut, .. }
-                if reply.attachment() <= self.before.attachments =>
-            {
-                let given = self.before.given.remove(reply).unwrap_or_default();
-                require(*cut && *heard <= given, || format!("{reply}: heard {heard:?} of {given:?}"))?;
-                self.count("replies lost with a server");
-            }
+            CallEvent::ReplyProgress { .. } => self.count("progress of replies"),
             CallEvent::ReplyHeard { reply, heard, unheard, cut, .. } => {
-                self.reply_over(*reply, *heard + *unheard)?;
-                self.count(if *cut { "replies cut" } else { "replies heard to the end" });
+                self.reply_heard(*reply, (*heard, *unheard), *cut)?;
             }
             CallEvent::Problem { .. } => self.count("problems"),
             CallEvent::SwitchRefused { .. } => self.count("switches refused"),
@@ -400,7 +393,6 @@ impl Checks {
             CallEvent::ProviderOddity { .. } => self.count("provider oddities"),
             CallEvent::Ended { reason, totals } => self.ended(now, reason, totals)?,
             CallEvent::Returned { .. } => self.count("returns"),
-            CallEvent::ReplyProgress { .. } => self.count("progress of replies"),
             CallEvent::Attaching { .. }
             | CallEvent::Cued { .. }
             | CallEvent::GoodbyeWanted
@@ -441,6 +433,22 @@ impl Checks {
             | CallEvent::Used { .. } => {}
         }
         Ok(())
+    }
+
+    fn reply_heard(
+        &mut self,
+        reply: ReplyId,
+        (heard, unheard): (Duration, Duration),
+        cut: bool,
+    ) -> Result<(), String> {
+        if reply.attachment() > self.before.attachments {
+            self.count(if cut { "replies cut" } else { "replies heard to the end" });
+            return self.reply_over(reply, heard + unheard);
+        }
+        // Half of it was heard when the server died.
+        let given = self.before.given.remove(&reply).unwrap_or_default();
+        self.count("replies lost with a server");
+        require(cut && heard <= given, || format!("{reply}: heard {heard:?} of {given:?}"))
     }
 
     fn in_order(&mut self, now: MonoTime, entry: &Entry) -> Result<(), String> {

@@ -4,6 +4,7 @@ mod api;
 mod document;
 mod http;
 mod plan;
+mod retry;
 mod stream;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -19,6 +20,7 @@ pub use self::api::{ApiEffect, ApiRudeness, FakeTwilioApi, TwilioApiPlan, Unknow
 use self::document::{Stream, Verb};
 use self::http::Signer;
 pub use self::plan::TwilioCallPlan;
+use self::retry::Retry;
 use self::stream::{Flow, MediaStream, Names};
 use super::caller::Caller;
 use super::report::{CallReport, Traffic, reason};
@@ -79,27 +81,6 @@ enum Stage {
         deadline: MonoTime,
     },
     Done,
-}
-
-/// What is asked again if it fails, and how often.
-#[derive(Clone, Debug)]
-struct Retry {
-    url: String,
-    status: String,
-    left: u32,
-    /// Whatever went wrong, and not only a connection that failed.
-    whatever: bool,
-}
-
-impl Retry {
-    /// By the settings in the URL's fragment; without them, once, if the connection failed.
-    fn of(url: &str, status: &str) -> Self {
-        let settings = url.split_once('#').map_or("", |(_, settings)| settings);
-        let value = |name: &str| settings.split('&').find_map(|pair| pair.strip_prefix(name));
-        let left = value("rc=").and_then(|count| count.parse().ok()).unwrap_or(1).min(5);
-        let whatever = value("rp=").is_some_and(|what| what == "all");
-        Self { url: url.to_owned(), status: status.to_owned(), left, whatever }
-    }
 }
 
 impl Stage {
