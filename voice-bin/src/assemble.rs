@@ -14,15 +14,15 @@ use voice_providers::dial::Dialer;
 use voice_telephony::rest::{HttpSend, Rest};
 use voice_telephony::telnyx::{API_URL, Api, PublicKeys};
 use voice_telephony::twilio::Tokens;
-use voice_telephony::twilio::rest::{Credentials, TwilioApi};
+use voice_telephony::twilio::rest::{API_URL as TWILIO_API_URL, Credentials, TwilioApi};
 
 use crate::config::{Config, RecordingConfig, TelnyxConfig, TwilioConfig, masked};
 use crate::providers::look::{Seen, look};
 use crate::random;
 use crate::recording::{EXCHANGE_MAX, RecordingParts, Recordings, Uploads, recover};
-use crate::server::{OutboundParts, Parts, TelnyxLine, TelnyxParts, TwilioLine, TwilioParts};
+use crate::server::{OutboundParts, Parts, TelnyxLine, TelnyxParts, TwilioLine, TwilioParts, TwilioRest};
 use crate::store::{Journal, Store};
-use crate::telemetry::{LogReader, Metrics, MetricsReader};
+use crate::telemetry::{LogReader, Metrics, Prices};
 
 /// What outlives a server's run: the journal must be closed after the last call.
 pub(crate) struct Assembly {
@@ -45,7 +45,8 @@ pub(crate) struct Assembly {
 impl Assembly {
     pub(crate) async fn new(config: &Config) -> anyhow::Result<Self> {
         let clock = Clock::start();
-        let metrics = Metrics::install()?;
+        let metrics = Metrics::install()?.with_budget(prices(config), config.money.budget);
+        metrics.name_server(&config.environment);
         let store = Store::open(&config.database_url)
             .await
             .with_context(|| format!("DATABASE_URL: cannot open {}", masked(&config.database_url)))?
@@ -53,7 +54,7 @@ impl Assembly {
         let journal = Journal::start(store.clone(), clock);
         info!(database = masked(&config.database_url), node = %config.node, "journal open");
         let readers: Vec<Arc<dyn Reader>> =
-            vec![Arc::new(journal.reader()), Arc::new(MetricsReader), Arc::new(LogReader)];
+            vec![Arc::new(journal.reader()), Arc::new(metrics.reader()), Arc::new(LogReader)];
         let tools: (_, Arc<dyn RunTool>) = (Vec::new(), Arc::new(NoTools));
         let stop = CancellationToken::new();
         let recordings = config.recording.as_ref().map(|to| recordings(to, clock)).transpose()?;
@@ -91,7 +92,7 @@ impl Assembly {
                 clock: self.clock,
             },
             agent: Arc::new(agent(config, self.tools.0.clone())?),
-            twilio: twilio(&config.twilio),
+            twilio: twilio(config),
             telnyx: telnyx(&config.telnyx)?,
             outbound: outbound(config)?,
             public_url: config.public_url.clone(),
@@ -144,6 +145,15 @@ impl Assembly {
     }
 }
 
+/// What the providers themselves say they cost, and over it what the configuration says.
+fn prices(config: &Config) -> Prices {
+    let known = config.providers.iter().filter_map(|one| {
+        let price = one.provider.capabilities().price.clone()?;
+        Some((one.id.clone(), price))
+    });
+    Prices::new(known.chain(config.money.prices.iter().cloned()))
+}
+
 fn recordings(config: &RecordingConfig, clock: Clock) -> anyhow::Result<Recordings> {
     let dir = &config.dir;
     let recordings = Recordings::start(dir, clock)
@@ -172,7 +182,7 @@ fn roster(config: &Config) -> Arc<SharedRoster> {
     Arc::new(SharedRoster::new(settings, candidates.collect()))
 }
 
-fn agent(config: &Config, tools: Vec<ToolDefinition>) -> anyhow::Result<CallConfig> {
+pub(crate) fn agent(config: &Config, tools: Vec<ToolDefinition>) -> anyhow::Result<CallConfig> {
     let Config { agent, calls, .. } = config;
     let greeting = match &agent.greeting {
         Some(cue) => Greeting::Voice(Some(cue.clone())),
@@ -233,7 +243,16 @@ fn telnyx(config: &TelnyxConfig) -> anyhow::Result<TelnyxParts> {
     Ok(TelnyxParts { keys, api: telnyx_api(config)? })
 }
 
-fn twilio(config: &TwilioConfig) -> TwilioParts {
+fn twilio(config: &Config) -> TwilioParts {
+    // Without an address of its own, and no other told, this server has only fakes to talk with, which may
+    // have no API to end calls by.
+    let api_url = config.twilio.api_url.as_deref().unwrap_or(TWILIO_API_URL);
+    let is_for_show = config.public_url.is_none() && api_url == TWILIO_API_URL;
+    let config = &config.twilio;
     let tokens = config.auth_token.clone().map(Tokens::new).unwrap_or_default();
-    TwilioParts { tokens, account_sid: config.account_sid.clone() }
+    let rest = config.auth_token.clone().filter(|_| !is_for_show).map(|token| {
+        let api_url = config.api_url.clone().unwrap_or_else(|| TWILIO_API_URL.to_owned());
+        TwilioRest { token, api_url }
+    });
+    TwilioParts { tokens, account_sid: config.account_sid.clone(), rest }
 }

@@ -5,6 +5,7 @@ mod check;
 mod door;
 mod layers;
 mod mask;
+mod money;
 mod providers;
 mod recording;
 pub(crate) mod settings;
@@ -29,6 +30,7 @@ pub(crate) use check::{Check, parse};
 pub use door::DoorConfig;
 pub use layers::{Environment, NotText, Origin, Strings};
 pub(crate) use mask::masked;
+pub use money::MoneyConfig;
 pub use settings::Setting;
 pub use telnyx::TelnyxConfig;
 
@@ -70,6 +72,10 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Where recordings go; without it nothing is recorded.
     pub recording: Option<RecordingConfig>,
+    /// What calls cost and may cost.
+    pub money: MoneyConfig,
+    /// Where this server stands, for metrics: `production`, `staging`.
+    pub environment: String,
     /// Who may ask, and how often.
     pub door: DoorConfig,
     /// All settings as they came out, for people.
@@ -122,6 +128,8 @@ pub struct LimitsConfig {
     pub calls_max: usize,
     /// How long a shutdown waits for calls to end by themselves.
     pub drain: Duration,
+    /// A shutdown does not wait, but gives calls to whoever their carriers find next.
+    pub hand_over: bool,
 }
 
 /// How log lines look.

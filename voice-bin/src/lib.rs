@@ -13,6 +13,8 @@ mod output;
 mod providers;
 mod random;
 pub mod recording;
+mod recovery;
+mod replay;
 mod routes;
 pub mod server;
 #[cfg(test)]

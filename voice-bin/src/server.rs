@@ -3,10 +3,15 @@
 mod calls;
 mod client_address;
 mod connections;
+mod course;
+mod feed;
+mod followers;
 mod front;
 mod http;
+mod on_behalf;
 mod outbound;
 mod patience;
+mod prepared;
 mod telnyx;
 
 use std::future::{Future, pending};
@@ -20,23 +25,34 @@ use tracing::{info, warn};
 use voice_core::call::CallConfig;
 use voice_core::driver::{CallHandle, CallTask, World};
 use voice_core::id::{CallId, CorrelationId};
+use voice_core::record::Reader;
 use voice_core::sensitive::Pii;
+use voice_core::sensitive::Secret;
+use voice_core::time::UnixMillis;
+use voice_telephony::legs::LegKey;
+use voice_telephony::rest::HttpSend;
 use voice_telephony::ticket::{StreamTicket, Tickets};
-use voice_telephony::twilio::Tokens;
+use voice_telephony::twilio::{Lifeline, StreamUrl, Tokens};
 
 use crate::config::{DoorConfig, LimitsConfig, PublicUrl};
 use crate::recording::RecordingParts;
+use crate::recovery::{self, Pasts};
 use crate::routes;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 
 pub(crate) use calls::{Calls, Slot};
 pub(crate) use client_address::ClientAddress;
-pub(crate) use connections::{Connections, Place};
+pub(crate) use connections::{Connections, Place as ConnectionPlace};
+pub(crate) use course::{Begin as CourseBegin, Course};
+pub(crate) use feed::{CallFeed, Feed, Next, Place};
+pub(crate) use followers::{Followers, TICKET_LIFETIME as FOLLOWER_TICKET_LIFETIME};
 pub(crate) use front::{Answer, Errand, Front};
+pub(crate) use on_behalf::{Correlated, on_behalf};
 pub(crate) use outbound::{NotPlaced, Outbound, Page};
 pub use outbound::{OutboundParts, TwilioLine};
 pub(crate) use patience::Patient;
+pub(crate) use prepared::{Prepared, Refused, State as WaitingState, WAIT as SESSION_WAIT, Waiting};
 pub(crate) use telnyx::{Begin, CODEC as TELNYX_CODEC, Facts, Heard, LegLine, Legs};
 pub use telnyx::{TelnyxLine, TelnyxParts};
 
@@ -82,6 +98,17 @@ pub struct TwilioParts {
     pub tokens: Tokens,
     /// Requests for another account are refused.
     pub account_sid: Option<String>,
+    /// Ends calls, so that they need not end with their media socket; without it they do.
+    pub rest: Option<TwilioRest>,
+}
+
+/// How calls over Twilio are ended, and their tickets signed.
+#[derive(Clone, Debug)]
+pub struct TwilioRest {
+    /// The account's auth token.
+    pub token: Secret<String>,
+    /// Where the API is.
+    pub api_url: String,
 }
 
 /// What all requests share.
@@ -90,7 +117,17 @@ pub(crate) struct App {
     pub(crate) calls: Calls,
     pub(crate) outbound: Outbound,
     pub(crate) telnyx: Legs,
+    /// What calls have been, should they come back.
+    pub(crate) pasts: Arc<Pasts>,
+    /// Where calls over Twilio go when their media socket breaks.
+    pub(crate) lifeline: Option<Lifeline>,
     pub(crate) front: Front,
+    /// What calls tell, for those who ask and follow.
+    pub(crate) feed: Arc<Feed>,
+    pub(crate) followers: Followers,
+    pub(crate) prepared: Prepared,
+    /// The address that carriers and browsers are given.
+    pub(crate) base: PublicUrl,
     /// Media sockets that have not yet said which call they are.
     pub(crate) opening: Arc<Connections>,
     /// Taken when a call is set up and when its media arrives, for microseconds, never over an await.
@@ -130,18 +167,24 @@ pub async fn run_until(
 ) -> io::Result<()> {
     let address = listener.local_addr()?;
     let app = Arc::new(App::new(parts, address));
-    let metrics = app.parts.metrics.clone();
+    let (metrics, clock) = (app.parts.metrics.clone(), app.parts.world.clock);
     // The recorder keeps every measurement until it is told to fold them.
-    let upkeep = tokio::spawn(async move { metrics.upkeep().await });
+    let upkeep = tokio::spawn(async move { metrics.upkeep(clock).await });
     info!(%address, "listening");
 
+    // Beside the calls: those of before are looked for while new ones are taken.
+    let recovery = tokio::spawn(recovery::recover(app.clone()));
     let http = http::Http::new(&app);
     tokio::select! {
         () = http.accept(&listener, &app) => {}
         () = end_of_calls(&app, shutdown, at_once) => {}
     }
     drop(listener);
-    tokio::join!(app.outbound.finish(), app.telnyx.finish());
+    recovery.abort();
+    if !app.calls.is_handing_over() {
+        app.telnyx.finish().await;
+    }
+    tokio::join!(app.outbound.finish(), app.followers.finish());
     http.finish().await;
     upkeep.abort();
     info!("stopped");
@@ -158,6 +201,15 @@ fn base(parts: &Parts, mut address: SocketAddr) -> PublicUrl {
     parts.public_url.clone().unwrap_or_else(|| PublicUrl::new(format!("http://{address}")))
 }
 
+/// Only where calls can be ended over REST may they outlive their sockets.
+fn lifeline(parts: &Parts, base: &PublicUrl) -> Option<Lifeline> {
+    parts.outbound.http.as_ref()?;
+    let rest = parts.twilio.rest.as_ref()?;
+    let media = StreamUrl::new(base.web_socket(routes::TWILIO_MEDIA)).ok()?;
+    let key = LegKey::derive(rest.token.expose().as_bytes());
+    Some(Lifeline { key, media, webhook: base.of(TWILIO_WEBHOOK) })
+}
+
 /// From the first word to stop until no call is left.
 async fn end_of_calls(app: &App, shutdown: impl Future<Output = ()>, at_once: impl Future<Output = ()>) {
     let (drain, clock) = (app.parts.limits.drain, app.parts.world.clock);
@@ -168,6 +220,15 @@ async fn end_of_calls(app: &App, shutdown: impl Future<Output = ()>, at_once: im
     };
     app.calls.drain();
     app.outbound.drain();
+    if !is_urgent && app.parts.limits.hand_over {
+        let calls = app.calls.running();
+        info!(calls, "shutting down: calls are handed over to whoever their carriers find next");
+        app.calls.hand_over();
+        if tokio::time::timeout(END_TIMEOUT, app.calls.all_ended(clock)).await.is_err() {
+            warn!(calls = app.calls.running(), "calls did not let go in time and are cut");
+        }
+        return;
+    }
     if !is_urgent {
         let calls = app.calls.running();
         info!(calls, limit = ?drain, "shutting down: no new calls; waiting for those that run");
@@ -200,25 +261,55 @@ impl App {
         world.fleet.roster().is_none_or(|roster| roster.can_take(world.clock.now()))
     }
 
-    fn new(parts: Parts, address: SocketAddr) -> Self {
+    fn new(mut parts: Parts, address: SocketAddr) -> Self {
         let base = base(&parts, address);
+        let clock = parts.world.clock;
+        parts.outbound.http =
+            parts.outbound.http.take().map(|http| Arc::new(Correlated(http)) as Arc<dyn HttpSend>);
+        let feed = Arc::new(Feed::new(clock));
+        let readers: Vec<Arc<dyn Reader>> =
+            parts.world.readers.iter().cloned().chain([feed.clone() as Arc<dyn Reader>]).collect();
+        parts.world.readers = readers.into();
+        let calls = Calls::new(parts.limits.calls_max);
+        let reach = calls.clone();
+        parts
+            .metrics
+            .orders_by(move |call, control| reach.find(call).is_some_and(|call| call.control(control)));
+        let pasts = Arc::new(Pasts::new(parts.world.clock));
+        let readers = parts.world.readers.iter().cloned();
+        // First of all: who asks for a call that has just ended must find it.
+        parts.world.readers = std::iter::once(pasts.clone() as Arc<dyn Reader>).chain(readers).collect();
         Self {
-            calls: Calls::new(parts.limits.calls_max),
-            outbound: Outbound::new(&parts.outbound, &base, parts.world.clock),
+            calls,
+            outbound: Outbound::new(&parts.outbound, &base, clock),
             telnyx: Legs::new(&base),
+            pasts,
+            lifeline: lifeline(&parts, &base),
             front: Front::new(&parts.door),
+            followers: Followers::new(clock),
+            prepared: Prepared::new(clock, feed.clone()),
+            feed,
+            base,
             opening: Connections::new(parts.door.connections_max, parts.door.connections_from_one_max, None),
             tickets: Mutex::new(Tickets::default()),
             parts,
         }
     }
 
-    /// A call that is about to run, with its recorder.
-    pub(crate) fn recorded(&self, call: (CallHandle, CallTask)) -> (CallHandle, CallTask) {
+    /// A call that is about to run, with its recorder. One that comes back is recorded if it was, and not
+    /// because all calls are from their beginning.
+    pub(crate) fn recorded(&self, call: (CallHandle, CallTask), is_new: bool) -> (CallHandle, CallTask) {
         match &self.parts.recording {
-            Some(recording) => recording.follow(call),
+            Some(recording) if is_new => recording.follow(call),
+            Some(recording) => (call.0, call.1.with_recorder(recording.sink.clone())),
             None => call,
         }
+    }
+
+    /// Until when tickets are good that are given out now: as long as their call may last.
+    pub(crate) fn tickets_until(&self) -> UnixMillis {
+        let clock = self.parts.world.clock;
+        clock.unix(clock.now() + self.parts.agent.limits().call + recovery::TICKET_SLACK)
     }
 
     pub(crate) fn issue(&self, carrier_call: &str, random: [u8; 32], grant: Grant) -> StreamTicket {

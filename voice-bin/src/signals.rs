@@ -12,10 +12,12 @@ pub(crate) struct Signals {
     pub(crate) at_once: CancellationToken,
 }
 
-/// Listens from now on. A third word ends the process where it stands.
+/// Listens from now on. A third word ends the process where it stands. That a terminal is gone (SIGHUP) is no
+/// reason to end calls.
 pub(crate) fn listen() -> Signals {
     let signals = Signals { stop: CancellationToken::new(), at_once: CancellationToken::new() };
     let (stop, at_once) = (signals.stop.clone(), signals.at_once.clone());
+    ignore_hang_ups();
     // A task of its own, because signals come whatever else goes on.
     tokio::spawn(async move {
         wait().await;
@@ -28,6 +30,21 @@ pub(crate) fn listen() -> Signals {
     });
     signals
 }
+
+#[cfg(unix)]
+fn ignore_hang_ups() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut hang_up) = signal(SignalKind::hangup()) else { return };
+    // A task of its own: once somebody listens, the signal ends nothing any more.
+    tokio::spawn(async move {
+        while hang_up.recv().await.is_some() {
+            info!("the terminal is gone, or somebody wants new settings, which are read at the start only");
+        }
+    });
+}
+
+#[cfg(not(unix))]
+fn ignore_hang_ups() {}
 
 #[cfg(unix)]
 async fn wait() {

@@ -22,9 +22,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::time::Instant;
 use voice_core::id::CallId;
 
 use engine::{Dialect, Engine, Postgres, Sqlite, Statement};
+
+use crate::telemetry::database::{Pool, tell_recovery, timed};
 
 pub use format::FormatError;
 pub use journal::{Journal, JournalReader};
@@ -86,12 +89,14 @@ impl Store {
     /// # Errors
     /// If it cannot be opened or reached, or was made by a newer version.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
+        let began = Instant::now();
         let is_postgres = url.starts_with("postgres:") || url.starts_with("postgresql:");
         let (engine, dialect): (Arc<dyn Engine>, _) = if is_postgres {
             (Arc::new(Postgres::open(url).await?), engine::POSTGRES)
         } else {
             (Arc::new(Sqlite::open(url).await?), engine::SQLITE)
         };
+        tell_recovery("database", began);
         Ok(Self { engine, dialect, node: Node::new("voice"), write_failed: Arc::default() })
     }
 
@@ -146,9 +151,30 @@ impl Store {
         rows.iter().map(|row| Ok((Node::new(&row.text(0)?), row.int(1)?.cast_unsigned()))).collect()
     }
 
+    /// The same for a call that has come to this node, whether or not it had ended there: the carrier says
+    /// that its line still stands.
+    ///
+    /// # Errors
+    /// If the database does not work.
+    pub async fn take_back(&self, call: CallId, from: &Node) -> Result<bool, StoreError> {
+        let mut batch = self.engine.begin().await?;
+        let statement = Statement::new(
+            "UPDATE calls SET node = $1 WHERE call_id = $2 AND node IN ($1, $3) RETURNING call_id",
+        );
+        let statement = statement.with(self.node.as_str()).with(call.to_string()).with(from.as_str());
+        let rows = batch.run(statement).await?;
+        batch.commit().await?;
+        Ok(!rows.is_empty())
+    }
+
+    /// How its connections are used.
+    pub(crate) fn pool(&self) -> Pool {
+        self.engine.pool()
+    }
+
     /// Whether the database answers.
     pub async fn is_up(&self) -> bool {
-        self.engine.read(Statement::new("SELECT CAST(1 AS BIGINT)")).await.is_ok()
+        timed("is_up", self.engine.read(Statement::new("SELECT CAST(1 AS BIGINT)"))).await.is_ok()
     }
 
     /// Whether what happens in calls can be written down. Once a write has failed, the next question tries

@@ -31,6 +31,9 @@ use attachment::{Attachment, Told};
 /// The line that was there first: the carrier's.
 pub const CARRIER_LINE: LineId = LineId(0);
 
+/// Sent whenever a line is opened, with the call's correlation id.
+pub const CORRELATION_HEADER: &str = "x-correlation-id";
+
 /// The only way in.
 #[non_exhaustive]
 pub enum BridgeInput<'a> {
@@ -307,6 +310,11 @@ impl Bridge {
             // Looked up each time: what the call makes of an event may let go of the session.
             let Some(attachment) = self.attachments.iter_mut().find(|a| a.id == id) else { return };
             match attachment.poll(now, &mut self.next_line) {
+                Told::Bridge(BridgeOutput::Dial(line, endpoint)) => {
+                    // Services ignore a header that they do not know; who runs one finds the call by it.
+                    let endpoint = endpoint.header(CORRELATION_HEADER, self.correlation.as_str());
+                    self.outbox.push_back(BridgeOutput::Dial(line, endpoint));
+                }
                 Told::Bridge(output) => self.outbox.push_back(output),
                 Told::Call(event) => self.tell_call(now, Input::Provider(id, event)),
                 Told::Nothing => return,

@@ -4,6 +4,8 @@
 //! rebuilds the call. Text and numbers of people are [`Pii`], so that a reader must say so when it
 //! prints them.
 
+mod measured;
+
 use std::time::Duration;
 
 use crate::audio::AudioFormat;
@@ -17,6 +19,8 @@ use crate::recording::RecordingEnd;
 use crate::sensitive::Pii;
 use crate::time::MonoTime;
 use crate::transfer::{TransferFailure, TransferId, TransferKind};
+
+pub use measured::{Sound, VoiceToVoice};
 
 /// One line of the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,6 +177,11 @@ pub enum CallEvent {
         /// How much sound of it has reached the caller by now.
         heard: Duration,
     },
+    /// The first sound of an answer has reached the caller, by the word of the carrier's marks.
+    FirstSound(VoiceToVoice),
+    /// How well sound got through since the last such entry: every ten seconds, when another voice talks, and
+    /// at the end.
+    Sound(Sound),
     /// A reply is over, as far as the caller is concerned.
     ReplyHeard {
         /// Which reply.

@@ -3,6 +3,7 @@
 mod door;
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 use std::time::Duration;
 
 use tracing_subscriber::filter::LevelFilter;
@@ -53,6 +54,8 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
     let limits = check.limits();
     let door = check.door();
     let recording = check.recording();
+    let money = check.money();
+    let environment = check.parse(&settings::ENVIRONMENT, environment).unwrap_or_default();
     let all = (host, port, database_url, log_format, log_level, agent, calls, limits, choice);
     let (
         Some(host),
@@ -89,6 +92,8 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
         calls,
         limits,
         recording,
+        money,
+        environment,
         door,
         settings,
         notices: check.notices,
@@ -192,7 +197,8 @@ impl Check {
     fn limits(&mut self) -> Option<LimitsConfig> {
         let calls_max = self.parse(&settings::MAX_CALLS, calls_max);
         let drain = self.parse(&settings::DRAIN_SECONDS, drain);
-        Some(LimitsConfig { calls_max: calls_max?, drain: drain? })
+        let hand_over = self.parse(&settings::DRAIN_MODE, drain_mode);
+        Some(LimitsConfig { calls_max: calls_max?, drain: drain?, hand_over: hand_over? })
     }
 
     fn choice(&mut self) -> Option<ChoiceConfig> {
@@ -269,19 +275,37 @@ fn notices_of(config: &Config, mut note: impl FnMut(&Setting, &str)) {
     if has_number && config.public_url.is_some() && config.api_token.is_none() {
         note(&settings::API_TOKEN, "not set, so only this machine itself can order calls");
     }
-    match &config.public_url {
-        None => note(
+    if config.public_url.is_none() {
+        note(
             &settings::PUBLIC_URL,
             "not set, so only requests to this machine itself can be verified; set it to the address that the carrier calls",
-        ),
-        Some(url) if url.to_string().starts_with("http://") && !is_local(&url.to_string()) => {
-            note(
-                &settings::PUBLIC_URL,
-                "carriers only stream to wss://, which needs an https:// address here",
-            );
-        }
-        Some(_) => {}
+        );
     }
+    if config.public_url.is_some() && config.host.is_loopback() && !config.settings.iter().any(is_proxied) {
+        note(
+            &settings::TRUSTED_PROXIES,
+            "not set, though PUBLIC_URL leads to this machine by way of a proxy (HOST is a loopback address): all \
+             callers look like the proxy and share its limits; set it to the proxy's address, like 127.0.0.1",
+        );
+    }
+    if let Some(folder) = missing_folder(&config.database_url) {
+        note(
+            &settings::DATABASE_URL,
+            &format!("there is no folder {folder}, so the database cannot be made"),
+        );
+    }
+}
+
+/// Whether somebody said which proxies to believe.
+fn is_proxied(line: &Effective) -> bool {
+    line.setting.env == settings::TRUSTED_PROXIES.env && line.origin != Origin::Default
+}
+
+/// Of a database in a file whose folder does not exist.
+fn missing_folder(url: &str) -> Option<String> {
+    let file = url.strip_prefix("sqlite:")?.trim_start_matches("//").split('?').next()?;
+    let folder = Path::new(file).parent().filter(|folder| !folder.as_os_str().is_empty())?;
+    (!file.starts_with(':') && !folder.is_dir()).then(|| folder.display().to_string())
 }
 
 /// Values of which services have many.
@@ -396,6 +420,12 @@ fn public_url(text: &str) -> Result<PublicUrl, Wrong> {
     if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
         return Err(wrong("has more than scheme, host, port and path"));
     }
+    if url.scheme() == "http" && !is_local(text) {
+        return Err(Wrong(
+            format!("{} is not encrypted", masked_address(text)),
+            "write https://; carriers stream to wss:// only, and calls must not cross a network in the open",
+        ));
+    }
     Ok(PublicUrl::new(url.as_str().trim_end_matches('/')))
 }
 
@@ -498,6 +528,14 @@ fn api_token(text: &str) -> Result<Secret<String>, Wrong> {
     Ok(token)
 }
 
+fn environment(text: &str) -> Result<String, Wrong> {
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if text.is_empty() || text.len() > 40 || !text.bytes().all(is_word) {
+        return Err(Wrong(format!("{text:?} is no name"), "use 1 to 40 letters, digits, - and _"));
+    }
+    Ok(text.to_owned())
+}
+
 fn text(text: &str) -> Result<String, Wrong> {
     const FIX: &str = "write what the voice should do, in at most 16,000 bytes, or leave it out";
     if text.is_empty() || text.len() > 16_000 {
@@ -534,6 +572,17 @@ fn calls_max(text: &str) -> Result<usize, Wrong> {
 
 fn drain(text: &str) -> Result<Duration, Wrong> {
     in_range(text, 0, DRAIN_SECONDS_MAX, "use whole seconds from 0 to 3600").map(Duration::from_secs)
+}
+
+fn drain_mode(text: &str) -> Result<bool, Wrong> {
+    match text {
+        "wait" => Ok(false),
+        "handover" => Ok(true),
+        other => Err(Wrong(
+            format!("{other:?} is no way to shut down"),
+            "use wait (for calls to end) or handover (to the next server)",
+        )),
+    }
 }
 
 pub(super) fn in_range(text: &str, least: u64, most: u64, fix: &'static str) -> Result<u64, Wrong> {

@@ -16,23 +16,29 @@ use tokio::net::TcpStream;
 use tracing::{debug, info, warn};
 use voice_core::audio::AudioFormat;
 use voice_core::call::CallStart;
-use voice_core::carrier::CarrierSession;
-use voice_core::driver::{Line, place};
+use voice_core::carrier::{CarrierEnd, CarrierSession};
+use voice_core::driver::{Line, place, place_again};
 use voice_core::id::{CarrierId, CorrelationId};
 use voice_core::limits::CARRIER_MESSAGE_BYTES_MAX;
+use voice_core::record::EndReason;
 use voice_core::sensitive::Secret;
 use voice_core::time::MonoTime;
 use voice_core::wire::{LineEnd, WireMessage};
 use voice_providers::dial::{WebSocketLine, accept_key};
 use voice_telephony::opening::{Refusal, Step};
 use voice_telephony::ticket::TicketError;
+use voice_telephony::twilio::AccountSid;
 use voice_telephony::webhook::Rejection;
 
+use super::answers::FailsToCarrier;
 use super::door::turn_away;
+use super::{TELNYX_MEDIA, TWILIO_MEDIA};
 use crate::metrics_names as names;
-use crate::server::{App, ClientAddress, Errand, Grant, Patient, Place, Slot};
+use crate::recovery::{self, Entrant, TwilioLeg};
+use crate::server::{App, ClientAddress, ConnectionPlace, Errand, Grant, Patient, Slot, on_behalf};
+use crate::telemetry::sockets::{CountedLine, OpenSocket};
 
-type Socket = WebSocketLine<TcpStream>;
+pub(super) type Socket = WebSocketLine<TcpStream>;
 
 /// What a carrier's socket does before it is known which call it is.
 pub(super) trait Opens: Sized + Send + 'static {
@@ -55,10 +61,40 @@ pub(super) struct Opened {
     /// The carrier's name for the call.
     pub(super) carrier_call: String,
     pub(super) format: AudioFormat,
+    /// Whose call it is at Twilio.
+    pub(super) account: Option<AccountSid>,
     pub(super) session: Box<dyn CarrierSession>,
 }
 
-pub(super) async fn socket<O: Opens>(
+/// Telnyx's media socket. Opened with a ticket from the answer to its webhook.
+#[utoipa::path(
+    get, path = TELNYX_MEDIA, tag = "carriers", operation_id = "telnyx_media", security(()),
+    responses((status = 101, description = "The socket is open"), FailsToCarrier),
+)]
+pub(super) async fn telnyx(
+    app: State<Arc<App>>,
+    client: Extension<ClientAddress>,
+    correlation: Extension<CorrelationId>,
+    request: Request,
+) -> Response {
+    socket::<super::telnyx::Opens>(app, client, correlation, request).await
+}
+
+/// Twilio's media socket. Opened with a ticket from the answer to its webhook.
+#[utoipa::path(
+    get, path = TWILIO_MEDIA, tag = "carriers", operation_id = "twilio_media", security(()),
+    responses((status = 101, description = "The socket is open"), FailsToCarrier),
+)]
+pub(super) async fn twilio(
+    app: State<Arc<App>>,
+    client: Extension<ClientAddress>,
+    correlation: Extension<CorrelationId>,
+    request: Request,
+) -> Response {
+    socket::<super::twilio::Opens>(app, client, correlation, request).await
+}
+
+async fn socket<O: Opens>(
     State(app): State<Arc<App>>,
     Extension(client): Extension<ClientAddress>,
     Extension(correlation): Extension<CorrelationId>,
@@ -87,7 +123,7 @@ pub(super) async fn socket<O: Opens>(
 }
 
 /// The answer to the client's key, if the request asks for a WebSocket as RFC 6455 wants it.
-fn upgrade_key(headers: &HeaderMap) -> Option<String> {
+pub(super) fn upgrade_key(headers: &HeaderMap) -> Option<String> {
     let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
     let wants = text(CONNECTION)?.split(',').any(|word| word.trim().eq_ignore_ascii_case("upgrade"));
     let is_web_socket =
@@ -97,7 +133,7 @@ fn upgrade_key(headers: &HeaderMap) -> Option<String> {
 
 async fn attend<O: Opens>(
     app: Arc<App>,
-    (client, opening): (ClientAddress, Place),
+    (client, opening): (ClientAddress, ConnectionPlace),
     correlation: CorrelationId,
     on_upgrade: OnUpgrade,
     opens: O,
@@ -107,9 +143,10 @@ async fn attend<O: Opens>(
         Err(error) => return debug!(%correlation, %error, "a media socket went away while it was opened"),
     };
     let Some(mut line) = line(upgraded).await else { return };
+    let _open = OpenSocket::new();
     let failed = || app.front.failed(app.parts.world.clock.now(), Errand::Socket, client);
     let admitted = match open(&app, opens, &mut line).await {
-        Ok(Some(opened)) => admit(&app, opened),
+        Ok(Some(opened)) => admit(&app, O::CARRIER, opened).await,
         Ok(None) => {
             failed();
             count::<O>("gone");
@@ -118,12 +155,12 @@ async fn attend<O: Opens>(
         Err(refusal) => Err(refusal),
     };
     match admitted {
-        Ok((opened, grant, slot)) => {
+        Ok((opened, entrant, slot)) => {
             // Places limit a carrier's calls, and nothing else does.
             let _its_rate = app.front.proven(app.parts.world.clock.now(), Errand::Socket, O::CARRIER, client);
             drop(opening);
             let carrier = CarrierId::from_static(O::CARRIER);
-            converse(&app, carrier, *opened, (grant, slot), line).await;
+            converse(&app, carrier, *opened, (entrant, slot), line).await;
         }
         Err(refusal) => {
             failed();
@@ -134,7 +171,7 @@ async fn attend<O: Opens>(
     }
 }
 
-async fn line(upgraded: Upgraded) -> Option<Socket> {
+pub(super) async fn line(upgraded: Upgraded) -> Option<Socket> {
     let parts = upgraded.downcast::<TokioIo<Patient>>().ok()?;
     let stream = parts.io.into_inner().into_inner();
     Some(WebSocketLine::server(stream, parts.read_buf, CARRIER_MESSAGE_BYTES_MAX).await)
@@ -160,9 +197,22 @@ async fn open<O: Opens>(app: &App, mut opens: O, line: &mut Socket) -> Result<Op
     }
 }
 
-fn admit(app: &App, opened: Box<Opened>) -> Result<(Box<Opened>, Grant, Slot), Refusal> {
+async fn admit(
+    app: &App,
+    carrier: &'static str,
+    opened: Box<Opened>,
+) -> Result<(Box<Opened>, Entrant, Slot), Refusal> {
     let ticket = opened.ticket.as_ref().ok_or(Refusal::NoTicket)?;
-    let grant = app.redeem(ticket.expose(), &opened.carrier_call)?;
+    let entrant = match recovery::enter(app, carrier, &opened.carrier_call, ticket.expose()).await {
+        Ok(entrant) => entrant,
+        Err(refusal) => {
+            let leg = TwilioLeg::of(app, opened.account.as_ref(), &opened.carrier_call);
+            drop(opened);
+            end_again(app, leg, refusal).await;
+            return Err(refusal);
+        }
+    };
+    let grant = &entrant.grant;
     let now = app.parts.world.clock.now();
     let slot = app.calls.take_slot(now, &opened.carrier_call, grant.call).inspect_err(|_| {
         if let Some(leg) = &grant.leg {
@@ -173,19 +223,57 @@ fn admit(app: &App, opened: Box<Opened>) -> Result<(Box<Opened>, Grant, Slot), R
     if grant.leg.as_ref().is_some_and(|leg| !leg.media_up(grant.call)) {
         return Err(Refusal::Ticket(TicketError::Expired));
     }
-    Ok((opened, grant, slot))
+    Ok((opened, entrant, slot))
 }
 
-async fn converse(app: &App, carrier: CarrierId, opened: Opened, (grant, slot): (Grant, Slot), line: Socket) {
-    let Opened { carrier_call, format, session, .. } = opened;
-    let Grant { call, correlation, from, to, leg } = grant;
-    let start = CallStart { carrier, carrier_call, format, from, to, correlation };
-    let (world, agent) = (app.parts.world.clone(), app.parts.agent.clone());
-    let (handle, task) = app.recorded(place(call, world, agent, start, session, Box::new(line)));
-    let end = slot.run(handle, task).await;
-    match leg {
-        Some(leg) => leg.media_over(end).await,
-        None => app.outbound.media_over(call),
+/// A call that we ended has come back: its end did not reach the carrier.
+async fn end_again(app: &App, leg: Option<TwilioLeg>, refusal: Refusal) {
+    if let Some(leg) = leg.filter(|_| refusal == Refusal::Ticket(TicketError::CallOver)) {
+        recovery::hang_up(app, &leg, Some(&EndReason::HungUp)).await;
+    }
+}
+
+async fn converse(
+    app: &App,
+    carrier: CarrierId,
+    opened: Opened,
+    (entrant, slot): (Entrant, Slot),
+    line: Socket,
+) {
+    let Opened { carrier_call, format, session, account, .. } = opened;
+    let Entrant { grant: Grant { call, correlation, from, to, leg }, back } = entrant;
+    let twilio = TwilioLeg::of(app, account.as_ref(), &carrier_call).filter(|_| leg.is_none());
+    let (world, agent, line) =
+        (app.parts.world.clone(), app.parts.agent.clone(), Box::new(CountedLine::new(line)));
+    let is_new = back.is_none();
+    let placed = match back {
+        Some(back) => {
+            let start = CallStart { format, ..back.past.start().clone() };
+            place_again(call, world, agent, &start, back, session, line)
+        }
+        None => {
+            let correlation = correlation.clone();
+            let start = CallStart { carrier, carrier_call, format, from, to, correlation };
+            place(call, world, agent, start, session, line)
+        }
+    };
+    let (handle, task) = app.recorded(placed, is_new);
+    if is_new && app.outbound.page(call).is_some() {
+        app.parts.metrics.placed(call);
+    }
+    let end = on_behalf(correlation, slot.run(handle, task)).await;
+    app.feed.close(call);
+    app.parts.metrics.over(call);
+    if let Some(leg) = leg {
+        return leg.media_over(end).await;
+    }
+    if let Some(leg) = &twilio {
+        recovery::hang_up(app, leg, end.as_ref()).await;
+    }
+    // A call that may come back is not over.
+    let goes_on = twilio.is_some() && matches!(end, Some(EndReason::Carrier(CarrierEnd::LineDown(_))));
+    if !goes_on {
+        app.outbound.media_over(call);
     }
 }
 

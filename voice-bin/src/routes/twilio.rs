@@ -12,32 +12,43 @@ use metrics::counter;
 use tracing::{debug, error, info, warn};
 use url::{Host, Url};
 use uuid::Uuid;
+use voice_core::carrier::CarrierEnd;
 use voice_core::failure::Failure;
 use voice_core::id::{CallId, CorrelationId};
+use voice_core::record::EndReason;
 use voice_core::time::MonoTime;
 use voice_core::wire::WireMessage;
 use voice_telephony::door::{Fingerprint, Layer, TurnedAway};
+use voice_telephony::legs::Leg;
 use voice_telephony::opening::Step;
 use voice_telephony::outbound::{AttemptKey, Told};
 use voice_telephony::twilio::outbound::told;
 use voice_telephony::twilio::{
-    CARRIER, ConnectStream, Opening, RejectReason, StreamUrl, TwilioVoice, TwilioWebhook, Twiml, TwimlError,
-    Verb, verify_upgrade,
+    Again, CARRIER, ConnectStream, Opening, RejectReason, StreamUrl, TwilioVoice, TwilioWebhook, Twiml,
+    TwimlError, Verb, verify_upgrade,
 };
 use voice_telephony::webhook::{RawRequest, Rejection, Verified, verify};
 
+use super::answers::FailsToCarrier;
 use super::door::take_webhook;
 use super::media::{self, Opened};
 use super::{TWILIO_MEDIA, TWILIO_WEBHOOK};
 use crate::config::PublicUrl;
 use crate::metrics_names as names;
 use crate::random::random;
+use crate::recovery;
 use crate::server::{Answer, App, ClientAddress, Grant};
 
 /// What Twilio signed with, and what it says is the same on a retry.
 const SIGNATURE: &str = "x-twilio-signature";
 const RETRY_TOKEN: &str = "i-twilio-idempotency-token";
 
+/// Twilio asks here what to do with a call, and tells how it goes. Signed by the carrier.
+#[utoipa::path(
+    post, path = TWILIO_WEBHOOK, tag = "carriers", operation_id = "twilio_webhook", security(()),
+    request_body(content = str, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "TwiML: what to do with the call", body = str, content_type = "text/xml"), (status = 204, description = "Taken note of"), FailsToCarrier),
+)]
 pub(super) async fn webhook(
     State(app): State<Arc<App>>,
     Extension(client): Extension<ClientAddress>,
@@ -68,7 +79,9 @@ fn receive(
     let retry = head.headers.get(RETRY_TOKEN).and_then(|value| value.to_str().ok());
     let opens_a_call = matches!(*webhook, TwilioWebhook::Voice(_));
     let news = told(head.uri.query().unwrap_or_default(), &webhook);
+    let again = Again::read(head.uri.query().unwrap_or_default());
     app.front.once((now, CARRIER, client), print, retry, opens_a_call, || match webhook.into_voice() {
+        Ok(voice) if again.is_some() => answer_again(app, correlation, &voice, again),
         Ok(voice) => answer_voice(app, &base, correlation, &voice, news),
         Err(other) => {
             if let Some((key, told)) = news {
@@ -128,7 +141,8 @@ fn answer_voice(
         return answer_call(app, base, correlation, voice, call);
     };
     if !app.outbound.tell(key, told) || !app.has_room() {
-        counter!(names::WEBHOOK_REQUESTS, "carrier" => CARRIER, "kind" => "stray").increment(1);
+        counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => "stray").increment(1);
+        counter!(names::DISCREPANCIES, "kind" => "answered_without_us").increment(1);
         info!(%correlation, call = %key.call, "an answered call is hung up: nobody waits for it");
         return document(Twiml::of(&[Verb::Hangup]));
     }
@@ -146,7 +160,7 @@ fn answer_call(
     if account.as_ref().is_some_and(|ours| ours != voice.account_sid.as_str()) {
         counter!(
             names::WEBHOOK_REJECTIONS,
-            "carrier" => CARRIER, "reason" => "wrong_account", "layer" => Layer::Signature.name()
+            "provider" => CARRIER, "reason" => "wrong_account", "layer" => Layer::Signature.name()
         )
         .increment(1);
         warn!(%correlation, "webhook refused: it is about another account than TWILIO_ACCOUNT_SID");
@@ -165,23 +179,63 @@ fn answer_call(
     };
     let (now, carrier_call) = (app.parts.world.clock.now(), voice.call_sid.as_str());
     if !app.can_serve() || !app.calls.promise(now, carrier_call) {
-        counter!(names::WEBHOOK_REQUESTS, "carrier" => CARRIER, "kind" => "busy").increment(1);
+        counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => "busy").increment(1);
         let why = if app.calls.is_draining() { "shutting down" } else { "no room for one more" };
         warn!(%correlation, calls = app.calls.running(), "call answered with busy: {why}");
         return document(Twiml::reject(RejectReason::Busy));
     }
     let (from, to) = (voice.from.clone(), voice.to.clone());
-    let grant = Grant { call, correlation: correlation.clone(), from, to, leg: None };
-    let ticket = app.issue(carrier_call, random, grant);
-    match with_callback(ConnectStream::new(media, &ticket), base) {
-        Ok(stream) => {
-            counter!(names::WEBHOOK_REQUESTS, "carrier" => CARRIER, "kind" => "voice").increment(1);
+    let made = match &app.lifeline {
+        Some(lifeline) => {
+            let leg = Leg { call, number: 1, correlation: correlation.clone(), from, to };
+            lifeline.document(carrier_call, &leg, app.tickets_until())
+        }
+        // Nobody could end a call that outlives its socket.
+        None => {
+            let grant = Grant { call, correlation: correlation.clone(), from, to, leg: None };
+            let ticket = app.issue(carrier_call, random, grant);
+            with_callback(ConnectStream::new(media, &ticket), base).map(|stream| Twiml::connect(&stream))
+        }
+    };
+    match made {
+        Ok(twiml) => {
+            counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => "voice").increment(1);
             info!(%correlation, %call, carrier_call, "call is connected");
-            document(Twiml::connect(&stream))
+            document(twiml)
         }
         Err(error) => {
             app.calls.give_up(carrier_call);
             error!(%correlation, %error, "PUBLIC_URL is no address that Twilio can call back; it must be https://");
+            Answer::new(StatusCode::INTERNAL_SERVER_ERROR, "")
+        }
+    }
+}
+
+/// A call that has tried all streams of its document asks what to do.
+fn answer_again(
+    app: &App,
+    correlation: &CorrelationId,
+    voice: &Verified<TwilioVoice>,
+    again: Option<Again>,
+) -> Answer {
+    let hang_up = || document(Twiml::of(&[Verb::Hangup]));
+    let (Some(again), Some(lifeline)) = (again, &app.lifeline) else { return hang_up() };
+    counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => "again").increment(1);
+    let known = app.pasts.look(again.call);
+    let is_over = known.as_ref().is_some_and(|known| !known.past.may_return());
+    if is_over || !again.is_hopeful() {
+        info!(%correlation, call = %again.call, "a call that is over asked what to do, and is hung up");
+        return hang_up();
+    }
+    let correlation =
+        known.map_or_else(|| correlation.clone(), |known| known.past.start().correlation.clone());
+    let (call, number, from, to) = (again.call, again.leg, voice.from.clone(), voice.to.clone());
+    let leg = Leg { call, number, correlation, from, to };
+    warn!(correlation = %leg.correlation, call = %leg.call, leg = leg.number, "a call found no server, and tries again");
+    match lifeline.document(voice.call_sid.as_str(), &leg, app.tickets_until()) {
+        Ok(twiml) => document(twiml),
+        Err(error) => {
+            error!(%error, "PUBLIC_URL is no address that Twilio can call back; it must be https://");
             Answer::new(StatusCode::INTERNAL_SERVER_ERROR, "")
         }
     }
@@ -197,6 +251,7 @@ fn take_note(app: &App, correlation: &CorrelationId, webhook: &Verified<TwilioWe
         TwilioWebhook::Progress(progress) => {
             if progress.status.is_final() {
                 app.calls.give_up(progress.call_sid.as_str());
+                close_awaited(app, progress.call_sid.as_str());
             }
             debug!(%correlation, carrier_call = progress.call_sid.as_str(), status = ?progress.status, "call progress");
             "progress"
@@ -216,7 +271,16 @@ fn take_note(app: &App, correlation: &CorrelationId, webhook: &Verified<TwilioWe
         }
         _newer => "other",
     };
-    counter!(names::WEBHOOK_REQUESTS, "carrier" => CARRIER, "kind" => kind).increment(1);
+    counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => kind).increment(1);
+}
+
+/// Somebody hung up while their server was dead.
+fn close_awaited(app: &App, carrier_call: &str) {
+    let awaited = app.pasts.awaited().into_iter();
+    let is_it = |known: &recovery::Known| known.past.start().carrier_call == carrier_call;
+    for (call, _) in awaited.filter(|(_, known)| is_it(known)) {
+        recovery::close(app, call, EndReason::Carrier(CarrierEnd::Stopped));
+    }
 }
 
 fn document(twiml: Twiml) -> Answer {
@@ -248,6 +312,7 @@ impl media::Opens for Opens {
                 ticket: opened.start.ticket,
                 carrier_call: opened.start.call_sid.as_str().to_owned(),
                 format: opened.start.format,
+                account: Some(opened.start.account_sid),
                 session: Box::new(opened.session),
             })),
         }

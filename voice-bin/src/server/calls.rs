@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use metrics::gauge;
@@ -24,7 +25,7 @@ use crate::metrics_names as names;
 ///
 /// A place is taken when the carrier is told to open a media socket, not when the socket comes: else a
 /// burst of calls would all be told to come, and most be sent away. The promise ends with the ticket.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Calls {
     table: Arc<Table>,
     sockets: TaskTracker,
@@ -47,6 +48,8 @@ struct Places {
     /// the promise.
     promised: BTreeMap<String, MonoTime>,
     state: State,
+    /// Calls are given to another server, and not ended.
+    handing_over: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,6 +72,7 @@ pub(crate) struct Slot {
 impl Calls {
     /// Room for so many.
     pub(crate) fn new(calls_max: usize) -> Self {
+        gauge!(names::CALLS_LIMIT).set(calls_max as f64);
         let table = Table { calls_max, places: Mutex::default(), changed: Notify::new() };
         Self { table: Arc::new(table), sockets: TaskTracker::new() }
     }
@@ -162,6 +166,37 @@ impl Calls {
         }
         drop(places);
         self.table.changed.notify_waiters();
+    }
+
+    /// Lets go of every call, in a way that makes their carriers bring them to somebody else.
+    pub(crate) fn hand_over(&self) {
+        self.table.places().handing_over = true;
+        self.shut_down();
+    }
+
+    /// Whether calls are given to somebody else.
+    pub(crate) fn is_handing_over(&self) -> bool {
+        self.table.places().handing_over
+    }
+
+    /// Whether a call that is told to shut down now is over.
+    pub(crate) fn ends_for_good(&self) -> bool {
+        let places = self.table.places();
+        places.state == State::Closed && !places.handing_over
+    }
+
+    /// Waits until this call runs no more, but not for ever.
+    pub(crate) async fn gone(&self, call: CallId, patience: Duration) {
+        let gone = async {
+            loop {
+                let changed = self.table.changed.notified();
+                if self.find(call).is_none() {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        let _gone_or_late = tokio::time::timeout(patience, gone).await;
     }
 
     /// Returns when no media socket is open and none is promised.

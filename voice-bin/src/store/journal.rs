@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use metrics::{counter, gauge};
+use metrics::{counter, gauge, histogram};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,7 @@ use super::write::{Line, Portion, StatusLine};
 use super::{Store, StoreError};
 use crate::metrics_names as names;
 use crate::telemetry::chain;
+use crate::telemetry::database::timed;
 
 pub use queue::JournalReader;
 use queue::{Item, Shared};
@@ -75,10 +76,11 @@ impl Journal {
 
     pub(super) fn with_queue(store: Store, clock: Clock, queue_max: usize) -> Self {
         let (queue, items) = channel(queue_max);
+        gauge!(names::JOURNAL_LIMIT).set(queue_max as f64);
         let shared = Arc::new(Shared::default());
         let reader = JournalReader { queue, shared: Arc::clone(&shared), clock };
         let closing = CancellationToken::new();
-        let writer = Writer { store, items, shared, told: 0 };
+        let writer = Writer { store, clock, items, shared, told: 0 };
         // One task for the whole process, so that the entries of a call are written in their order.
         let writer = tokio::spawn(writer.run(closing.clone()));
         Self { reader, closing, writer }
@@ -87,6 +89,7 @@ impl Journal {
 
 struct Writer {
     store: Store,
+    clock: Clock,
     items: Receiver<Item>,
     shared: Arc<Shared>,
     /// Losses that the log already knows.
@@ -177,6 +180,7 @@ impl Writer {
                 return Ok(());
             }
             self.shared.put_back(losses);
+            counter!(names::UPDATE_FAILURES, "reason" => "write").increment(1);
             if error.is_refusal() {
                 return Err(error);
             }
@@ -188,13 +192,18 @@ impl Writer {
     }
 
     async fn try_once(&self, portion: Portion<'_>) -> Result<(), StoreError> {
-        let written = match tokio::time::timeout(WRITE_TIMEOUT, self.store.write(portion)).await {
-            Ok(written) => written?,
-            Err(_) => {
-                self.store.note_write(false);
-                return Err(StoreError::Slow);
-            }
-        };
+        let written =
+            match tokio::time::timeout(WRITE_TIMEOUT, timed("journal", self.store.write(portion))).await {
+                Ok(written) => written?,
+                Err(_) => {
+                    self.store.note_write(false);
+                    return Err(StoreError::Slow);
+                }
+            };
+        if let Some(oldest) = portion.lines.first() {
+            let lag = self.clock.unix(self.clock.now()).0.saturating_sub(oldest.unix.0).max(0);
+            histogram!(names::SYNC_LAG).record(lag as f64 / 1_000.0);
+        }
         counter!(names::JOURNAL_WRITTEN).increment(written.entries);
         for loss in &written.lost {
             // It stands in the table already.
@@ -209,6 +218,7 @@ impl Writer {
         let lost = self.shared.lost.load(Ordering::Relaxed);
         if lost > self.told {
             error!(
+                error_type = "journal_lost",
                 entries = lost - self.told,
                 in_all = lost,
                 "entries of the journal are lost; is the database slow or full?"

@@ -69,6 +69,18 @@ impl Record {
         calls
     }
 
+    /// Whoever was connected, in order.
+    pub(crate) fn voices(&self) -> Vec<String> {
+        let events = self.events.lock().unwrap();
+        let mut voices = Vec::new();
+        for (_, event) in events.iter() {
+            if let CallEvent::Assigned { provider, .. } = event {
+                voices.push(provider.to_string());
+            }
+        }
+        voices
+    }
+
     /// The reasons for which calls ended, in order.
     pub(crate) fn ends(&self) -> Vec<&'static str> {
         let events = self.events.lock().unwrap();
@@ -151,11 +163,15 @@ impl Server {
                 clock,
             },
             agent: Arc::new(CallConfig::builder("You are a test.").build().unwrap()),
-            twilio: TwilioParts { tokens: Tokens::new(Secret::new(TOKEN.to_owned())), account_sid: None },
+            twilio: TwilioParts {
+                tokens: Tokens::new(Secret::new(TOKEN.to_owned())),
+                account_sid: None,
+                rest: None,
+            },
             telnyx: TelnyxParts::default(),
             outbound: OutboundParts::default(),
             public_url: None,
-            limits: LimitsConfig { calls_max: 10, drain: Duration::from_secs(5) },
+            limits: LimitsConfig { calls_max: 10, drain: Duration::from_secs(5), hand_over: false },
             door: DoorConfig::default(),
             recording: None,
             store: None,

@@ -4,6 +4,7 @@ pub mod convert;
 pub mod dtmf;
 pub mod framer;
 pub mod g711;
+pub mod quality;
 pub mod reorder;
 pub mod resample;
 pub mod speech;

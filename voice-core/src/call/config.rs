@@ -168,6 +168,11 @@ impl CallConfig {
         &self.tools
     }
 
+    /// How long things may take.
+    pub fn limits(&self) -> &CallLimits {
+        &self.limits
+    }
+
     /// The caller's language, where it is known beforehand.
     pub fn language(&self) -> Option<&str> {
         self.language.as_deref()

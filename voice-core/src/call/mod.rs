@@ -19,11 +19,13 @@
 //! | `keys.rs` | keys that are pressed for the caller |
 //! | `tools.rs` | tools under way |
 //! | `tape.rs` | what is told to a recorder |
+//! | `gauges.rs` | what is measured: the parts of an answer's latency, how well sound gets through |
 
 mod aside;
 mod backoff;
 mod config;
 mod covers;
+mod gauges;
 mod held;
 mod input;
 mod keys;
@@ -65,6 +67,7 @@ pub use status::{Attached, Attempt, CallStatus, FailedSwitch, Recording, Standin
 
 use aside::Aside;
 use covers::Covers;
+use gauges::Gauges;
 use held::Lost;
 use phase::Phase;
 use playout::{Cut, Playout, Progress, Release};
@@ -164,6 +167,8 @@ struct Books {
     standby_failures: u32,
     /// Providers that will fail the same way until a human acts.
     barred: Vec<ProviderId>,
+    /// What is measured on the way.
+    gauges: Gauges,
 }
 
 impl Call {
@@ -282,6 +287,7 @@ impl Call {
         match event {
             CarrierEvent::Audio(frame) => self.on_caller_audio(now, frame),
             CarrierEvent::Lost(duration) => {
+                self.books.gauges.line.lost(duration);
                 self.report(now, CallEvent::AudioLost { what: Loss::Carrier, duration })
             }
             CarrierEvent::Digit(digit) => {
@@ -290,6 +296,7 @@ impl Call {
             }
             CarrierEvent::Played(mark) => {
                 self.playout.played(now, mark);
+                self.on_first_heard(now);
             }
             CarrierEvent::Oddity(oddity) => {
                 self.books.carrier_oddities += 1;
@@ -304,6 +311,8 @@ impl Call {
 
     fn on_caller_audio(&mut self, now: MonoTime, frame: AudioFrame) {
         self.books.totals.frames_in += 1;
+        self.books.gauges.line.arrived(now, frame.duration());
+        self.tell_sound(now, false);
         self.on_carrier_alive(now);
         self.tape_caller(now, &frame);
         if self.aside.is_shut() && !self.phase.is_leaving() {
@@ -417,6 +426,7 @@ impl Call {
                     self.transcript.voice_speaks(reply);
                     self.books.totals.replies += 1;
                     self.covers.on_voice_heard();
+                    self.books.gauges.sent(now, reply);
                     let latency = self.caller.waiting_since.take().map(|since| now.since(since));
                     self.report(now, CallEvent::ReplyStarted { reply, latency });
                 }
@@ -439,7 +449,26 @@ impl Call {
 
     fn hear(&mut self, id: AttachmentId, frame: AudioFrame) {
         self.books.totals.frames_heard += 1;
+        self.books.gauges.heard_caller(id);
         self.tell(id, ProviderCommand::Hear(frame));
+    }
+
+    /// A mark came back: was it the first of an answer?
+    fn on_first_heard(&mut self, now: MonoTime) {
+        let told =
+            self.playout.take_first_heard().and_then(|(reply, ear)| self.books.gauges.reached(ear, reply));
+        if let Some(told) = told {
+            self.report(now, CallEvent::FirstSound(told));
+        }
+    }
+
+    /// Tells how well sound gets through: if it is time, or somebody else is about to talk, or the call ends.
+    fn tell_sound(&mut self, now: MonoTime, at_once: bool) {
+        let (gauges, way) = (&mut self.books.gauges, self.playout.lag());
+        let sound = if at_once { gauges.tell(now, way) } else { gauges.due(now, way) };
+        if let Some(sound) = sound {
+            self.report(now, CallEvent::Sound(sound));
+        }
     }
 
     fn lose(&mut self, now: MonoTime, what: Loss, lost: Lost) {
@@ -510,7 +539,7 @@ impl Caller {
 
 impl Books {
     fn new(started: MonoTime, seed: u64) -> Self {
-        Self { started, reckoned: started, seed, ..Self::default() }
+        Self { started, reckoned: started, seed, gauges: Gauges::new(started), ..Self::default() }
     }
 
     /// The number of the next attachment; `None` if this call has asked for too many of late.

@@ -19,7 +19,7 @@ use crate::record::{CallEvent, EndReason, Entry, Party, Totals};
 use crate::recording::RecordingEnd;
 use crate::sensitive::Pii;
 use crate::time::MonoTime;
-use crate::transfer::{TransferFailure, TransferId};
+use crate::transfer::TransferId;
 
 use super::CallStart;
 use super::tools;
@@ -170,6 +170,17 @@ impl Past {
         self.due.interrupting &= cut_by_caller;
     }
 
+    /// An entry that nobody can read: its number is taken.
+    pub fn skip(&mut self, seq: u64) {
+        self.place.seq = self.place.seq.max(seq);
+    }
+
+    /// The last entry of a call that did not come back, so long after the one before.
+    pub fn close(&self, at: MonoTime, after: Duration, reason: EndReason) -> Entry {
+        let totals = Totals { duration: self.elapsed() + after, ..self.totals };
+        Entry { seq: self.place.seq + 1, at, event: CallEvent::Ended { reason, totals } }
+    }
+
     /// How it began.
     pub fn start(&self) -> &CallStart {
         &self.start
@@ -288,6 +299,8 @@ impl Past {
             | CallEvent::TransferAnswered { .. }
             | CallEvent::DigitsSent { .. }
             | CallEvent::AudioLost { .. }
+            | CallEvent::FirstSound(_)
+            | CallEvent::Sound(_)
             | CallEvent::CarrierOddity { .. }
             | CallEvent::ProviderOddity { .. }
             | CallEvent::Used { .. } => {}
@@ -356,11 +369,9 @@ impl Past {
             }
         } else if let CallEvent::TransferFailed { id, why } = event {
             let Some((_, name)) = self.aside.transfer.take_if(|(current, _)| current == id) else { return };
-            if *why != TransferFailure::CallOver {
-                self.transcript.note(transfer::told_of(&name, *why));
-                self.due.owed = true;
-                self.due.cue = Some(Pii::new(transfer::BACK.to_owned()));
-            }
+            self.transcript.note(transfer::told_of(&name, *why));
+            self.due.owed = true;
+            self.due.cue = Some(Pii::new(transfer::BACK.to_owned()));
         }
     }
 

@@ -242,6 +242,9 @@ impl Call {
     }
 
     fn detach(&mut self, now: MonoTime, id: AttachmentId) {
+        if self.books.gauges.hears == Some(id) {
+            self.tell_sound(now, true);
+        }
         self.outbox.push_back(Output::Detach(id));
         self.report(now, CallEvent::Detached { attachment: id });
     }
@@ -278,6 +281,7 @@ impl Call {
             return;
         }
         self.drop_transfer(now, &reason);
+        self.tell_sound(now, true);
         let before = std::mem::replace(&mut self.phase, Phase::Ended(reason.clone()));
         let cut = self.cut(now);
         for finished in cut.finished {

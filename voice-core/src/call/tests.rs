@@ -5,6 +5,7 @@
 
 mod aside;
 mod covers;
+mod measured;
 mod returning;
 mod searching;
 mod silence;
@@ -24,6 +25,7 @@ use crate::failure::Failure;
 use crate::id::{ReplyId, ToolCallId};
 use crate::provider::{ProviderEvent, ReplyEnd};
 use crate::record::Switch;
+use crate::record::VoiceToVoice;
 use crate::transfer::{Operation, TransferOrder};
 
 const A1: AttachmentId = AttachmentId(1);
@@ -51,6 +53,7 @@ struct Rig {
     now: MonoTime,
     said: Vec<String>,
     record: Vec<Entry>,
+    measured: Vec<VoiceToVoice>,
     finished: Option<EndReason>,
 }
 
@@ -74,7 +77,14 @@ impl Rig {
             config.prompts = Prompts::none();
         }
         let call = Call::new(at(0), Arc::new(config), start);
-        let mut rig = Self { call, now: at(0), said: Vec::new(), record: Vec::new(), finished: None };
+        let mut rig = Self {
+            call,
+            now: at(0),
+            said: Vec::new(),
+            record: Vec::new(),
+            measured: Vec::new(),
+            finished: None,
+        };
         rig.drain();
         rig
     }
@@ -165,11 +175,15 @@ impl Rig {
                 Output::AbandonTool(id) => format!("abandon {id}"),
                 Output::Report(entry) => {
                     self.record.push(entry.clone());
-                    // Told all the time; what it is for has tests of its own.
-                    if matches!(entry.event, CallEvent::ReplyProgress { .. }) {
-                        continue;
+                    match entry.event {
+                        // Told all the time; what they are for has tests of its own.
+                        CallEvent::ReplyProgress { .. } | CallEvent::Sound(_) => continue,
+                        CallEvent::FirstSound(told) => {
+                            self.measured.push(told);
+                            continue;
+                        }
+                        event => format!("· {}", short(&event)),
                     }
-                    format!("· {}", short(&entry.event))
                 }
                 Output::Operate(Operation::Transfer(id, order)) => {
                     format!("operate {} {} {}", id.0, order.kind.name(), summary_of(&order))

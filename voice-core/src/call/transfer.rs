@@ -170,6 +170,8 @@ impl Call {
             self.outbox.push_back(Output::Operate(Operation::Withdraw(current.id)));
             let (id, why) = (current.id, TransferFailure::CallOver);
             self.report(now, CallEvent::TransferFailed { id, why });
+            // Should the caller come back, the voice will know.
+            self.transcript.note(told_of(&current.name, why));
         }
     }
 

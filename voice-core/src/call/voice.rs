@@ -51,6 +51,7 @@ impl Call {
             ProviderEvent::Words { .. } if self.aside.is_on_hold() => {}
             ProviderEvent::Speech { reply, audio } => {
                 self.answered();
+                self.books.gauges.came(now, reply);
                 self.playout.push(reply, audio);
                 self.watch(now);
             }
@@ -84,6 +85,7 @@ impl Call {
         self.timers.clear(Timer::Silence);
         self.timers.clear(Timer::Doubt);
         self.caller.speaking = Some(utterance);
+        self.books.gauges.caller_spoke();
         self.books.totals.caller_turns += 1;
         self.report(now, CallEvent::CallerSpoke { utterance });
         // A menu that talks must not swallow the keys that are its answer.
@@ -120,6 +122,7 @@ impl Call {
         }
         self.caller.owed = true;
         self.caller.waiting_since = self.caller.last_voiced;
+        self.books.gauges.caller_paused(now, self.caller.last_voiced);
         self.expect(now);
         self.report(now, CallEvent::CallerPaused { utterance });
     }

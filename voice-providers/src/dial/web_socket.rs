@@ -1,7 +1,7 @@
 //! A WebSocket as a line: polled by whoever owns it, with a bounded backlog and a polite end.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -189,6 +189,15 @@ where
         if let Some(stream) = self.stream {
             farewell(stream, code, reason);
         }
+    }
+
+    /// Ready once all that was offered is written: for those who would rather wait for a slow peer than be
+    /// cut off for what piles up. An error is the end of the line.
+    pub fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LineEnd>> {
+        let Some(stream) = &mut self.stream else { return Poll::Ready(Err(LineEnd::Cut)) };
+        let written = ready!(Pin::new(stream).poll_flush(cx));
+        self.unflushed = false;
+        Poll::Ready(written.map_err(|error| judge(&error).1))
     }
 
     async fn new(stream: S, received: Bytes, role: Role, message_bytes_max: usize) -> Self {

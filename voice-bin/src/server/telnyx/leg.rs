@@ -9,8 +9,8 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
-use uuid::Uuid;
 use voice_core::call::Control;
+use voice_core::carrier::CarrierEnd;
 use voice_core::id::CallId;
 use voice_core::record::EndReason;
 use voice_core::time::MonoTime;
@@ -23,6 +23,7 @@ use voice_telephony::telnyx::{
 use super::super::{App, Grant};
 use super::{Entry, Facts, LegLine, Word};
 use crate::random::random;
+use crate::recovery;
 
 /// From the end of a call until its conversation is ended, if the media socket has not ended it: that
 /// end and the event race each other, and the first says more.
@@ -42,7 +43,6 @@ pub(super) struct Leg {
     asked: FuturesUnordered<Asked>,
     /// The conversation that runs.
     media: Option<CallId>,
-    has_talked: bool,
     /// Last, so that the call is in the table as long as anything of it is.
     _place: Entry,
 }
@@ -66,19 +66,7 @@ impl Leg {
         rest: (Api, Arc<dyn HttpSend>),
     ) -> Self {
         let asked = FuturesUnordered::new();
-        Self {
-            app,
-            control,
-            name,
-            facts,
-            line,
-            words,
-            rest,
-            asked,
-            media: None,
-            has_talked: false,
-            _place: place,
-        }
+        Self { app, control, name, facts, line, words, rest, asked, media: None, _place: place }
     }
 
     /// Until the call is over.
@@ -92,6 +80,7 @@ impl Leg {
             Over::Released => {}
             Over::Ended(end) => {
                 info!(%correlation, %call, end = ?end, "call over Telnyx is over");
+                recovery::close(&self.app, *call, EndReason::Carrier(CarrierEnd::Stopped));
                 if *is_ours {
                     self.app.outbound.media_over(*call);
                 }
@@ -155,11 +144,13 @@ impl Leg {
             Word::Event(webhook) => self.control.handle(now, ControlInput::Webhook(&webhook)),
             Word::MediaUp(call) => {
                 self.media = Some(call);
-                self.has_talked = true;
                 self.control.handle(now, ControlInput::MediaUp);
             }
             Word::MediaOver(end) => {
                 self.media = None;
+                if self.app.calls.is_handing_over() {
+                    return true;
+                }
                 // What the carrier ended may be a call that ended, or a socket that broke.
                 let is_lost = matches!(end, Some(EndReason::Carrier(_)));
                 let input = if is_lost { ControlInput::MediaDown } else { ControlInput::HangUp };
@@ -192,9 +183,8 @@ impl Leg {
             warn!(%correlation, "a call is hung up: there is no place for it any more");
             return self.control.handle(now, ControlInput::HangUp);
         };
-        // Each conversation has a record of its own.
-        let call = if self.has_talked { new_call() } else { self.facts.call };
-        let Facts { correlation, from, to, .. } = self.facts.clone();
+        // A stream that breaks does not end the conversation: the next one goes on with it.
+        let Facts { call, correlation, from, to, .. } = self.facts.clone();
         let leg = Some(self.line.clone());
         let ticket = self.app.issue(name, random, Grant { call, correlation, from, to, leg });
         self.control.handle(now, ControlInput::Ticket(&ticket));
@@ -227,8 +217,4 @@ impl Leg {
             conversation.control(Control::HangUp);
         }
     }
-}
-
-fn new_call() -> CallId {
-    CallId::from_u128(Uuid::now_v7().as_u128())
 }

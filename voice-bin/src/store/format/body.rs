@@ -1,11 +1,13 @@
 //! Events as they are stored, one variant for each, and the way there and back.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use voice_core::audio::quality::{Rating, Reading};
 use voice_core::carrier::Digit as Key;
 use voice_core::conversation::ToolCall;
 use voice_core::id::{AttachmentId, ReplyId, ToolCallId, UtteranceId};
 use voice_core::provider::Usage;
-use voice_core::record::{CallEvent, Switch, Totals};
+use voice_core::record::{CallEvent, Sound, Switch, Totals, VoiceToVoice};
 use voice_core::sensitive::Pii;
 use voice_core::transfer::TransferId;
 
@@ -19,7 +21,7 @@ use super::parts::{
 macro_rules! bodies {
     ($($(#[$doc:meta])* $variant:ident = $kind:literal { $($field:ident: $type:ty),* $(,)? })*) => {
         /// One event. Durations are whole microseconds; ids are the numbers behind them.
-        #[derive(Serialize, Deserialize)]
+        #[derive(Serialize, Deserialize, ToSchema)]
         #[serde(tag = "kind")]
         pub(super) enum Body {
             $($(#[$doc])* #[serde(rename = $kind)] $variant { $($field: $type),* },)*
@@ -55,6 +57,13 @@ bodies! {
     DigitsSent = "digits_sent" { digits: String }
     Ended = "ended" { reason: StoredEnd, totals: StoredTotals }
     GoodbyeWanted = "goodbye_wanted" {}
+    FirstSound = "first_sound" {
+        reply: u64,
+        detection_us: u64,
+        provider_us: u64,
+        pacing_us: u64,
+        network_us: u64,
+    }
     Held = "held" { music: bool }
     Live = "live" { attachment: u32, gap_us: u64 }
     Muted = "muted" { on: bool }
@@ -73,6 +82,7 @@ bodies! {
     Retrying = "retrying" { round: u32, wait_us: u64 }
     Returned = "returned" { leg: u32, format: StoredFormat, after_us: u64, why: StoredAway }
     Silence = "silence" { of: StoredParty, over_us: Option<u64> }
+    Sound = "sound" { sound: StoredSound }
     Started = "started" {
         carrier: String,
         carrier_call: String,
@@ -103,7 +113,7 @@ bodies! {
 }
 
 /// Figures of a whole call.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub(super) struct StoredTotals {
     duration_us: u64,
     frames_in: u64,
@@ -116,8 +126,24 @@ pub(super) struct StoredTotals {
     switches: u32,
 }
 
+/// How well sound got through.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(super) struct StoredSound {
+    attachment: Option<u32>,
+    span_us: u64,
+    received_us: u64,
+    lost_us: u64,
+    gaps: u32,
+    jitter_us: u64,
+    way_us: u64,
+    /// Tenths of R, hundredths of MOS.
+    rating: Option<(u16, u16)>,
+    to_provider: u32,
+    from_provider: u32,
+}
+
 /// Consumption.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub(super) struct StoredUsage {
     text_in: u32,
     audio_in: u32,
@@ -215,6 +241,14 @@ impl TryFrom<&CallEvent> for Body {
             CallEvent::ReplyStarted { reply, latency } => {
                 Self::ReplyStarted { reply: reply.as_u64(), latency_us: latency.map(micros) }
             }
+            CallEvent::FirstSound(told) => Self::FirstSound {
+                reply: told.reply.as_u64(),
+                detection_us: micros(told.detection),
+                provider_us: micros(told.provider),
+                pacing_us: micros(told.pacing),
+                network_us: micros(told.network),
+            },
+            CallEvent::Sound(sound) => Self::Sound { sound: sound.into() },
             CallEvent::ReplyHeard { reply, text, heard, unheard, cut } => Self::ReplyHeard {
                 reply: reply.as_u64(),
                 text: text.expose().clone(),
@@ -346,6 +380,16 @@ impl TryFrom<Body> for CallEvent {
             Body::ReplyStarted { reply: id, latency_us } => {
                 Self::ReplyStarted { reply: reply(id), latency: latency_us.map(time) }
             }
+            Body::FirstSound { reply: id, detection_us, provider_us, pacing_us, network_us } => {
+                Self::FirstSound(VoiceToVoice {
+                    reply: reply(id),
+                    detection: time(detection_us),
+                    provider: time(provider_us),
+                    pacing: time(pacing_us),
+                    network: time(network_us),
+                })
+            }
+            Body::Sound { sound } => Self::Sound(sound.into()),
             Body::ReplyHeard { reply: id, text: words, heard_us, unheard_us, cut } => Self::ReplyHeard {
                 reply: reply(id),
                 text: text(words),
@@ -415,6 +459,43 @@ impl From<StoredTotals> for Totals {
             replies,
             barge_ins,
             switches,
+        }
+    }
+}
+
+impl From<&Sound> for StoredSound {
+    fn from(sound: &Sound) -> Self {
+        let Reading { received, lost, gaps, jitter } = sound.line;
+        Self {
+            attachment: sound.attachment.map(|id| id.0),
+            span_us: micros(sound.span),
+            received_us: micros(received),
+            lost_us: micros(lost),
+            gaps,
+            jitter_us: micros(jitter),
+            way_us: micros(sound.way),
+            rating: sound.rating.map(|rating| rating.stored()),
+            to_provider: sound.to_provider,
+            from_provider: sound.from_provider,
+        }
+    }
+}
+
+impl From<StoredSound> for Sound {
+    fn from(stored: StoredSound) -> Self {
+        Self {
+            attachment: stored.attachment.map(AttachmentId),
+            span: time(stored.span_us),
+            line: Reading {
+                received: time(stored.received_us),
+                lost: time(stored.lost_us),
+                gaps: stored.gaps,
+                jitter: time(stored.jitter_us),
+            },
+            way: time(stored.way_us),
+            rating: stored.rating.map(Rating::from_stored),
+            to_provider: stored.to_provider,
+            from_provider: stored.from_provider,
         }
     }
 }

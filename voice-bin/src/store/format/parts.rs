@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use voice_core::audio::{AudioFormat, Encoding, Rate};
 use voice_core::carrier::{CarrierEnd, Oddity};
 use voice_core::failure::Failure;
@@ -25,7 +26,7 @@ pub(super) const fn time(micros: u64) -> Duration {
 macro_rules! mirror {
     ($(#[$doc:meta])* $name:ident of $theirs:ident { $($variant:ident),* $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
         #[serde(rename_all = "snake_case")]
         pub(super) enum $name { $($variant),* }
 
@@ -39,7 +40,7 @@ macro_rules! mirror {
     };
     ($(#[$doc:meta])* growing $name:ident of $theirs:ident { $($variant:ident),* $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
         #[serde(rename_all = "snake_case")]
         pub(super) enum $name { $($variant),* }
 
@@ -132,7 +133,7 @@ mirror! {
 }
 
 /// Format of the caller's line.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub(super) struct StoredFormat {
     encoding: StoredEncoding,
     rate_hz: u32,
@@ -154,7 +155,7 @@ impl TryFrom<StoredFormat> for AudioFormat {
 }
 
 /// What went wrong with a provider.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(super) enum StoredFailure {
     Unreachable { why: StoredUnreachable },
@@ -231,7 +232,7 @@ fn known(what: &str) -> &'static str {
 }
 
 /// Why a call ended.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(super) enum StoredEnd {
     CarrierStopped,
@@ -278,7 +279,7 @@ impl From<StoredEnd> for EndReason {
 }
 
 /// How a line ended. The body of a refusal is foreign text and is not kept.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(super) enum StoredLineEnd {
     Unreachable { why: StoredUnreachable },

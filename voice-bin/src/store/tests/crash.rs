@@ -8,7 +8,8 @@ use std::sync::atomic::AtomicI64;
 use async_trait::async_trait;
 
 use super::*;
-use crate::store::engine::{Batch, Row};
+use crate::store::engine::{Batch, Pooled, Row};
+use crate::telemetry::database::Pool;
 
 /// A database that dies at the n-th step: a statement, a commit, or the answer to a commit that was carried out.
 #[derive(Debug)]
@@ -25,6 +26,12 @@ struct CutBatch {
 
 fn step(steps: &AtomicI64) -> Result<(), StoreError> {
     if steps.fetch_sub(1, Ordering::SeqCst) > 0 { Ok(()) } else { Err(sqlx::Error::PoolClosed.into()) }
+}
+
+impl Pooled for Cut {
+    fn pool(&self) -> Pool {
+        Pool::default()
+    }
 }
 
 #[async_trait]

@@ -1,0 +1,27 @@
+//! Calls that come back: what is known of them, who is let in again, and what a server does when it starts.
+//!
+//! A call outlives its server because three things do: its record in the store, the carrier's line, and the
+//! tickets, which any server with our secret can check. Whoever gets the call's next media socket folds the
+//! record and goes on.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `recovery/pasts.rs` | what every call has been, kept beside it while it runs and a little longer |
+//! | `recovery/entry.rs` | a media socket with a ticket: a new call, one that comes back, or neither |
+//! | `recovery/at_start.rs` | the calls of a server that died |
+//! | `recovery/ends.rs` | ends that are meant, where closing the socket no longer says so |
+
+mod at_start;
+mod ends;
+mod entry;
+mod pasts;
+
+use std::time::Duration;
+
+pub(crate) use at_start::{close, recover};
+pub(crate) use ends::{TwilioLeg, hang_up};
+pub(crate) use entry::{Entrant, enter};
+pub(crate) use pasts::{Known, Pasts};
+
+/// Tickets are good for the longest call, and so much longer: its last leg may be under way.
+pub(crate) const TICKET_SLACK: Duration = Duration::from_secs(10 * 60);
