@@ -4,6 +4,7 @@
 
 mod assemble;
 pub mod cli;
+pub mod cluster;
 pub mod config;
 mod demo;
 mod fakes;

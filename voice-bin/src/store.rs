@@ -69,7 +69,7 @@ impl StoreError {
 }
 
 /// One server among those that share a database. A node that comes back under its old name finds its calls.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Node(Arc<str>);
 
 /// The open database. Clones share its connections.
@@ -129,6 +129,26 @@ impl Store {
         let rows = batch.run(statement).await?;
         batch.commit().await?;
         Ok(!rows.is_empty())
+    }
+
+    /// A sign of life of this node.
+    ///
+    /// # Errors
+    /// If the database does not work, here and below.
+    pub async fn beat(&self) -> Result<(), StoreError> {
+        let mut batch = self.engine.begin().await?;
+        let statement = Statement::new(
+            "INSERT INTO nodes (node, beats) VALUES ($1, 1)
+             ON CONFLICT (node) DO UPDATE SET beats = nodes.beats + 1",
+        );
+        batch.run(statement.with(self.node.as_str())).await?;
+        batch.commit().await
+    }
+
+    /// Every node that ever gave a sign of life, and how many it gave.
+    pub async fn beats(&self) -> Result<Vec<(Node, u64)>, StoreError> {
+        let rows = self.engine.read(Statement::new("SELECT node, beats FROM nodes ORDER BY node")).await?;
+        rows.iter().map(|row| Ok((Node::new(&row.text(0)?), row.int(1)?.cast_unsigned()))).collect()
     }
 
     /// The same for a call that has come to this node, whether or not it had ended there: the carrier says

@@ -6,16 +6,18 @@ use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Number, name and text of each version.
-type Versions = [(i64, &'static str, &'static str); 2];
+type Versions = [(i64, &'static str, &'static str); 3];
 
 const SQLITE: Versions = [
     (1, "journal", include_str!("migrations/sqlite/1-journal.sql")),
     (2, "truth", include_str!("migrations/sqlite/2-truth.sql")),
+    (3, "nodes", include_str!("migrations/sqlite/3-nodes.sql")),
 ];
 
 const POSTGRES: Versions = [
     (1, "journal", include_str!("migrations/postgres/1-journal.sql")),
     (2, "truth", include_str!("migrations/postgres/2-truth.sql")),
+    (3, "nodes", include_str!("migrations/postgres/3-nodes.sql")),
 ];
 
 pub(super) fn sqlite() -> Migrator {

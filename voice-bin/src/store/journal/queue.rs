@@ -78,7 +78,8 @@ impl JournalReader {
     }
 
     fn has_room_for(&self, event: &CallEvent, bytes: usize) -> bool {
-        let is_needed = matches!(event, CallEvent::Started { .. } | CallEvent::Ended { .. });
+        let is_needed =
+            matches!(event, CallEvent::Started { .. } | CallEvent::Returned { .. } | CallEvent::Ended { .. });
         let kept = if is_needed { 0 } else { self.queue.max_capacity() / KEPT };
         self.queue.capacity() > kept && self.shared.bytes.load(Ordering::Relaxed) + bytes <= BYTES_MAX
     }

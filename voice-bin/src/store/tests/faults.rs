@@ -1,53 +1,14 @@
 //! Databases that are restarted, full, or read a clock that jumps: no entry is lost without its name.
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use voice_core::driver::Clock;
 use voice_core::record::Reader as _;
 
 use super::*;
+use crate::services::Private;
 
 const CALLS: u128 = 50;
-
-/// A PostgreSQL of its own, which a test may kill. Ends with the value.
-struct Private(tempfile::TempDir);
-
-impl Private {
-    fn start() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let server = Self(directory);
-        server.order("start");
-        server
-    }
-
-    fn command(&self, what: &str) -> Command {
-        let script: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/services");
-        let mut command = Command::new(script);
-        command.arg(what).arg(self.0.path());
-        if what != "env" {
-            command.arg("postgres");
-        }
-        command
-    }
-
-    fn order(&self, what: &str) -> String {
-        let output = self.command(what).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn url(&self) -> String {
-        let shown = self.order("env");
-        format!("{}/postgres", shown.trim().split_once('=').unwrap().1)
-    }
-}
-
-impl Drop for Private {
-    fn drop(&mut self) {
-        self.order("kill");
-    }
-}
 
 fn read_round(reader: &JournalReader, seq: u64) {
     for call in 0..CALLS {
@@ -67,8 +28,8 @@ async fn postgres_killed_and_started_again_under_load_loses_nothing() {
     if crate::services::postgres(name).await.is_none() {
         return;
     }
-    let server = Private::start();
-    let store = Store::open(&server.url()).await.unwrap();
+    let server = Private::start("postgres");
+    let store = Store::open(&format!("{}/postgres", server.url())).await.unwrap();
     let journal = Journal::start(store.clone(), Clock::start());
     let reader = journal.reader();
     let mut seq = 0;
