@@ -22,7 +22,7 @@ macro_rules! bodies {
     ($($(#[$doc:meta])* $variant:ident = $kind:literal { $($field:ident: $type:ty),* $(,)? })*) => {
         /// One event. Durations are whole microseconds; ids are the numbers behind them.
         #[derive(Serialize, Deserialize, ToSchema)]
-        #[serde(tag = "kind")]
+        #[serde(tag = "kind", rename_all = "snake_case")]
         pub(super) enum Body {
             $($(#[$doc])* #[serde(rename = $kind)] $variant { $($field: $type),* },)*
         }
