@@ -19,7 +19,7 @@ use voice_telephony::twilio::rest::{Credentials, TwilioApi};
 use crate::config::{Config, RecordingConfig, TelnyxConfig, TwilioConfig, masked};
 use crate::providers::look::{Seen, look};
 use crate::random;
-use crate::recording::{RecordingParts, Recordings, recover};
+use crate::recording::{EXCHANGE_MAX, RecordingParts, Recordings, Uploads, recover};
 use crate::server::{OutboundParts, Parts, TelnyxLine, TelnyxParts, TwilioLine, TwilioParts};
 use crate::store::{Journal, Store};
 use crate::telemetry::{LogReader, Metrics, MetricsReader};
@@ -34,6 +34,8 @@ pub(crate) struct Assembly {
     readers: Vec<Arc<dyn Reader>>,
     /// Writes recordings, where there is a place for them.
     recordings: Option<Recordings>,
+    /// Sends them into a bucket, where there is one.
+    uploads: Option<Uploads>,
     /// Ends whatever watches beside the calls.
     stop: CancellationToken,
     /// What the voice may call, and who runs it.
@@ -54,8 +56,9 @@ impl Assembly {
         let tools: (_, Arc<dyn RunTool>) = (Vec::new(), Arc::new(NoTools));
         let stop = CancellationToken::new();
         let recordings = config.recording.as_ref().map(|to| recordings(to, clock)).transpose()?;
+        let uploads = config.recording.as_ref().map(uploads).transpose()?.flatten();
         let dial = Dialer::new()?;
-        Ok(Self { store, journal, metrics, dial, clock, readers, recordings, stop, tools })
+        Ok(Self { store, journal, metrics, dial, clock, readers, recordings, uploads, stop, tools })
     }
 
     /// One more follows every call.
@@ -133,6 +136,9 @@ impl Assembly {
         if let Some(recordings) = self.recordings {
             recordings.close().await;
         }
+        if let Some(uploads) = self.uploads {
+            uploads.close().await;
+        }
         self.journal.close().await;
     }
 }
@@ -144,6 +150,14 @@ fn recordings(config: &RecordingConfig, clock: Clock) -> anyhow::Result<Recordin
         .with_context(|| format!("RECORDING_DIR: cannot write to {}", dir.display()))?;
     info!(directory = %dir.display(), "recordings are written there");
     Ok(recordings)
+}
+
+fn uploads(config: &RecordingConfig) -> anyhow::Result<Option<Uploads>> {
+    let Some(bucket) = &config.bucket else { return Ok(None) };
+    let http = Arc::new(Rest::new()?.whole_timeout(EXCHANGE_MAX));
+    let uploads = Uploads::start(&config.dir, bucket, http).context("RECORDING_BUCKET")?;
+    info!(bucket = bucket.name, "finished recordings are sent there, and leave the directory");
+    Ok(Some(uploads))
 }
 
 fn roster(config: &Config) -> Arc<SharedRoster> {

@@ -54,6 +54,8 @@ pub(crate) const HTTP_CONNECTIONS: &str = "voice_http_connections";
 pub(crate) const HTTP_REFUSED: &str = "voice_http_connections_refused_total";
 /// Recordings that are over, by `outcome`: `written` or `failed`.
 pub(crate) const RECORDINGS: &str = "voice_recordings_total";
+/// Attempts to put a finished recording into the bucket, by `outcome`: `stored` or `failed`.
+pub(crate) const RECORDING_UPLOADS: &str = "voice_recording_uploads_total";
 /// Blocks of 20 ms that recordings lost because the disk did not keep up; there is silence in their place.
 pub(crate) const RECORDING_LOST: &str = "voice_recording_lost_blocks_total";
 /// Entries waiting to be written to the journal.
@@ -126,6 +128,7 @@ pub(crate) fn describe() {
     describe_gauge!(HTTP_CONNECTIONS, Unit::Count, "HTTP connections open now");
     describe_counter!(HTTP_REFUSED, Unit::Count, "Connections closed because there were too many");
     describe_counter!(RECORDINGS, Unit::Count, "Recordings that are over");
+    describe_counter!(RECORDING_UPLOADS, Unit::Count, "Attempts to put a recording into the bucket");
     describe_counter!(RECORDING_LOST, Unit::Count, "Blocks of 20 ms that recordings lost");
     describe_gauge!(JOURNAL_QUEUED, Unit::Count, "Entries waiting to be written to the journal");
     describe_counter!(JOURNAL_WRITTEN, Unit::Count, "Entries written to the journal");

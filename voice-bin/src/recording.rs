@@ -1,5 +1,7 @@
-//! Recordings on disk: a WAV file of two channels for each, written beside the calls.
+//! Recordings on disk: a WAV file of two channels for each, written beside the calls; from there into a
+//! bucket, where there is one.
 
+mod bucket;
 mod wav;
 mod writer;
 
@@ -11,16 +13,20 @@ use voice_core::consent::{Basis, Consent, Scope};
 use voice_core::driver::{CallHandle, CallTask, RecordSink};
 use voice_core::recording::{RecordCommand, RecordingOrder};
 
+pub(crate) use bucket::EXCHANGE_MAX;
+pub use bucket::{BucketConfig, Uploads};
 pub use writer::{Recordings, recover};
 
 /// Where recordings go, and whether calls are recorded without a word.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct RecordingConfig {
     /// The directory.
     pub dir: PathBuf,
     /// Why nobody need agree: every call is recorded from its beginning. Without it only those are of which
     /// the API says that somebody agreed.
     pub assumed: Option<Basis>,
+    /// Where files go once they are whole; without it they stay in the directory.
+    pub bucket: Option<BucketConfig>,
 }
 
 /// How calls are recorded.

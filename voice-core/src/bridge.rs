@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use crate::audio::AudioFrame;
 use crate::audio::framer::Framer;
-use crate::call::{Call, CallConfig, CallStart, CallStatus, Control, Input, Outcome, Output, Timer};
+use crate::call::{Call, CallConfig, CallStart, CallStatus, Control, Input, Outcome, Output, Return, Timer};
 use crate::carrier::{CarrierEvent, CarrierInput, CarrierOutput, CarrierSession};
 use crate::conversation::{ToolCall, Turn};
 use crate::id::{AttachmentId, CorrelationId, LineId, ProviderId, ToolCallId};
@@ -133,9 +133,32 @@ impl Bridge {
         carrier: Box<dyn CarrierSession>,
     ) -> Self {
         let correlation = start.correlation.clone();
+        Self::of(now, epoch, Call::new(now, config, start), correlation, carrier)
+    }
+
+    /// A bridge for a call that comes back (see [`Call::resume`]).
+    pub fn resume(
+        now: MonoTime,
+        epoch: UnixMillis,
+        config: Arc<CallConfig>,
+        start: &CallStart,
+        back: Return,
+        carrier: Box<dyn CarrierSession>,
+    ) -> Self {
+        let call = Call::resume(now, config, start, back);
+        Self::of(now, epoch, call, start.correlation.clone(), carrier)
+    }
+
+    fn of(
+        now: MonoTime,
+        epoch: UnixMillis,
+        call: Call,
+        correlation: CorrelationId,
+        carrier: Box<dyn CarrierSession>,
+    ) -> Self {
         let ear = Framer::new(carrier.format());
         let mut bridge = Self {
-            call: Call::new(now, config, start),
+            call,
             carrier,
             carrier_wakes: None,
             ear,

@@ -41,6 +41,10 @@ pub const MARKS_MAX: usize = 64;
 /// Bytes of text kept of one turn; ten minutes of fast speech.
 pub const TURN_TEXT_BYTES_MAX: usize = 16 << 10;
 
+/// Bytes of what the voice was asked to say and has not begun to say; as many as of a turn. The oldest words
+/// are dropped first.
+pub const CUE_BYTES_MAX: usize = TURN_TEXT_BYTES_MAX;
+
 /// Turns kept in a transcript; at five seconds each, more than an hour. The oldest are dropped first.
 pub const TURNS_MAX: usize = 1_000;
 
@@ -90,9 +94,12 @@ pub const UNREADABLE_MAX: u32 = 20;
 /// Audio in one message of a carrier; ours send 20 ms.
 pub const CARRIER_AUDIO_MAX: Duration = Duration::from_secs(1);
 
-/// Attachments one call may try before it gives up. Candidates are tried once each; this bounds a
-/// call whose providers flap all day.
+/// Attachments one call may ask for in a burst before it gives up. Candidates are tried once each; this
+/// bounds a call whose providers flap.
 pub const ATTACHMENTS_MAX: u32 = 200;
+
+/// One more is granted so often: a call of hours may switch twelve times a minute and does not run dry.
+pub const ATTACHMENT_EVERY: Duration = Duration::from_secs(5);
 
 /// Stays of providers in calls that a roster follows at once: ten times the calls that one machine can
 /// carry. Beyond it the oldest is given up as unproven.

@@ -13,6 +13,8 @@
 //! * after [`ProviderEvent::Failed`] with a verdict other than `Ignore`, nothing more comes;
 //! * nothing a peer sends makes it panic or grow without a bound.
 
+use std::time::Duration;
+
 use std::sync::Arc;
 
 use crate::audio::{AudioFormat, AudioFrame};
@@ -180,6 +182,9 @@ pub enum ProviderEvent {
     ToolCall(ToolCall),
     /// The voice is no longer interested.
     ToolCancelled(ToolCallId),
+    /// So much audio of the caller was taken and never reached the service: its connection was lost, and what
+    /// can be held meanwhile is bounded.
+    Unheard(Duration),
     /// What was consumed since the last such event.
     Used(Usage),
     /// A message of a kind we do not know, or that we cannot read. Counted, never fatal by itself.

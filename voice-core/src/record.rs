@@ -48,6 +48,19 @@ pub enum CallEvent {
         /// Finds the call in everybody's logs.
         correlation: CorrelationId,
     },
+    /// The caller's media is here again: the server had died, another one takes over, the media socket
+    /// broke, or a transfer came to nothing. Follows whatever was told last, even [`Self::Ended`], and begins
+    /// a new stay: times of entries from here on may be of another process's clock.
+    Returned {
+        /// Which of the call's media sockets, as the carrier was given them; rises.
+        leg: u32,
+        /// Format of the caller's line now.
+        format: AudioFormat,
+        /// From the entry before until now, as far as clocks can tell.
+        after: Duration,
+        /// Why it was away.
+        why: Away,
+    },
     /// Somebody is wanted to talk with the caller.
     Attaching {
         /// Which attempt.
@@ -97,6 +110,13 @@ pub enum CallEvent {
         /// What.
         text: Pii<String>,
     },
+    /// Somebody asked the voice to say something.
+    Cued {
+        /// In words for the model.
+        cue: Pii<String>,
+    },
+    /// The call is to end once the caller has heard what is being said.
+    GoodbyeWanted,
     /// The conversation so far was put in short, for whoever takes over when it has grown too long.
     Summarised {
         /// The summary.
@@ -142,6 +162,16 @@ pub enum CallEvent {
         reply: ReplyId,
         /// From the caller's last voiced frame until now, where the caller spoke before.
         latency: Option<Duration>,
+    },
+    /// More of a reply has surely reached the caller, while it goes on. Told each half second in which words
+    /// were heard, so that not more than that is lost with the server.
+    ReplyProgress {
+        /// Which reply.
+        reply: ReplyId,
+        /// The words since the last time.
+        more: Pii<String>,
+        /// How much sound of it has reached the caller by now.
+        heard: Duration,
     },
     /// A reply is over, as far as the caller is concerned.
     ReplyHeard {
@@ -287,11 +317,12 @@ pub enum CallEvent {
         /// How many.
         usage: Usage,
     },
-    /// The call is over. Always the last entry.
+    /// The call is over. The last entry, unless the carrier brings the caller back: then
+    /// [`Self::Returned`] follows.
     Ended {
         /// Why.
         reason: EndReason,
-        /// Figures of the whole call.
+        /// Figures of the whole call. Frames are those since it was last picked up after a crash.
         totals: Totals,
     },
 }
@@ -332,6 +363,8 @@ pub enum Why {
     Standby,
     /// A provider is to be left, for all its calls.
     Drain,
+    /// The call has come back.
+    Return,
 }
 
 impl Why {
@@ -344,6 +377,32 @@ impl Why {
             Self::SessionLimit => "session_limit",
             Self::Standby => "standby",
             Self::Drain => "drain",
+            Self::Return => "return",
+        }
+    }
+}
+
+/// Why nobody of ours had the caller's media for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Away {
+    /// The server that had the call died.
+    Restart,
+    /// The server that had the call gave it away, because it was to end.
+    HandOver,
+    /// The media socket broke; the carrier kept the line.
+    LineDown,
+    /// The caller was led to somebody else, who did not answer.
+    Transfer,
+}
+
+impl Away {
+    /// A short, stable name for the API, metrics and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Restart => "restart",
+            Self::HandOver => "hand_over",
+            Self::LineDown => "line_down",
+            Self::Transfer => "transfer",
         }
     }
 }
@@ -387,6 +446,20 @@ pub enum SwitchRefusal {
     Withdrawn,
 }
 
+impl SwitchRefusal {
+    /// A short, stable name for the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotTalking => "not_talking",
+            Self::UnderWay => "switch_running",
+            Self::Nobody => "nobody",
+            Self::Same => "same_provider",
+            Self::NoneBefore => "none_before",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+}
+
 /// Where audio was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Loss {
@@ -394,6 +467,8 @@ pub enum Loss {
     Carrier,
     /// By us, because nobody heard the caller for too long.
     Held,
+    /// By a provider's session, whose connection was lost while the caller spoke.
+    Unheard,
     /// By us, because a reply was longer than we queue.
     Playout,
     /// By us, by order: the caller was on hold or muted.
@@ -436,6 +511,15 @@ impl EndReason {
             Self::Transfer { .. } => "transfer",
             Self::Limit => "call_limit",
             Self::Shutdown => "shutdown",
+        }
+    }
+
+    /// Whether the caller may come back after it, if their carrier says that the line still stands. After
+    /// an end that was ours, and meant, nobody does.
+    pub const fn may_return(&self) -> bool {
+        match self {
+            Self::Carrier(_) | Self::Transfer { .. } | Self::Shutdown => true,
+            Self::HungUp | Self::NoProvider | Self::Limit => false,
         }
     }
 }

@@ -103,6 +103,11 @@ fn everything_happened(stats: &Stats, calls: u64) {
         ("given up at once", 1),
         ("recordings", 500),
         ("recordings resumed", 200),
+        ("returns", 200),
+        ("returns to a voice", 100),
+        ("replies lost with a server", 20),
+        ("progress of replies", 500),
+        ("folds compared", 10_000),
         ("frames of the caller recorded", 100_000),
         ("frames of the voice recorded", 50_000),
     ] {

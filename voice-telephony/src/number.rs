@@ -99,7 +99,8 @@ impl FromStr for Callee {
             return text.parse().map(Self::Number);
         };
         let is_clean = address.len() <= SIP_BYTES_MAX && address.bytes().all(|byte| byte.is_ascii_graphic());
-        let has_host = address.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty());
+        let has_host =
+            address.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty());
         if is_clean && has_host { Ok(Self::Sip(text.into())) } else { Err(NumberError::NotDigits) }
     }
 }

@@ -65,6 +65,13 @@ settings! {
     RECORDING_DIR = Setting::new("RECORDING_DIR", "recording", "dir", None);
     RECORDING_CONSENT = Setting::new("RECORDING_CONSENT", "recording", "consent", Some("off"));
     RECORDING_BASIS = Setting::new("RECORDING_BASIS", "recording", "basis", None);
+    RECORDING_BUCKET = Setting::new("RECORDING_BUCKET", "recording", "bucket", None);
+    RECORDING_BUCKET_URL = Setting::new("RECORDING_BUCKET_URL", "recording", "bucket_url", None);
+    RECORDING_BUCKET_REGION =
+        Setting::new("RECORDING_BUCKET_REGION", "recording", "bucket_region", Some("us-east-1"));
+    RECORDING_BUCKET_PREFIX = Setting::new("RECORDING_BUCKET_PREFIX", "recording", "bucket_prefix", None);
+    AWS_ACCESS_KEY_ID = Setting::new("AWS_ACCESS_KEY_ID", "recording", "access_key_id", None);
+    AWS_SECRET_ACCESS_KEY = Setting::secret("AWS_SECRET_ACCESS_KEY", "recording", "secret_access_key");
     LOG_FORMAT = Setting::new("LOG_FORMAT", "log", "format", Some("text"));
     LOG_LEVEL = Setting::new("LOG_LEVEL", "log", "level", Some("info"));
     VOICE_STANDBY = Setting::new("VOICE_STANDBY", "calls", "standby", Some("off"));

@@ -1,7 +1,6 @@
 //! The API for calls that run: how they stand, who talks, and who is to talk instead.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -12,10 +11,9 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tracing::info;
 use voice_core::breaker::{self, TripReason};
-use voice_core::call::{Attached, CallStatus, Control, Standing};
-use voice_core::driver::CallHandle;
+use voice_core::call::{Attached, Attempt, CallStatus, Control, Standing, Switches};
+use voice_core::driver::{CallHandle, Untold};
 use voice_core::id::{CallId, ProviderId};
-use voice_core::record::Switch;
 use voice_core::roster::{MemberSnapshot, Status};
 
 use super::problem::{Problem, understood, yes};
@@ -24,6 +22,9 @@ use crate::server::App;
 
 /// A reason is for the log.
 const REASON_CHARACTERS_MAX: usize = 200;
+
+/// Seconds after which it may be worth asking again for what stands until somebody acts.
+const UNTIL_SOMEBODY_ACTS: u16 = 60;
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -50,7 +51,7 @@ struct Shown {
     standby: Option<String>,
     on_hold: bool,
     muted: bool,
-    total_switches: usize,
+    total_switches: u32,
 }
 
 #[derive(Serialize)]
@@ -115,14 +116,17 @@ struct SwitchStatus {
 #[derive(Serialize)]
 struct SwitchHistory {
     session_id: String,
-    total_switches: usize,
+    /// In the whole call, of which the last ones are listed.
+    total_switches: u32,
+    failed_switches: u32,
     switches: Vec<Switched>,
 }
 
 #[derive(Serialize)]
 struct Switched {
     from_provider: String,
-    to_provider: String,
+    /// Nobody, where a switch failed before anybody was chosen.
+    to_provider: Option<String>,
     reason: &'static str,
     /// How long nobody heard the caller.
     gap_ms: u64,
@@ -131,6 +135,9 @@ struct Switched {
     context_preserved: u32,
     context_bytes: u64,
     success: bool,
+    /// Why nothing came of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -204,7 +211,7 @@ async fn switch(
 async fn switch_back(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, Problem> {
     let call = find(&app, &id).await?;
     let status = call.status();
-    if status.successor.is_none() && status.switches.is_empty() {
+    if status.successor.is_none() && status.switches.done == 0 {
         return Err(conflict("no_switch", "There is no switch to take back"));
     }
     order(&app, &id, Control::SwitchBack, "switching_back").await
@@ -237,9 +244,13 @@ async fn switch_history(
     Path(id): Path<String>,
 ) -> Result<Json<SwitchHistory>, Problem> {
     let call = find(&app, &id).await?;
-    let status = call.status();
-    let switches: Vec<Switched> = status.switches.iter().map(switched).collect();
-    Ok(Json(SwitchHistory { session_id: call.id().to_string(), total_switches: switches.len(), switches }))
+    let Switches { done, failed, kept, .. } = call.status().switches;
+    Ok(Json(SwitchHistory {
+        session_id: call.id().to_string(),
+        total_switches: done,
+        failed_switches: failed,
+        switches: kept.iter().filter_map(switched).collect(),
+    }))
 }
 
 async fn auto_failover(
@@ -261,6 +272,9 @@ async fn auto_failover(
     };
     if !force && !ails {
         return Ok(Json(answer(false, "the provider is well; set force to leave it anyway")).into_response());
+    }
+    if !somebody_else(&app, &call, from.as_ref()) {
+        return Ok(Json(answer(false, "nobody else can take over; the provider goes on")).into_response());
     }
     info!(call = %call.id(), force, "failover ordered");
     tell(&call, Control::FailOver { force })?;
@@ -295,7 +309,18 @@ async fn order(app: &App, id: &str, control: Control, status: &'static str) -> R
 }
 
 pub(super) fn tell(call: &CallHandle, control: Control) -> Result<(), Problem> {
-    if call.control(control) { Ok(()) } else { Err(conflict("ended", "The session has ended")) }
+    call.tell(control).map_err(|untold| match untold {
+        Untold::Over => conflict("ended", "The session has ended"),
+        Untold::Full => Problem::unavailable("busy", "Too many orders wait for this session", 1),
+    })
+}
+
+/// Whether a failover would lead anywhere.
+fn somebody_else(app: &App, call: &CallHandle, from: Option<&ProviderId>) -> bool {
+    let now = app.parts.world.clock.now();
+    let roster = app.parts.world.fleet.roster();
+    from.zip(roster)
+        .is_none_or(|(from, roster)| roster.with(|roster| roster.could_replace(now, from, call.needs())))
 }
 
 fn understand(app: &App, wish: &SwitchWish) -> Result<MemberSnapshot, Problem> {
@@ -322,15 +347,20 @@ fn free_to_switch(status: &CallStatus) -> Result<(), Problem> {
     }
 }
 
-/// Whether its breakers let it be asked.
+/// Whether it is in service and its breakers let it be asked.
 fn able(wanted: &MemberSnapshot) -> Result<(), Problem> {
+    if wanted.drained {
+        let title = "That provider is taken out of service";
+        return Err(Problem::unavailable("drained", title, UNTIL_SOMEBODY_ACTS));
+    }
     if !is_shut(wanted) {
         return Ok(());
     }
     let waits = wanted.breakers().into_iter().filter_map(|(_, breaker)| breaker.retry_after);
     // One that is held open opens when somebody acts.
-    let wait = waits.max().unwrap_or(Duration::from_secs(60));
-    let seconds = u16::try_from(wait.as_secs().max(1)).unwrap_or(u16::MAX);
+    let seconds = waits
+        .max()
+        .map_or(UNTIL_SOMEBODY_ACTS, |wait| u16::try_from(wait.as_secs().max(1)).unwrap_or(u16::MAX));
     Err(Problem::unavailable("breaker_open", "That provider is not asked at present", seconds))
 }
 
@@ -376,7 +406,7 @@ fn shown(id: CallId, status: &CallStatus) -> Shown {
         standby: name(status.standby.as_ref()),
         on_hold: status.on_hold,
         muted: status.muted,
-        total_switches: status.switches.len(),
+        total_switches: status.switches.done,
     }
 }
 
@@ -384,15 +414,32 @@ fn name(attached: Option<&Attached>) -> Option<String> {
     Some(attached?.provider.as_ref()?.to_string())
 }
 
-fn switched(switch: &Switch) -> Switched {
-    Switched {
-        from_provider: switch.from.to_string(),
-        to_provider: switch.to.to_string(),
-        reason: switch.why.name(),
-        gap_ms: millis(switch.gap),
-        audio_lost_ms: millis(switch.lost),
-        context_preserved: switch.turns,
-        context_bytes: switch.bytes,
-        success: true,
+fn switched(attempt: &Attempt) -> Option<Switched> {
+    if let Attempt::Done(switch) = attempt {
+        Some(Switched {
+            from_provider: switch.from.to_string(),
+            to_provider: Some(switch.to.to_string()),
+            reason: switch.why.name(),
+            gap_ms: millis(switch.gap),
+            audio_lost_ms: millis(switch.lost),
+            context_preserved: switch.turns,
+            context_bytes: switch.bytes,
+            success: true,
+            cause: None,
+        })
+    } else if let Attempt::Failed(failed) = attempt {
+        Some(Switched {
+            from_provider: failed.from.to_string(),
+            to_provider: failed.to.as_ref().map(ToString::to_string),
+            reason: failed.why.name(),
+            gap_ms: 0,
+            audio_lost_ms: 0,
+            context_preserved: 0,
+            context_bytes: 0,
+            success: false,
+            cause: Some(failed.cause.name()),
+        })
+    } else {
+        None
     }
 }

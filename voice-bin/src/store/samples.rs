@@ -9,7 +9,9 @@ use voice_core::conversation::ToolCall;
 use voice_core::failure::Failure;
 use voice_core::id::{AttachmentId, CarrierId, CorrelationId, ProviderId, ReplyId, ToolCallId, UtteranceId};
 use voice_core::provider::Usage;
-use voice_core::record::{CallEvent, CoverKind, EndReason, Loss, Party, Switch, SwitchRefusal, Totals, Why};
+use voice_core::record::{
+    Away, CallEvent, CoverKind, EndReason, Loss, Party, Switch, SwitchRefusal, Totals, Why,
+};
 use voice_core::recording::RecordingEnd;
 use voice_core::sensitive::Pii;
 use voice_core::time::UnixMillis;
@@ -87,8 +89,14 @@ fn kinds() -> Vec<CallEvent> {
     for kind in [CoverKind::Moment, CoverKind::Still, CoverKind::Unavailable, CoverKind::Music] {
         events.push(CallEvent::Covered { kind });
     }
-    for why in [Why::CallStart, Why::Failure, Why::Wish, Why::SessionLimit, Why::Standby, Why::Drain] {
+    for why in
+        [Why::CallStart, Why::Failure, Why::Wish, Why::SessionLimit, Why::Standby, Why::Drain, Why::Return]
+    {
         events.push(CallEvent::Attaching { attachment, why });
+    }
+    for why in [Away::Restart, Away::HandOver, Away::LineDown, Away::Transfer] {
+        let after = Duration::from_millis(1_700);
+        events.push(CallEvent::Returned { leg: 2, format: AudioFormat::MULAW_8K, after, why });
     }
     for why in [
         SwitchRefusal::NotTalking,
@@ -100,7 +108,7 @@ fn kinds() -> Vec<CallEvent> {
     ] {
         events.push(CallEvent::SwitchRefused { why });
     }
-    for what in [Loss::Carrier, Loss::Held, Loss::Playout, Loss::Withheld, Loss::Recording] {
+    for what in [Loss::Carrier, Loss::Held, Loss::Unheard, Loss::Playout, Loss::Withheld, Loss::Recording] {
         events.push(CallEvent::AudioLost { what, duration: Duration::from_millis(40) });
     }
     for oddity in ODDITIES {
@@ -121,8 +129,13 @@ fn recordings() -> Vec<CallEvent> {
     let mut events = vec![CallEvent::RecordingPaused, CallEvent::RecordingResumed];
     events
         .extend(consents.into_iter().chain([revoked]).map(|consent| CallEvent::RecordingStarted { consent }));
-    for reason in [RecordingEnd::Ordered, RecordingEnd::Revoked, RecordingEnd::CallOver, RecordingEnd::Failed]
-    {
+    for reason in [
+        RecordingEnd::Ordered,
+        RecordingEnd::Revoked,
+        RecordingEnd::CallOver,
+        RecordingEnd::Failed,
+        RecordingEnd::Interrupted,
+    ] {
         events.push(CallEvent::RecordingStopped { reason, length: Duration::from_secs(30) });
     }
     events
@@ -150,11 +163,14 @@ fn conversation() -> Vec<CallEvent> {
         CallEvent::Silence { of: Party::Provider, over: Some(Duration::from_secs(2)) },
         CallEvent::Noted { text: PRIVATE[2].into() },
         CallEvent::Summarised { text: PRIVATE[3].into() },
+        CallEvent::Cued { cue: PRIVATE[3].into() },
+        CallEvent::GoodbyeWanted,
         CallEvent::CallerSpoke { utterance },
         CallEvent::CallerPaused { utterance },
         CallEvent::CallerSaid { utterance, text: PRIVATE[2].into() },
         CallEvent::ReplyStarted { reply, latency: Some(Duration::from_millis(420)) },
         CallEvent::ReplyStarted { reply, latency: None },
+        CallEvent::ReplyProgress { reply, more: PRIVATE[3].into(), heard },
         CallEvent::ReplyHeard { reply, text: PRIVATE[3].into(), heard, unheard, cut: true },
         CallEvent::BargeIn { reply, heard, unheard },
         CallEvent::ToolCalled(ToolCall { id, name: "balance".to_owned(), arguments: PRIVATE[4].into() }),

@@ -280,6 +280,10 @@ fn summary(line: &Line) -> Option<Query> {
         let update = sqlx::query("UPDATE calls SET ended_unix_ms = ?, reason = ? WHERE call_id = ?");
         return Some(update.bind(line.unix.0).bind(reason.kind()).bind(call));
     }
+    if let CallEvent::Returned { .. } = &line.entry.event {
+        let update = sqlx::query("UPDATE calls SET ended_unix_ms = NULL, reason = NULL WHERE call_id = ?");
+        return Some(update.bind(call));
+    }
     None
 }
 

@@ -129,6 +129,8 @@ fn course(call: CallId, event: &CallEvent) {
         info!(%call, transfer = id.0, kind = kind.name(), to = name, "the caller is being led to somebody else");
     } else if let CallEvent::TransferFailed { id, why } = event {
         warn!(%call, transfer = id.0, why = why.name(), "the caller was not led to somebody else");
+    } else if let CallEvent::Returned { leg, after, why, .. } = event {
+        warn!(%call, leg, ?after, why = why.name(), "the call has come back");
     } else if let CallEvent::Silence { of, over: None } = event {
         info!(%call, ?of, "nothing comes from somebody who should be heard");
     } else {

@@ -183,6 +183,7 @@ const fn place(loss: Loss) -> &'static str {
     match loss {
         Loss::Carrier => "carrier",
         Loss::Held => "held",
+        Loss::Unheard => "unheard",
         Loss::Playout => "playout",
         Loss::Withheld => "withheld",
         Loss::Recording => "recording",

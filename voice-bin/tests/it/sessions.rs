@@ -88,6 +88,9 @@ async fn what_cannot_be_switched_is_told_by_its_status() {
     assert_eq!((status, &closed["breakers"][0]["state"]), (200, &json!("closed")));
     assert_eq!(post(&server, "/api/v1/providers/eve/breaker", r#"{"action":"reset"}"#).await.0, 404);
 
+    assert_eq!(post(&server, "/api/v1/providers/bob/drain", "").await.0, 200);
+    assert_eq!(problem(r#"{"provider":"bob"}"#).await, is(503, "drained"));
+
     for unknown in ["nonsense", "00000000-0000-0000-0000-000000000000"] {
         let path = format!("/api/v1/sessions/{unknown}/switch-provider");
         assert_eq!(post(&server, &path, r#"{"provider":"bob"}"#).await.0, 404);
@@ -111,6 +114,34 @@ async fn a_provider_is_left_by_force_by_drain_or_not_at_all() {
     until(&server, &session, |session| session["provider"] == "ada").await;
     let (_, back) = post(&server, "/api/v1/providers/bob/drain", r#"{"drain":false}"#).await;
     assert_eq!(back["drained"], json!(false));
+}
+
+#[tokio::test]
+async fn a_failover_that_would_lead_nowhere_is_not_begun() {
+    let (server, session) = talking().await;
+    assert_eq!(post(&server, "/api/v1/providers/bob/drain", "").await.0, 200);
+    let (status, nobody) = post(&server, &format!("{session}/auto-failover"), r#"{"force":true}"#).await;
+    assert_eq!((status, &nobody["failover_triggered"]), (200, &json!(false)));
+    assert!(nobody["message"].as_str().unwrap().contains("nobody else"), "{nobody}");
+    let (_, now) = get(&server, &session).await;
+    assert_eq!((&now["provider"], &now["status"]), (&json!("ada"), &json!("active")));
+}
+
+#[tokio::test]
+async fn switches_that_came_to_nothing_stand_in_the_history_too() {
+    let (server, session) = talking().await;
+    // Nobody is left for it: that is noticed only when the roster is asked.
+    let (status, _) = post(&server, "/api/v1/providers/bob/drain", "").await;
+    assert_eq!(status, 200);
+    assert_eq!(post(&server, "/api/v1/providers/ada/drain", "").await.0, 200);
+    let history = format!("{session}/switch-history");
+    let history = until(&server, &history, |history| history["failed_switches"] == 1).await;
+    assert_eq!((&history["total_switches"], &history["switches"][0]["success"]), (&json!(0), &json!(false)));
+    let attempt = &history["switches"][0];
+    assert_eq!(
+        (&attempt["from_provider"], &attempt["to_provider"], &attempt["reason"], &attempt["cause"]),
+        (&json!("ada"), &Value::Null, &json!("drain"), &json!("nobody"))
+    );
 }
 
 #[tokio::test]

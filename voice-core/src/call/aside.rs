@@ -44,6 +44,8 @@ pub(super) struct Aside {
 #[derive(Clone, Copy, Debug)]
 struct Hold {
     since: MonoTime,
+    /// How long it had been when the call came back.
+    spent: Duration,
     music: bool,
 }
 
@@ -75,12 +77,12 @@ impl Call {
         if let Some(live) = self.phase.live().filter(|_| !interrupted.is_empty()) {
             self.tell(live, ProviderCommand::Interrupt(interrupted));
         }
-        self.aside.hold = Some(Hold { since: now, music });
+        self.aside.hold = Some(Hold { since: now, spent: Duration::ZERO, music });
         self.timers.set(Timer::Hold, now + self.config.limits.hold);
     }
 
     /// Both hear each other again. `timed_out`: because nobody else saw to it.
-    pub(super) fn resume(&mut self, now: MonoTime, timed_out: bool) {
+    pub(super) fn take_off_hold(&mut self, now: MonoTime, timed_out: bool) {
         if self.take_back(now) {
             return;
         }
@@ -88,10 +90,19 @@ impl Call {
         self.timers.clear(Timer::Hold);
         self.hush(now);
         self.give_up_withheld(now);
-        self.report(now, CallEvent::Resumed { after: now.since(hold.since), timed_out });
+        self.report(now, CallEvent::Resumed { after: hold.spent + now.since(hold.since), timed_out });
         if self.phase.live().is_some() && self.caller.owed {
             let cue = self.caller.cue.take();
             self.ask(now, cue);
+        }
+    }
+
+    /// The caller was aside when the call was lost, and still is.
+    pub(super) fn put_aside_again(&mut self, now: MonoTime, hold: Option<(Duration, bool)>, muted: bool) {
+        self.aside.muted = muted;
+        self.aside.hold = hold.map(|(spent, music)| Hold { since: now, spent, music });
+        if let Some((spent, _)) = hold {
+            self.timers.set(Timer::Hold, now + self.config.limits.hold.saturating_sub(spent));
         }
     }
 
@@ -109,7 +120,7 @@ impl Call {
     pub(super) fn withhold(&mut self, now: MonoTime, frame: &AudioFrame) {
         self.aside.withheld.frames += 1;
         self.aside.withheld.duration += frame.duration();
-        let hushed = self.aside.hold.is_some_and(|hold| now.since(hold.since) >= HUSH);
+        let hushed = self.aside.hold.is_some_and(|hold| hold.spent + now.since(hold.since) >= HUSH);
         let Some(live) = self.phase.live().filter(|_| !hushed) else { return };
         let format = frame.format;
         let silence = self

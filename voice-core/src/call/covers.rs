@@ -135,7 +135,9 @@ impl Call {
             let patience = match why {
                 _ if self.caller.owed || spoke => patience.gap,
                 Why::CallStart => patience.opening,
-                Why::Failure | Why::Wish | Why::SessionLimit | Why::Standby | Why::Drain => patience.idle,
+                Why::Failure | Why::Wish | Why::SessionLimit | Why::Standby | Why::Drain | Why::Return => {
+                    patience.idle
+                }
             };
             return Some(Waits { since, patience, unheard: true });
         }

@@ -11,6 +11,7 @@
 //! | `voice.rs` | what the live provider says: speech, barge-in, tools |
 //! | `playout.rs` | the ledger: what was sent, what was heard |
 //! | `transcript.rs` | what was said, as it was heard |
+//! | `past.rs`, `returning.rs` | a call that comes back: its record folded, and how it goes on |
 //! | `held.rs` | what the caller says while nobody hears them |
 //! | `covers.rs`, `prompts.rs` | what the caller hears when nobody has anything to say |
 //! | `aside.rs` | the caller on hold, or muted |
@@ -27,9 +28,11 @@ mod held;
 mod input;
 mod keys;
 mod output;
+mod past;
 mod phase;
 mod playout;
 mod prompts;
+mod returning;
 mod status;
 mod tape;
 mod tools;
@@ -39,12 +42,14 @@ mod voice;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::audio::{AudioFormat, AudioFrame, speech};
 use crate::carrier::{CarrierCommand, CarrierEvent};
 use crate::id::{AttachmentId, CarrierId, CorrelationId, ProviderId, UtteranceId};
+use crate::limits;
 use crate::provider::ProviderCommand;
-use crate::record::{CallEvent, EndReason, Entry, Loss, Party, Switch, Totals, Why};
+use crate::record::{CallEvent, EndReason, Entry, Loss, Party, Totals, Why};
 use crate::sensitive::Pii;
 use crate::time::{MonoTime, Timers};
 
@@ -53,14 +58,16 @@ pub use config::{
 };
 pub use input::{Control, Input};
 pub use output::{Outcome, Output, Timer};
+pub use past::Past;
 pub use prompts::Prompts;
-pub use status::{Attached, CallStatus, Recording, Standing};
+pub use returning::Return;
+pub use status::{Attached, Attempt, CallStatus, FailedSwitch, Recording, Standing, SwitchCause, Switches};
 
 use aside::Aside;
 use covers::Covers;
 use held::Lost;
 use phase::Phase;
-use playout::{Cut, Playout, Release};
+use playout::{Cut, Playout, Progress, Release};
 use tape::Tape;
 use tools::Tools;
 use transcript::Transcript;
@@ -129,11 +136,16 @@ struct Caller {
 #[derive(Debug, Default)]
 struct Books {
     started: MonoTime,
+    /// How long the call had been when it came back.
+    spent: Duration,
     seq: u64,
     totals: Totals,
     carrier_oddities: u32,
     provider_oddities: u32,
     attachments: u32,
+    /// Those of them that were not granted anew yet, and until when that was reckoned.
+    asked: u32,
+    reckoned: MonoTime,
     /// Live providers that failed almost at once, in a row.
     quick_failures: u32,
     /// How often all were asked again since somebody last talked for a while.
@@ -146,8 +158,8 @@ struct Books {
     last: Option<ProviderId>,
     /// Who talked before that one: a switch can be taken back.
     before: Option<ProviderId>,
-    /// The last switches, oldest first.
-    switches: VecDeque<Switch>,
+    /// What became of switches.
+    switches: Switches,
     /// Times in a row that nobody could stand by.
     standby_failures: u32,
     /// Providers that will fail the same way until a human acts.
@@ -157,23 +169,7 @@ struct Books {
 impl Call {
     /// A call whose media has just arrived; it begins to look for a provider at once.
     pub fn new(now: MonoTime, config: Arc<CallConfig>, start: CallStart) -> Self {
-        let lead = config.limits.lead;
-        let mut timers = Timers::default();
-        timers.set(Timer::Limit, now + config.limits.call);
-        let mut call = Self {
-            config,
-            phase: Phase::initial(now),
-            playout: Playout::new(start.format, lead),
-            transcript: Transcript::default(),
-            tools: Tools::default(),
-            timers,
-            caller: Caller::default(),
-            covers: Covers::default(),
-            aside: Aside::default(),
-            books: Books::new(now, backoff::seed(start.correlation.as_str())),
-            outbox: VecDeque::new(),
-            tape: None,
-        };
+        let mut call = Self::blank(now, config, &start);
         call.report(
             now,
             CallEvent::Started {
@@ -188,6 +184,27 @@ impl Call {
         call.seek(now, Why::CallStart, None);
         call.mind_silence(now);
         call
+    }
+
+    /// Before anything has happened in it.
+    fn blank(now: MonoTime, config: Arc<CallConfig>, start: &CallStart) -> Self {
+        let lead = config.limits.lead;
+        let mut timers = Timers::default();
+        timers.set(Timer::Limit, now + config.limits.call);
+        Self {
+            config,
+            phase: Phase::initial(now, Why::CallStart),
+            playout: Playout::new(start.format, lead),
+            transcript: Transcript::default(),
+            tools: Tools::default(),
+            timers,
+            caller: Caller::default(),
+            covers: Covers::default(),
+            aside: Aside::default(),
+            books: Books::new(now, backoff::seed(start.correlation.as_str())),
+            outbox: VecDeque::new(),
+            tape: None,
+        }
     }
 
     /// The only way in. Cannot fail; what makes no sense is counted and ignored.
@@ -244,7 +261,7 @@ impl Call {
     /// How it stands. Made anew each time: for people, not for each frame.
     pub fn status(&self) -> CallStatus {
         let (standing, live, successor, standby) = self.phase.status();
-        let switches = self.books.switches.iter().cloned().collect();
+        let switches = self.books.switches.clone();
         let (on_hold, muted) = (self.aside.is_on_hold(), self.aside.is_muted());
         let recording = self.recording();
         let transfer = self.aside.transfers.stage();
@@ -269,8 +286,7 @@ impl Call {
             }
             CarrierEvent::Digit(digit) => {
                 self.report(now, CallEvent::Digit { digit: Pii::new(digit) });
-                let note = Pii::new(format!("The caller pressed the key {}.", digit.as_char()));
-                self.note(note);
+                self.note(transcript::pressed(digit));
             }
             CarrierEvent::Played(mark) => {
                 self.playout.played(now, mark);
@@ -330,10 +346,13 @@ impl Call {
     fn on_control(&mut self, now: MonoTime, control: Control) {
         match control {
             Control::HangUp => self.end(now, EndReason::HungUp),
-            Control::HangUpAfterReply => self.timers.set(Timer::Goodbye, now + self.config.limits.goodbye),
+            Control::HangUpAfterReply => self.say_goodbye(now),
             Control::Switch(wish) => self.switch(now, Why::Wish, wish),
             Control::ToolAnswered { id, result } => self.on_tool_answered(now, id, result),
-            Control::Say { cue } => self.ask(now, Some(cue)),
+            Control::Say { cue } => {
+                self.report(now, CallEvent::Cued { cue: cue.clone().into() });
+                self.ask(now, Some(cue));
+            }
             Control::SwitchBack => self.switch_back(now),
             Control::FailOver { force } => self.fail_over(now, force),
             Control::LeaveProvider(provider) => self.leave_provider(now, &provider),
@@ -346,7 +365,7 @@ impl Call {
                 self.transcript.summarise(text);
             }
             Control::Hold { music } => self.hold(now, music),
-            Control::Resume => self.resume(now, false),
+            Control::Resume => self.take_off_hold(now, false),
             Control::Transfer(order) => self.transfer(now, order),
             Control::Transferred(id, news) => self.on_transferred(now, id, news),
             Control::SendDigits(digits) => self.send_digits(now, &digits),
@@ -360,11 +379,12 @@ impl Call {
         match timer {
             Timer::Attach => self.on_attach_timeout(now),
             Timer::CutOver => self.cut_over(now),
+            Timer::Leave => self.on_leave_due(now),
             Timer::Standby => self.on_standby_due(now),
             Timer::Stall => self.on_stall(now),
             Timer::Silence => self.on_provider_silent(now),
             Timer::CarrierSilence => self.on_carrier_silent(now),
-            Timer::Hold => self.resume(now, true),
+            Timer::Hold => self.take_off_hold(now, true),
             Timer::Transfer => self.on_transfer_due(now),
             Timer::Cover => self.on_quiet(),
             Timer::Tool => self.on_tool_timeout(now),
@@ -403,6 +423,9 @@ impl Call {
         while let Some(finished) = self.playout.settle(now) {
             self.on_finished(now, finished);
         }
+        while let Some(Progress { reply, more, heard }) = self.playout.progress() {
+            self.report(now, CallEvent::ReplyProgress { reply, more: more.into(), heard });
+        }
     }
 
     /// Everything not heard yet is thrown away.
@@ -425,6 +448,12 @@ impl Call {
         self.report(now, CallEvent::AudioLost { what, duration: lost.duration });
     }
 
+    /// The call is to end once the caller has heard what is being said.
+    fn say_goodbye(&mut self, now: MonoTime) {
+        self.report(now, CallEvent::GoodbyeWanted);
+        self.timers.set(Timer::Goodbye, now + self.config.limits.goodbye);
+    }
+
     fn note(&mut self, text: Pii<String>) {
         self.transcript.note(text.clone());
         if let Some(live) = self.phase.live() {
@@ -434,8 +463,7 @@ impl Call {
 
     /// The voice is to say something: the live one now, or else whoever is next.
     fn ask(&mut self, now: MonoTime, cue: Option<String>) {
-        self.caller.owed = true;
-        self.caller.cue.clone_from(&cue);
+        self.caller.want(cue.as_deref());
         if let Some(live) = self.phase.live().filter(|_| !self.aside.is_on_hold()) {
             self.expect(now);
             self.tell(live, ProviderCommand::Speak { cue });
@@ -459,9 +487,50 @@ impl Call {
     }
 }
 
+impl Caller {
+    /// An answer is owed, in these words for the model: besides those in which one was asked for before, if
+    /// nobody has answered since.
+    fn want(&mut self, cue: Option<&str>) {
+        self.owed = true;
+        let Some(cue) = cue else { return };
+        let wanted = self.cue.get_or_insert_default();
+        if !wanted.is_empty() {
+            wanted.push('\n');
+        }
+        wanted.push_str(cue);
+        if let Some(excess) = wanted.len().checked_sub(limits::CUE_BYTES_MAX) {
+            // The latest wish is the one that counts.
+            let begin = (excess..wanted.len()).find(|at| wanted.is_char_boundary(*at));
+            wanted.drain(..begin.unwrap_or_default());
+        }
+    }
+}
+
 impl Books {
     fn new(started: MonoTime, seed: u64) -> Self {
-        Self { started, seed, ..Self::default() }
+        Self { started, reckoned: started, seed, ..Self::default() }
+    }
+
+    /// The number of the next attachment; `None` if this call has asked for too many of late.
+    fn next_attachment(&mut self, now: MonoTime) -> Option<AttachmentId> {
+        if self.asked_of_late(now) >= limits::ATTACHMENTS_MAX {
+            return None;
+        }
+        self.asked += 1;
+        self.attachments += 1;
+        Some(AttachmentId(self.attachments))
+    }
+
+    /// Attachments that were asked for faster than they are granted.
+    fn asked_of_late(&mut self, now: MonoTime) -> u32 {
+        while self.asked > 0 && now.since(self.reckoned) >= limits::ATTACHMENT_EVERY {
+            self.asked -= 1;
+            self.reckoned = self.reckoned + limits::ATTACHMENT_EVERY;
+        }
+        if self.asked == 0 {
+            self.reckoned = now;
+        }
+        self.asked
     }
 
     fn meet(&mut self, provider: &ProviderId) {

@@ -77,6 +77,8 @@ pub enum Timer {
     Retry,
     /// Somebody is to stand by, or the one who does must be replaced.
     Standby,
+    /// The one who talks is to be left, and nobody could take over so far.
+    Leave,
     /// A successor is ready but no pause has come.
     CutOver,
     /// It is the voice's turn and nothing comes.

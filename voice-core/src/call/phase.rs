@@ -75,6 +75,8 @@ pub(super) struct Talking {
     provider: ProviderId,
     since: MonoTime,
     successor: Option<Successor>,
+    /// It is taken out of service: somebody else is to talk, as soon as there is anybody.
+    to_leave: bool,
 }
 
 #[derive(Debug)]
@@ -88,6 +90,8 @@ pub(super) struct Leaving {
 struct Candidate {
     id: AttachmentId,
     why: Why,
+    /// Who was asked for by name.
+    wish: Option<ProviderId>,
     /// Who it is, once the roster has said so.
     provider: Option<ProviderId>,
     since: MonoTime,
@@ -95,6 +99,8 @@ struct Candidate {
     tried: Vec<ProviderId>,
     /// Up to where in the transcript it has been told the conversation.
     knows_until: usize,
+    /// Turns before that whose words had not come, and may yet.
+    missed: Vec<usize>,
     carried: Carried,
 }
 
@@ -111,6 +117,8 @@ struct Successor {
     role: Role,
     /// When its session ends, once it is ready.
     ready: Option<Readiness>,
+    /// Somebody else who would stand by rather than this one, if there is anybody.
+    rather: Option<Candidate>,
 }
 
 /// What somebody warms up for.
@@ -138,13 +146,8 @@ pub(super) enum Ear {
 
 impl Phase {
     /// Before the first candidate; replaced by [`Call::seek`] in the call's constructor.
-    pub(super) fn initial(now: MonoTime) -> Self {
-        Self::Attaching(Attaching {
-            quest: Quest::Waiting,
-            why: Why::CallStart,
-            held: HeldAudio::default(),
-            since: now,
-        })
+    pub(super) fn initial(now: MonoTime, why: Why) -> Self {
+        Self::Attaching(Attaching { quest: Quest::Waiting, why, held: HeldAudio::default(), since: now })
     }
 
     pub(super) fn is_ended(&self) -> bool {
@@ -214,6 +217,12 @@ impl Phase {
             Self::Talking(talking) => talking.successor.as_mut().map(|successor| &mut successor.candidate),
             Self::Attaching(_) | Self::Leaving(_) | Self::Ended(_) => None,
         }
+    }
+}
+
+impl Successor {
+    const fn new(candidate: Candidate, role: Role) -> Self {
+        Self { candidate, role, ready: None, rather: None }
     }
 }
 
@@ -303,7 +312,7 @@ impl Call {
         if !matches!(reason, EndReason::Carrier(_) | EndReason::Transfer { .. }) {
             self.outbox.push_back(Output::Carrier(CarrierCommand::HangUp));
         }
-        self.books.totals.duration = now.since(self.books.started);
+        self.books.totals.duration = self.books.spent + now.since(self.books.started);
         let totals = self.books.totals;
         self.report(now, CallEvent::Ended { reason, totals });
     }

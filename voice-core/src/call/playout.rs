@@ -19,7 +19,9 @@ use crate::limits;
 use crate::provider::ReplyEnd;
 use crate::time::MonoTime;
 
-pub(crate) use reply::{Finished, ReplyLedger};
+#[cfg(any(test, feature = "sim"))]
+pub(crate) use reply::UnderWay;
+pub(crate) use reply::{Finished, Progress, ReplyLedger};
 
 use super::covers::is_cover;
 
@@ -214,6 +216,12 @@ impl Playout {
         Some(ledger.finish(false))
     }
 
+    /// What the record should be told of replies that go on. Called until it answers `None`.
+    pub(crate) fn progress(&mut self) -> Option<Progress> {
+        let voices = self.replies.iter_mut().filter(|ledger| !is_cover(ledger.reply));
+        voices.filter(|ledger| !ledger.is_over()).find_map(ReplyLedger::progress)
+    }
+
     /// The caller must hear no more of this. Everything not heard yet is thrown away.
     ///
     /// `Cut::heard` is empty if nothing was being said: everything had been heard, or nothing was
@@ -314,6 +322,12 @@ impl Playout {
             let cut = ledger.end.is_some_and(|end| end != ReplyEnd::Completed);
             (ledger.reply, ledger.words_within(ledger.received - ledger.dropped), cut)
         })
+    }
+
+    /// Replies of voices that are not over, and what the record knows of them.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn under_way(&self) -> impl Iterator<Item = UnderWay<'_>> {
+        self.replies.iter().filter(|ledger| !is_cover(ledger.reply)).map(ReplyLedger::under_way)
     }
 
     fn ledger(&mut self, reply: ReplyId) -> &mut ReplyLedger {

@@ -1,7 +1,11 @@
 //! How a call stands, for those who ask: an operator, a console, a test.
 
+use std::collections::VecDeque;
+
+use crate::failure::Failure;
 use crate::id::{AttachmentId, ProviderId};
-use crate::record::Switch;
+use crate::limits::SWITCHES_KEPT;
+use crate::record::{Switch, SwitchRefusal, Why};
 use crate::transfer::TransferStage;
 
 /// A look at a call. It is old as soon as it is taken; the record tells what happens.
@@ -24,8 +28,77 @@ pub struct CallStatus {
     pub muted: bool,
     /// Whether what is said is kept.
     pub recording: Recording,
-    /// The last switches ([`crate::limits::SWITCHES_KEPT`]), oldest first.
-    pub switches: Vec<Switch>,
+    /// What became of switches.
+    pub switches: Switches,
+}
+
+/// The switches of a call, and the attempts that came to nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Switches {
+    /// How often another voice took over, in the whole call.
+    pub done: u32,
+    /// How often that was tried and came to nothing, in the whole call.
+    pub failed: u32,
+    /// The last of both ([`SWITCHES_KEPT`]), oldest first.
+    pub kept: VecDeque<Attempt>,
+}
+
+/// What became of a switch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Attempt {
+    /// Another voice talks.
+    Done(Switch),
+    /// Whoever talked goes on, or somebody else was asked.
+    Failed(FailedSwitch),
+}
+
+/// A switch that came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedSwitch {
+    /// Who talked, or talked last.
+    pub from: ProviderId,
+    /// Who was to take over; `None` if nobody was named or chosen.
+    pub to: Option<ProviderId>,
+    /// What it was for.
+    pub why: Why,
+    /// Why nothing came of it.
+    pub cause: SwitchCause,
+}
+
+/// Why nothing came of a switch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SwitchCause {
+    /// It was not carried out.
+    Refused(SwitchRefusal),
+    /// Whoever was to take over failed before they could.
+    Failed(Failure),
+}
+
+impl SwitchCause {
+    /// A short, stable name for the API.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.name(),
+            Self::Failed(failure) => failure.kind(),
+        }
+    }
+}
+
+impl Switches {
+    pub(super) fn note(&mut self, attempt: Attempt) {
+        match &attempt {
+            Attempt::Done(_) => self.done += 1,
+            // What is tried again and again is worth one line.
+            Attempt::Failed(_) if self.kept.back() == Some(&attempt) => return,
+            Attempt::Failed(_) => self.failed += 1,
+        }
+        if self.kept.len() >= SWITCHES_KEPT {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(attempt);
+    }
 }
 
 /// Which phase a call is in.

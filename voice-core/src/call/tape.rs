@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use crate::audio::AudioFrame;
-use crate::consent::Consent;
+use crate::consent::{Consent, Use};
 use crate::limits;
 use crate::record::{CallEvent, Loss};
 use crate::recording::{RecordCommand, Recorded, Recorder, RecordingEnd, RecordingStart};
@@ -17,6 +17,13 @@ use super::{Call, Output, Timer};
 #[derive(Debug)]
 pub(super) struct Tape {
     recorder: Recorder,
+}
+
+impl Tape {
+    #[cfg(any(test, feature = "sim"))]
+    pub(super) fn is_paused(&self) -> bool {
+        self.recorder.is_paused()
+    }
 }
 
 impl Call {
@@ -94,6 +101,17 @@ impl Call {
         let length = tape.recorder.length();
         self.outbox.push_back(Output::Record(Recorded::Ended { reason, length }));
         self.report(now, CallEvent::RecordingStopped { reason, length });
+    }
+
+    /// A recording ran, on this consent, when the call was lost. Another one goes on where it stopped.
+    pub(super) fn record_again(&mut self, now: MonoTime, consent: Consent, paused: bool) {
+        if !consent.covers(Use::Recording) {
+            return;
+        }
+        self.start_recording(now, consent);
+        if paused {
+            self.on_record(now, RecordCommand::Pause);
+        }
     }
 
     fn start_recording(&mut self, now: MonoTime, consent: Consent) {

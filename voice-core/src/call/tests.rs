@@ -5,6 +5,7 @@
 
 mod aside;
 mod covers;
+mod returning;
 mod searching;
 mod silence;
 mod standby;
@@ -22,6 +23,7 @@ use crate::conversation::{Heard, ToolCall, ToolDefinition, ToolResult, Turn};
 use crate::failure::Failure;
 use crate::id::{ReplyId, ToolCallId};
 use crate::provider::{ProviderEvent, ReplyEnd};
+use crate::record::Switch;
 use crate::transfer::{Operation, TransferOrder};
 
 const A1: AttachmentId = AttachmentId(1);
@@ -48,6 +50,7 @@ struct Rig {
     call: Call,
     now: MonoTime,
     said: Vec<String>,
+    record: Vec<Entry>,
     finished: Option<EndReason>,
 }
 
@@ -71,7 +74,7 @@ impl Rig {
             config.prompts = Prompts::none();
         }
         let call = Call::new(at(0), Arc::new(config), start);
-        let mut rig = Self { call, now: at(0), said: Vec::new(), finished: None };
+        let mut rig = Self { call, now: at(0), said: Vec::new(), record: Vec::new(), finished: None };
         rig.drain();
         rig
     }
@@ -159,7 +162,14 @@ impl Rig {
                 Output::Outcome(id, outcome) => format!("outcome {id} {outcome:?}"),
                 Output::RunTool(call) => format!("run {}", call.name),
                 Output::AbandonTool(id) => format!("abandon {id}"),
-                Output::Report(entry) => format!("· {}", short(&entry.event)),
+                Output::Report(entry) => {
+                    self.record.push(entry.clone());
+                    // Told all the time; what it is for has tests of its own.
+                    if matches!(entry.event, CallEvent::ReplyProgress { .. }) {
+                        continue;
+                    }
+                    format!("· {}", short(&entry.event))
+                }
                 Output::Operate(Operation::Transfer(id, order)) => {
                     format!("operate {} {} {}", id.0, order.kind.name(), summary_of(&order))
                 }

@@ -76,6 +76,12 @@ impl Tools {
         self.running.is_empty()
     }
 
+    /// What runs, in the order in which it was asked for.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn running(&self) -> impl Iterator<Item = ToolCallId> {
+        self.running.iter().map(|running| running.id)
+    }
+
     /// Everything that runs, when nobody is interested any more.
     pub(crate) fn abandon(&mut self) -> impl Iterator<Item = ToolCallId> + use<> {
         std::mem::take(&mut self.running).into_iter().map(|running| running.id)

@@ -5,13 +5,14 @@
 
 use std::collections::VecDeque;
 
+use crate::carrier::Digit;
 use crate::conversation::{ToolCall, ToolResult, Turn};
 use crate::id::{ReplyId, ToolCallId, UtteranceId};
 use crate::limits;
 use crate::sensitive::Pii;
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Transcript {
     turns: VecDeque<Spoken>,
     /// Turns that were dropped because there were too many, so that positions stay valid.
@@ -21,7 +22,7 @@ pub(crate) struct Transcript {
 }
 
 /// A turn, whose it is, and whether anything about it may still change.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Spoken {
     key: Key,
     turn: Turn,
@@ -53,12 +54,14 @@ impl Transcript {
         }
     }
 
-    /// A reply begins to be heard.
-    pub(crate) fn voice_speaks(&mut self, reply: ReplyId) {
+    /// A reply begins to be heard. False if it has its place already.
+    pub(crate) fn voice_speaks(&mut self, reply: ReplyId) -> bool {
         let key = Key::Voice(reply);
-        if self.find(key).is_none() {
+        let is_new = self.find(key).is_none();
+        if is_new {
             self.push(Spoken { key, turn: Turn::Voice { text: Pii::default(), cut: false }, settled: false });
         }
+        is_new
     }
 
     /// What was, or will have been, heard of a reply that has begun.
@@ -112,17 +115,58 @@ impl Transcript {
         (self.turns.iter().take(count).filter_map(Spoken::told).collect(), self.dropped + count)
     }
 
-    /// What has settled since, in order, and the position after it.
-    pub(crate) fn settled_since(&self, position: usize) -> (Vec<Turn>, usize) {
-        let skip = position.saturating_sub(self.dropped);
-        let settled = || self.turns.iter().skip(skip).take_while(|spoken| spoken.settled);
-        (settled().filter_map(Spoken::told).collect(), position.max(self.dropped) + settled().count())
+    /// What has settled since, in order, and the position after it; and the positions of what was passed by,
+    /// because its words may never come.
+    pub(crate) fn settled_since(&self, position: usize) -> (Vec<Turn>, usize, Vec<usize>) {
+        let mut next = position.max(self.dropped);
+        let (mut turns, mut passed) = (Vec::new(), Vec::new());
+        while let Some(spoken) = self.turns.get(next - self.dropped) {
+            if spoken.settled {
+                turns.extend(spoken.told());
+            } else if self.is_given_up(next - self.dropped) {
+                passed.push(next);
+            } else {
+                break;
+            }
+            next += 1;
+        }
+        (turns, next, passed)
+    }
+
+    /// What has come of turns that were passed by; they are taken from the list.
+    pub(crate) fn late(&self, passed: &mut Vec<usize>) -> Vec<Turn> {
+        let mut late = Vec::new();
+        passed.retain(|position| {
+            let spoken = position.checked_sub(self.dropped).and_then(|index| self.turns.get(index));
+            let Some(spoken) = spoken else { return false };
+            late.extend(spoken.told());
+            !spoken.settled
+        });
+        late
+    }
+
+    /// Words of the caller come within seconds, and in order. If the caller has spoken twice since, or has been
+    /// understood since, those of this turn will hardly come: it was a noise, or was said to somebody who left.
+    fn is_given_up(&self, index: usize) -> bool {
+        if !matches!(self.turns[index].key, Key::Caller(_)) {
+            return false;
+        }
+        let since = self.turns.range(index + 1..).filter(|spoken| matches!(spoken.key, Key::Caller(_)));
+        let mut since = since.take(2);
+        since.clone().any(|spoken| spoken.settled) || since.nth(1).is_some()
     }
 
     /// What [`Self::settled`] left out.
     pub(crate) fn since(&self, position: usize) -> Vec<Turn> {
         let skip = position.saturating_sub(self.dropped);
         self.turns.iter().skip(skip).filter_map(Spoken::told).collect()
+    }
+
+    /// Every turn with its place and whose it is, even if there is nothing to tell yet.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn keyed(&self) -> Vec<(String, &Turn)> {
+        let place = self.dropped..;
+        place.zip(&self.turns).map(|(at, spoken)| (format!("{at} {}", spoken.key), &spoken.turn)).collect()
     }
 
     fn push(&mut self, spoken: Spoken) {
@@ -138,6 +182,18 @@ impl Transcript {
     }
 }
 
+#[cfg(any(test, feature = "sim"))]
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Caller(utterance) => write!(f, "caller {utterance}"),
+            Self::Voice(reply) => write!(f, "voice {reply}"),
+            Self::Tool(id) => write!(f, "tool {id}"),
+            Self::Note => f.write_str("note"),
+        }
+    }
+}
+
 impl Spoken {
     /// The turn, if there is anything to tell: nobody gains from an empty one.
     fn told(&self) -> Option<Turn> {
@@ -149,6 +205,11 @@ impl Spoken {
         };
         (!empty).then(|| self.turn.clone())
     }
+}
+
+/// What a voice is told of a key.
+pub(crate) fn pressed(key: Digit) -> Pii<String> {
+    Pii::new(format!("The caller pressed the key {}.", key.as_char()))
 }
 
 fn bounded(text: Pii<String>) -> Pii<String> {

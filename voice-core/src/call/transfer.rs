@@ -189,13 +189,28 @@ impl Call {
             let led = EndReason::Transfer { to: current.to };
             return self.end(now, if is_left_to_others { led } else { EndReason::NoProvider });
         }
-        let text = format!("The caller was not put through to {}: {}.", current.name, why.told());
-        self.note(Pii::new(text));
-        self.caller.owed = true;
-        self.caller.cue = Some(BACK.to_owned());
+        self.give_back(now, &current.name, why);
+    }
+
+    /// The server died in the middle of one; whoever was called is told that nobody is there.
+    pub(super) fn forget_transfer(&mut self, now: MonoTime, count: u32, lost: Option<TransferId>) {
+        self.aside.transfers.count = count;
+        let Some(id) = lost else { return };
+        let why = TransferFailure::Interrupted;
+        self.report(now, CallEvent::TransferFailed { id, why });
+        self.give_back(now, "somebody else", why);
+    }
+
+    /// The caller is the voice's again, which is told why.
+    fn give_back(&mut self, now: MonoTime, name: &str, why: TransferFailure) {
+        let text = Pii::new(format!("The caller was not put through to {name}: {}.", why.told()));
+        self.report(now, CallEvent::Noted { text: text.clone() });
+        self.note(text);
+        self.report(now, CallEvent::Cued { cue: Pii::from(BACK) });
         if self.aside.is_on_hold() {
-            self.resume(now, false);
-        } else if self.phase.live().is_some() {
+            self.caller.want(Some(BACK));
+            self.take_off_hold(now, false);
+        } else {
             self.ask(now, Some(BACK.to_owned()));
         }
     }

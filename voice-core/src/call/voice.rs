@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::audio::FRAME;
 use crate::carrier::CarrierCommand;
 use crate::conversation::{Heard, ToolCall, ToolResult, Turn};
 use crate::failure::{Failure, Verdict};
@@ -12,6 +13,7 @@ use crate::sensitive::Pii;
 use crate::time::MonoTime;
 
 use super::covers::is_cover;
+use super::held::Lost;
 use super::playout::Finished;
 use super::tools::{self, Admission};
 use super::{Call, CallLimits, Caller, Output, Timer, is_worth_telling};
@@ -53,6 +55,11 @@ impl Call {
             ProviderEvent::ReplyDone { reply, end } => self.on_reply_done(now, reply, end),
             ProviderEvent::ToolCall(call) => self.on_tool_call(now, live, call),
             ProviderEvent::ToolCancelled(id) => self.on_tool_cancelled(now, id),
+            ProviderEvent::Unheard(duration) => {
+                let frames = duration.as_micros() / FRAME.as_micros();
+                let frames = u64::try_from(frames).unwrap_or(u64::MAX);
+                self.lose(now, Loss::Unheard, Lost { frames, duration });
+            }
             ProviderEvent::Used(usage) => self.report(now, CallEvent::Used { attachment: live, usage }),
             ProviderEvent::Unknown { kind } => self.count_oddity(now, live, kind),
             ProviderEvent::Failed(failure) if failure.verdict() == Verdict::Ignore => {
@@ -137,10 +144,14 @@ impl Call {
     }
 
     /// Somebody is about to be told the conversation: what is still in the air counts as said.
-    pub(super) fn note_pending_words(&mut self) {
-        for (reply, text, cut) in self.playout.pending_words().filter(|(reply, ..)| !is_cover(*reply)) {
+    pub(super) fn note_pending_words(&mut self, now: MonoTime) {
+        let pending: Vec<_> = self.playout.pending_words().filter(|(reply, ..)| !is_cover(*reply)).collect();
+        for (reply, text, cut) in pending {
             // One that waits behind a prompt will be heard, too, and whoever is next must know.
-            self.transcript.voice_speaks(reply);
+            if self.transcript.voice_speaks(reply) {
+                let heard = Duration::ZERO;
+                self.report(now, CallEvent::ReplyProgress { reply, more: Pii::default(), heard });
+            }
             self.transcript.voice_said(reply, text, cut, false);
         }
     }

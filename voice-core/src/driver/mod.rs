@@ -29,5 +29,5 @@ pub use load::watch_load;
 pub use operate::Operate;
 pub use prober::Prober;
 pub use record_sink::{RecordSink, RecordWriter, Written};
-pub use run::{CallHandle, CallTask, World, place};
+pub use run::{CallHandle, CallTask, Untold, World, place, place_again};
 pub use tools::{NoTools, RunTool};

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::Sleep;
 
 use crate::bridge::{Bridge, BridgeInput, BridgeOutput, CARRIER_LINE};
-use crate::call::{CallConfig, CallStart, CallStatus, Control, Outcome};
+use crate::call::{CallConfig, CallStart, CallStatus, Control, Outcome, Return};
 use crate::carrier::CarrierSession;
 use crate::conversation::{ToolCall, ToolResult};
 use crate::fleet::{Assignment, Fleet, Needs, StayId};
@@ -67,6 +68,18 @@ pub struct CallHandle {
     id: CallId,
     controls: mpsc::Sender<Control>,
     status: watch::Receiver<CallStatus>,
+    needs: Arc<Needs>,
+}
+
+/// Why a call was not told something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Untold {
+    /// It is over.
+    #[error("the call is over")]
+    Over,
+    /// It is being asked for too much at once; a moment later it may listen.
+    #[error("too many orders wait for the call")]
+    Full,
 }
 
 /// Puts a call together whose media has just arrived on `line`. Nothing happens before
@@ -79,12 +92,39 @@ pub fn place(
     session: Box<dyn CarrierSession>,
     line: Box<dyn Line>,
 ) -> (CallHandle, CallTask) {
-    let (sender, controls) = mpsc::channel(CONTROLS_MAX);
     let clock = world.clock;
     let needs = Needs::of(&config, &start);
     let bridge = Bridge::new(clock.now(), clock.unix(MonoTime::ZERO), config, start, session);
+    ready(id, world, needs, bridge, line)
+}
+
+/// Puts a call together that has come back: its media has just arrived on `line`, and its past is known. As
+/// [`place`] otherwise.
+pub fn place_again(
+    id: CallId,
+    world: World,
+    config: Arc<CallConfig>,
+    start: &CallStart,
+    back: Return,
+    session: Box<dyn CarrierSession>,
+    line: Box<dyn Line>,
+) -> (CallHandle, CallTask) {
+    let clock = world.clock;
+    let needs = Needs::of(&config, start);
+    let bridge = Bridge::resume(clock.now(), clock.unix(MonoTime::ZERO), config, start, back, session);
+    ready(id, world, needs, bridge, line)
+}
+
+fn ready(
+    id: CallId,
+    world: World,
+    needs: Needs,
+    bridge: Bridge,
+    line: Box<dyn Line>,
+) -> (CallHandle, CallTask) {
+    let (sender, controls) = mpsc::channel(CONTROLS_MAX);
     let (status, look) = watch::channel(bridge.status());
-    let handle = CallHandle { id, controls: sender, status: look };
+    let handle = CallHandle { id, controls: sender, status: look, needs: Arc::new(needs.clone()) };
     (handle, CallTask { id, bridge, line, world, controls, needs, status, recorder: None, operator: None })
 }
 
@@ -102,7 +142,20 @@ impl CallHandle {
 
     /// Asks for something. False if the call is over, or is being asked for too much at once.
     pub fn control(&self, control: Control) -> bool {
-        self.controls.try_send(control).is_ok()
+        self.tell(control).is_ok()
+    }
+
+    /// As [`Self::control`], for those who want to know why not.
+    pub fn tell(&self, control: Control) -> Result<(), Untold> {
+        self.controls.try_send(control).map_err(|error| match error {
+            TrySendError::Full(_) => Untold::Full,
+            TrySendError::Closed(_) => Untold::Over,
+        })
+    }
+
+    /// What its provider must be able to do.
+    pub fn needs(&self) -> &Needs {
+        &self.needs
     }
 }
 

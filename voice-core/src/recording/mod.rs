@@ -117,6 +117,8 @@ pub enum RecordingEnd {
     CallOver,
     /// It could not be written.
     Failed,
+    /// The server that wrote it died. If the call comes back, another one begins.
+    Interrupted,
 }
 
 impl RecordingEnd {
@@ -127,6 +129,7 @@ impl RecordingEnd {
             Self::Revoked => "revoked",
             Self::CallOver => "call_over",
             Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
         }
     }
 }

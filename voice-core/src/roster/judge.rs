@@ -76,7 +76,7 @@ fn obstacle<T>(member: &Member<T>, now: MonoTime, wanted: &Assignment) -> Obstac
 }
 
 /// What it cannot do that the call needs.
-fn lacks<T>(member: &Member<T>, needs: &Needs) -> Option<Obstacle> {
+pub(super) fn lacks<T>(member: &Member<T>, needs: &Needs) -> Option<Obstacle> {
     let candidate = &member.candidate;
     let skills = &candidate.skills;
     let missing = [

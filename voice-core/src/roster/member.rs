@@ -8,7 +8,7 @@ use crate::id::ProviderId;
 use crate::time::MonoTime;
 
 use super::health::{Check, Health, HealthSnapshot};
-use super::needs::Candidate;
+use super::needs::{Candidate, StickyKey};
 use super::strategy::View;
 use super::{Order, RosterConfig, Settled};
 
@@ -39,6 +39,8 @@ pub(super) struct Stay {
     connect: Option<Permit>,
     converse: Option<Permit>,
     proven: bool,
+    /// Who is to be remembered for having talked with it; taken when that is done.
+    pub(super) sticky: Option<StickyKey>,
 }
 
 /// A provider of a roster at one moment.
@@ -77,8 +79,13 @@ impl MemberSnapshot {
 }
 
 impl Stay {
-    pub(super) const fn new(member: usize, since: MonoTime, permits: (Permit, Permit)) -> Self {
-        Self { member, since, connect: Some(permits.0), converse: Some(permits.1), proven: false }
+    pub(super) const fn new(
+        member: usize,
+        since: MonoTime,
+        permits: (Permit, Permit),
+        sticky: Option<StickyKey>,
+    ) -> Self {
+        Self { member, since, connect: Some(permits.0), converse: Some(permits.1), proven: false, sticky }
     }
 }
 

@@ -10,7 +10,7 @@
 //! 2. A wish leaves only the one who was named. If their breaker refuses, the answer is no: whoever
 //!    talks with the caller goes on.
 //! 3. Of the rest, those with the least against them come first; among equals the [`Strategy`] decides,
-//!    and before it whoever the caller, or the agent, was with last (if [`RosterConfig::sticky`]).
+//!    and before it whoever the caller, or the agent, talked with last (if [`RosterConfig::sticky`]).
 //! 4. If everybody's breaker refuses, the caller is still on the line, and is better served by a probe
 //!    than by nobody: the first whose breaker can be [insisted](crate::breaker::Breaker::insist) upon
 //!    takes the call. That is bounded, and never done against an operator's order.
@@ -181,9 +181,6 @@ impl<T> Roster<T> {
         let (index, _, permits) = chosen?;
         self.turns += 1;
         self.pay(index, &ranked);
-        if let Some(key) = self.sticky_key(wanted) {
-            self.memory.remember(key, index);
-        }
         // A stay that is assigned twice was not settled: somebody else's bug must not keep its slot.
         self.settle(now, stay, Settled::Unproven);
         if self.stays.len() >= STAYS_MAX
@@ -191,10 +188,11 @@ impl<T> Roster<T> {
         {
             self.settle(now, *oldest, Settled::Unproven);
         }
+        let sticky = self.sticky_key(wanted);
         let member = &mut self.members[index];
         member.live += 1;
         member.turn = self.turns;
-        self.stays.insert(stay, Stay::new(index, now, permits));
+        self.stays.insert(stay, Stay::new(index, now, permits, sticky));
         let candidate = &self.members[index].candidate;
         Some((&candidate.id, &candidate.value))
     }
@@ -209,13 +207,20 @@ impl<T> Roster<T> {
     /// A reply of this stay reached the caller, so long after they fell silent, if they spoke.
     pub fn replied(&mut self, now: MonoTime, stay: StayId, latency: Option<Duration>) {
         if let Some(stay) = self.stays.get_mut(&stay) {
+            // Who was only chosen, or stood by, is nobody to return to.
+            if let Some(key) = stay.sticky.take() {
+                self.memory.remember(key, stay.member);
+            }
             self.members[stay.member].replied(now, stay, latency, self.config.slow.reply);
         }
     }
 
     /// How a stay ended. One that is not known is no harm.
     pub fn settle(&mut self, now: MonoTime, stay: StayId, settled: Settled<'_>) {
-        if let Some(stay) = self.stays.remove(&stay) {
+        if let Some(mut stay) = self.stays.remove(&stay) {
+            if let (Settled::Success, Some(key)) = (settled, stay.sticky.take()) {
+                self.memory.remember(key, stay.member);
+            }
             self.members[stay.member].settle(now, stay, settled);
         }
     }
@@ -250,6 +255,12 @@ impl<T> Roster<T> {
     /// honest than a call that ends after a second.
     pub fn can_serve(&self, now: MonoTime) -> bool {
         self.members.iter().any(|member| member.can_serve(now))
+    }
+
+    /// Whether anybody but this one could take over a call with these needs, if only as a last resort.
+    pub fn could_replace(&self, now: MonoTime, from: &ProviderId, needs: &Needs) -> bool {
+        let others = self.members.iter().filter(|member| member.candidate.id != *from);
+        others.into_iter().any(|member| member.can_serve(now) && judge::lacks(member, needs).is_none())
     }
 
     /// Everybody, in the order of the list.

@@ -190,7 +190,8 @@ fn callers_return_to_whom_they_know_unless_that_one_fails() {
         RosterConfig { strategy: Strategy::RoundRobin, sticky: Sticky::Caller, ..RosterConfig::default() };
     let mut desk = Desk::new(config, ["a", "b"].map(candidate).to_vec());
     let caller = |n: &str| needing(Needs { caller: Some(StickyKey::of(n)), ..Needs::default() });
-    let (_, first) = desk.choose(0, &caller("1")).expect("somebody");
+    let (stay, first) = desk.choose(0, &caller("1")).expect("somebody");
+    desk.roster.replied(at(0), stay, None);
     for _ in 0..5 {
         assert_eq!(desk.choose(0, &caller("1")).expect("the same").1, first);
         assert_eq!(desk.last().reason, Reason::Sticky);
@@ -198,9 +199,26 @@ fn callers_return_to_whom_they_know_unless_that_one_fails() {
     assert_ne!(desk.choose(0, &caller("2")).expect("the other").1, first);
     let mut failed = caller("1");
     failed.last_resort = Some(first.parse().expect("a name"));
-    let (_, other) = desk.choose(0, &failed).expect("the other");
+    let (stay, other) = desk.choose(0, &failed).expect("the other");
     assert_ne!(other, first);
-    assert_eq!(desk.choose(0, &caller("1")).expect("stays with them").1, other);
+    desk.roster.settle(at(9), stay, Settled::Success);
+    assert_eq!(desk.choose(9, &caller("1")).expect("stays with them").1, other);
+}
+
+#[test]
+fn nobody_returns_to_somebody_who_only_stood_by() {
+    let config = RosterConfig { sticky: Sticky::Caller, ..RosterConfig::default() };
+    let mut desk = Desk::new(config, ["a", "b"].map(candidate).to_vec());
+    let wanted = needing(Needs { caller: Some(StickyKey::of("1")), ..Needs::default() });
+    let (talks, _) = desk.choose(0, &wanted).expect("a");
+    desk.roster.replied(at(1), talks, None);
+    let besides = Assignment { last_resort: Some("a".parse().expect("a name")), ..wanted.clone() };
+    let (stands_by, other) = desk.choose(2, &besides).expect("b");
+    assert_eq!(other, "b");
+    desk.roster.ready(at(3), stands_by, Duration::from_millis(200));
+    assert_eq!(desk.choose(4, &wanted).expect("who talked").1, "a");
+    desk.roster.settle(at(5), stands_by, Settled::Unproven);
+    assert_eq!(desk.choose(6, &wanted).expect("who talked").1, "a");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod aside;
 mod checks;
+mod comeback;
 mod line;
 mod recording;
 mod search;
@@ -36,6 +37,7 @@ use crate::wire::LineEnd;
 pub use checks::{Stats, Violation};
 
 use checks::Checks;
+use comeback::Comebacks;
 use line::CarrierModel;
 use voices::Voice;
 
@@ -62,6 +64,8 @@ enum What {
     Provider(AttachmentId, ProviderEvent),
     Tool(ToolCallId),
     Control(Control),
+    /// The server dies, and another goes on.
+    Killed,
 }
 
 struct World {
@@ -80,6 +84,7 @@ struct World {
     /// From when until when no provider can be had.
     outage: Option<(MonoTime, MonoTime)>,
     checks: Checks,
+    comebacks: Comebacks,
 }
 
 /// Speaks and falls silent, whatever the providers believe.
@@ -113,10 +118,11 @@ impl World {
             correlation: CorrelationId::from_static("sim"),
         };
         let config = Arc::new(config);
-        let call = Call::new(now, config.clone(), start);
+        let call = Call::new(now, config.clone(), start.clone());
         let mut world = Self {
             line: CarrierModel::new(rng.fork()),
             checks: Checks::new(config.clone()),
+            comebacks: Comebacks::new(seed, config.clone(), start.clone()),
             rng,
             now,
             call,
@@ -138,6 +144,7 @@ impl World {
         world.plan_meddling();
         world.plan_recording(seed);
         world.plan_transfers(seed);
+        world.plan_kills();
         world
     }
 
@@ -165,6 +172,11 @@ impl World {
             };
             if let Some(input) = input {
                 self.call.handle(self.now, input);
+                wakes = self.drain()?;
+            }
+            self.compare()?;
+            if self.comes_back() {
+                ticks = 0;
                 wakes = self.drain()?;
             }
         }
@@ -211,6 +223,10 @@ impl World {
                 Input::Control(Control::ToolAnswered { id, result })
             }
             What::Control(control) => Input::Control(control),
+            What::Killed => {
+                self.comebacks.kill();
+                return Ok(None);
+            }
         }))
     }
 
@@ -236,6 +252,7 @@ impl World {
                     }
                 }
                 Output::Report(entry) => {
+                    self.comebacks.read(&entry);
                     if let crate::record::CallEvent::Live { attachment, .. } = entry.event {
                         self.begin_to_talk(attachment);
                     }

@@ -73,6 +73,12 @@ impl Ear {
         std::mem::take(&mut self.lost)
     }
 
+    /// Nobody will be given what is held. How much that is, with what was lost before.
+    pub(super) fn give_up(&mut self) -> Duration {
+        self.held.clear();
+        std::mem::take(&mut self.duration) + self.take_lost()
+    }
+
     /// Whether the caller is in the middle of saying something, beyond doubt, so that the service knows it too.
     pub(super) fn is_mid_speech(&self, now: MonoTime) -> bool {
         self.quiet_for(now) < SYLLABLE && now.since(self.began) >= BEYOND_DOUBT

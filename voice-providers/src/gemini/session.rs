@@ -261,8 +261,9 @@ impl GeminiSession {
     }
 
     fn give_audio(&mut self, now: MonoTime) {
-        if !self.ear.take_lost().is_zero() {
-            self.told(ProviderEvent::Failed(Failure::Harmless { code: "caller_audio_lost".to_owned() }));
+        let lost = self.ear.take_lost();
+        if !lost.is_zero() {
+            self.told(ProviderEvent::Unheard(lost));
         }
         while let Some(frame) = self.ear.pop(now) {
             self.send(wire::audio(self.mime, &frame.data));
@@ -470,6 +471,11 @@ impl GeminiSession {
             return;
         }
         self.flush_caller();
+        // Who takes over hears the caller from now on: what waited for this connection is heard by nobody.
+        let unheard = self.ear.give_up();
+        if !unheard.is_zero() {
+            self.told(ProviderEvent::Unheard(unheard));
+        }
         self.hang_up();
         self.link.close();
         self.outbox.push_back(SessionOutput::Event(ProviderEvent::Failed(failure)));

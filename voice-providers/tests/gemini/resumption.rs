@@ -158,6 +158,25 @@ fn it_is_given_up_after_a_few_attempts() {
 }
 
 #[test]
+fn what_the_caller_says_to_a_connection_that_never_comes_back_is_reported_lost() {
+    let mut world = World::ready(FakeGeminiConfig::new(6).rude(Rudeness::Cut).rude(Rudeness::NeverResume));
+    world.say("delivery");
+    world.until(|world| world.lines.len() == 2, 30);
+    let begun = world.now;
+    world.until(|world| world.failure().is_some(), 30);
+    let lost: Vec<&ProviderEvent> = world.events.iter().rev().map(|(_, event)| event).take(2).collect();
+    let [ProviderEvent::Failed(_), ProviderEvent::Unheard(lost)] = lost[..] else {
+        panic!("before the end of it: {lost:?}");
+    };
+    let since = world.now.since(begun);
+    assert!(
+        *lost + Duration::from_millis(200) > since && *lost < since + Duration::from_millis(200),
+        "{lost:?}"
+    );
+    assert!(since > Duration::from_secs(2), "there was something to lose: {since:?}");
+}
+
+#[test]
 fn a_deadline_of_the_service_is_nobodys_fault() {
     let mut world = World::ready(FakeGeminiConfig::new(7).rude(Rudeness::Deadline));
     world.say("delivery");
@@ -216,10 +235,12 @@ fn audio_that_cannot_be_held_is_reported_lost() {
     blocking.command(ProviderCommand::Answer { id, result });
     blocking.run(3_000);
     let lost = |world: &World| {
-        let harmless = Failure::Harmless { code: "caller_audio_lost".into() };
-        world.events.iter().filter(|(_, event)| *event == ProviderEvent::Failed(harmless.clone())).count()
+        let unheard = |event: &ProviderEvent| {
+            if let ProviderEvent::Unheard(lost) = event { *lost } else { Duration::ZERO }
+        };
+        world.events.iter().map(|(_, event)| unheard(event)).sum::<Duration>().as_millis()
     };
-    assert_eq!(lost(&blocking), 1);
+    assert!((4_500..5_500).contains(&lost(&blocking)), "{}", lost(&blocking));
     let given = blocking.seen().audio_ms - before;
     assert!((12_500..13_300).contains(&given), "ten seconds of what was held, and what came since: {given}");
     world.run(100);

@@ -39,15 +39,29 @@ enum Leg {
 #[derive(Debug)]
 enum Stage {
     /// It rings.
-    Calling { until: MonoTime },
+    Calling {
+        until: MonoTime,
+    },
     /// They hear the summary.
-    Speaking { until: MonoTime },
+    Speaking {
+        until: MonoTime,
+    },
     /// They may press a key.
-    Deciding { until: MonoTime },
+    Deciding {
+        until: MonoTime,
+    },
     /// The two are being joined: so often it was asked for, and whether that was accepted.
-    Joining { tries: u32, accepted: bool, until: MonoTime },
+    Joining {
+        tries: u32,
+        accepted: bool,
+        until: MonoTime,
+    },
     /// The result is known. This is still to be done, or a leg may still turn up.
-    Closing { act: Option<Act>, tries: u32, until: MonoTime },
+    Closing {
+        act: Option<Act>,
+        tries: u32,
+        until: MonoTime,
+    },
     Over,
 }
 
@@ -178,11 +192,7 @@ impl Transfer {
             (LegNews::Bridged, Stage::Joining { .. }) if self.abilities.tells_bridged => self.done(),
             // Late, twice, or of no interest.
             (
-                LegNews::Answered
-                | LegNews::Said
-                | LegNews::Key(_)
-                | LegNews::Machine
-                | LegNews::Bridged,
+                LegNews::Answered | LegNews::Said | LegNews::Key(_) | LegNews::Machine | LegNews::Bridged,
                 _,
             ) => {}
         }

@@ -6,10 +6,10 @@
 
 use voice_core::transfer::TransferKind;
 
+use super::CallSid;
 use super::rest::{CallEdit, Callbacks, CreateCall, Detection, Instructions, TwilioApi};
 use super::twiml::{Twiml, Verb};
 use super::webhook::{TwilioStatus, TwilioWebhook};
-use super::CallSid;
 use crate::ask::Ask;
 use crate::number::Callee;
 use crate::outbound::AnsweredBy;
@@ -89,8 +89,7 @@ impl LeadCalls for TwilioLead {
         let to: Callee = plan.order.to.expose().parse().ok()?;
         let url = LegStep::Answered.in_url(&self.webhook, plan.key);
         let is_warm = plan.order.kind == TransferKind::Warm;
-        let detection =
-            is_warm.then(|| Detection { until_end: false, callback: url.clone(), timeout: None });
+        let detection = is_warm.then(|| Detection { until_end: false, callback: url.clone(), timeout: None });
         let call = CreateCall {
             to,
             from: plan.from.clone(),

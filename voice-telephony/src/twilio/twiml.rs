@@ -257,7 +257,10 @@ impl Verb {
             }
             Self::GatherKey { say, then } => {
                 let then = escape(then.as_str());
-                push(xml, format_args!("<Gather input=\"dtmf\" numDigits=\"1\" timeout=\"10\" action=\"{then}\">"));
+                push(
+                    xml,
+                    format_args!("<Gather input=\"dtmf\" numDigits=\"1\" timeout=\"10\" action=\"{then}\">"),
+                );
                 Self::Say(say.clone()).write(xml);
                 xml.push_str("</Gather>");
             }
@@ -267,7 +270,12 @@ impl Verb {
                     push(xml, format_args!(" action=\"{}\"", escape(url.as_str())));
                 }
                 let name = escape(name.as_str());
-                push(xml, format_args!("><Conference beep=\"false\" endConferenceOnExit=\"{ends}\">{name}</Conference></Dial>"));
+                push(
+                    xml,
+                    format_args!(
+                        "><Conference beep=\"false\" endConferenceOnExit=\"{ends}\">{name}</Conference></Dial>"
+                    ),
+                );
             }
             Self::Pause(length) => {
                 push(xml, format_args!("<Pause length=\"{}\"/>", length.as_secs().max(1)));

@@ -12,7 +12,7 @@ use voice_core::transfer::TransferId;
 use super::FormatError;
 use super::consent::StoredConsent;
 use super::parts::{
-    StoredCover, StoredEnd, StoredFailure, StoredFormat, StoredLoss, StoredOddity, StoredParty,
+    StoredAway, StoredCover, StoredEnd, StoredFailure, StoredFormat, StoredLoss, StoredOddity, StoredParty,
     StoredRecordingEnd, StoredRefusal, StoredTransferFailure, StoredTransferKind, StoredWhy, micros, time,
 };
 
@@ -49,10 +49,12 @@ bodies! {
     CallerSpoke = "caller_spoke" { utterance: u64 }
     CarrierOddity = "carrier_oddity" { oddity: StoredOddity, count: u32 }
     Covered = "covered" { cover: StoredCover }
+    Cued = "cued" { cue: String }
     Detached = "detached" { attachment: u32 }
     Digit = "digit" { digit: char }
     DigitsSent = "digits_sent" { digits: String }
     Ended = "ended" { reason: StoredEnd, totals: StoredTotals }
+    GoodbyeWanted = "goodbye_wanted" {}
     Held = "held" { music: bool }
     Live = "live" { attachment: u32, gap_us: u64 }
     Muted = "muted" { on: bool }
@@ -65,9 +67,11 @@ bodies! {
     RecordingStarted = "recording_started" { consent: StoredConsent }
     RecordingStopped = "recording_stopped" { reason: StoredRecordingEnd, length_us: u64 }
     ReplyHeard = "reply_heard" { reply: u64, text: String, heard_us: u64, unheard_us: u64, cut: bool }
+    ReplyProgress = "reply_progress" { reply: u64, more: String, heard_us: u64 }
     ReplyStarted = "reply_started" { reply: u64, latency_us: Option<u64> }
     Resumed = "resumed" { after_us: u64, timed_out: bool }
     Retrying = "retrying" { round: u32, wait_us: u64 }
+    Returned = "returned" { leg: u32, format: StoredFormat, after_us: u64, why: StoredAway }
     Silence = "silence" { of: StoredParty, over_us: Option<u64> }
     Started = "started" {
         carrier: String,
@@ -162,6 +166,19 @@ impl TryFrom<&CallEvent> for Body {
             },
             CallEvent::Noted { text } => Self::Noted { text: text.expose().clone() },
             CallEvent::Summarised { text } => Self::Summarised { text: text.expose().clone() },
+            CallEvent::Returned { leg, format, after, why } => Self::Returned {
+                leg: *leg,
+                format: (*format).into(),
+                after_us: micros(*after),
+                why: (*why).into(),
+            },
+            CallEvent::Cued { cue } => Self::Cued { cue: cue.expose().clone() },
+            CallEvent::GoodbyeWanted => Self::GoodbyeWanted {},
+            CallEvent::ReplyProgress { reply, more, heard } => Self::ReplyProgress {
+                reply: reply.as_u64(),
+                more: more.expose().clone(),
+                heard_us: micros(*heard),
+            },
             CallEvent::Held { music } => Self::Held { music: *music },
             CallEvent::Resumed { after, timed_out } => {
                 Self::Resumed { after_us: micros(*after), timed_out: *timed_out }
@@ -290,6 +307,14 @@ impl TryFrom<Body> for CallEvent {
             }
             Body::Noted { text: words } => Self::Noted { text: text(words) },
             Body::Summarised { text: words } => Self::Summarised { text: text(words) },
+            Body::Returned { leg, format, after_us, why } => {
+                Self::Returned { leg, format: format.try_into()?, after: time(after_us), why: why.into() }
+            }
+            Body::Cued { cue } => Self::Cued { cue: text(cue) },
+            Body::GoodbyeWanted {} => Self::GoodbyeWanted,
+            Body::ReplyProgress { reply: id, more, heard_us } => {
+                Self::ReplyProgress { reply: reply(id), more: text(more), heard: time(heard_us) }
+            }
             Body::Held { music } => Self::Held { music },
             Body::Resumed { after_us, timed_out } => Self::Resumed { after: time(after_us), timed_out },
             Body::Transferring { transfer, way, name, to } => {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use voice_core::audio::{AudioFormat, Encoding, Rate};
 use voice_core::carrier::{CarrierEnd, Oddity};
 use voice_core::failure::Failure;
-use voice_core::record::{CoverKind, EndReason, Loss, Party, SwitchRefusal, Why};
+use voice_core::record::{Away, CoverKind, EndReason, Loss, Party, SwitchRefusal, Why};
 use voice_core::recording::RecordingEnd;
 use voice_core::transfer::{TransferFailure, TransferKind};
 use voice_core::wire::{LineEnd, Unreachable};
@@ -67,7 +67,12 @@ macro_rules! mirror {
 
 mirror! {
     /// Why somebody is wanted.
-    StoredWhy of Why { CallStart, Failure, Wish, SessionLimit, Standby, Drain }
+    StoredWhy of Why { CallStart, Failure, Wish, SessionLimit, Standby, Drain, Return }
+}
+
+mirror! {
+    /// Why nobody had the caller's media.
+    StoredAway of Away { Restart, HandOver, LineDown, Transfer }
 }
 
 mirror! {
@@ -77,7 +82,7 @@ mirror! {
 
 mirror! {
     /// Where audio was lost.
-    StoredLoss of Loss { Carrier, Held, Playout, Withheld, Recording }
+    StoredLoss of Loss { Carrier, Held, Unheard, Playout, Withheld, Recording }
 }
 
 mirror! {
@@ -88,14 +93,14 @@ mirror! {
 mirror! {
     /// Why a caller was not led elsewhere.
     growing StoredTransferFailure of TransferFailure {
-        Busy, NoAnswer, Declined, Machine, HungUp, Unreachable, Carrier, Timeout, Withdrawn, CallOver, UnderWay,
-        Unsupported,
+        Busy, NoAnswer, Declined, Machine, HungUp, Unreachable, Carrier, Timeout, Withdrawn, Interrupted, CallOver,
+        UnderWay, Unsupported,
     }
 }
 
 mirror! {
     /// Why a recording is over.
-    StoredRecordingEnd of RecordingEnd { Ordered, Revoked, CallOver, Failed }
+    StoredRecordingEnd of RecordingEnd { Ordered, Revoked, CallOver, Failed, Interrupted }
 }
 
 mirror! {

@@ -5,14 +5,13 @@ use std::time::Duration;
 use crate::conversation::fit;
 use crate::failure::{Failure, Verdict};
 use crate::id::{AttachmentId, ProviderId};
-use crate::limits;
 use crate::provider::ProviderEvent;
 use crate::record::{CallEvent, CoverKind, Loss, SwitchRefusal, Why};
 use crate::time::MonoTime;
 
 use super::super::backoff::{self, ROUNDS_MAX};
-use super::super::{Call, Outcome, Output, Timer};
-use super::{Attaching, Candidate, Carried, Leaving, Phase, Quest, Readiness, Role, Talking};
+use super::super::{Call, Outcome, Output, SwitchCause, Timer};
+use super::{Attaching, Candidate, Carried, Leaving, Phase, Quest, Readiness, Role, Successor, Talking};
 
 /// Asking again so shortly before the time is up would be no better than the last time.
 const WAIT_MIN: Duration = Duration::from_millis(250);
@@ -108,13 +107,13 @@ impl Call {
 
     /// The caller hears that nobody can talk with them; then the call leaves them.
     pub(in crate::call) fn say_why(&mut self, now: MonoTime) {
-        self.resume(now, false);
+        self.take_off_hold(now, false);
         self.cover(CoverKind::Unavailable);
         // The end of what was being said is heard first. The limit is for an ear that is very late.
         self.timers.set(Timer::Goodbye, self.playout.ends(now) + self.config.limits.goodbye);
     }
 
-    /// Asks the roster for somebody. `None` if this call has asked too often.
+    /// Asks the roster for somebody. `None` if this call has asked too often of late.
     pub(super) fn candidate(
         &mut self,
         now: MonoTime,
@@ -123,11 +122,7 @@ impl Call {
         mut tried: Vec<ProviderId>,
         last_resort: Option<ProviderId>,
     ) -> Option<Candidate> {
-        if self.books.attachments >= limits::ATTACHMENTS_MAX {
-            return None;
-        }
-        self.books.attachments += 1;
-        let id = AttachmentId(self.books.attachments);
+        let id = self.books.next_attachment(now)?;
         // Whoever asks for it by name knows that the key was mended, or will learn that it was not.
         self.books.barred.retain(|barred| Some(barred) != wish.as_ref());
         for barred in &self.books.barred {
@@ -136,9 +131,10 @@ impl Call {
             }
         }
         self.report(now, CallEvent::Attaching { attachment: id, why });
-        self.outbox.push_back(Output::Attach { id, wish, tried: tried.clone(), last_resort });
-        let carried = Carried::default();
-        Some(Candidate { id, why, provider: None, since: now, tried, knows_until: 0, carried })
+        let (wished, besides) = (wish.clone(), tried.clone());
+        self.outbox.push_back(Output::Attach { id, wish: wished, tried: besides, last_resort });
+        let (carried, missed) = (Carried::default(), Vec::new());
+        Some(Candidate { id, why, wish, provider: None, since: now, tried, knows_until: 0, missed, carried })
     }
 
     pub(in crate::call) fn on_assigned(
@@ -147,6 +143,9 @@ impl Call {
         id: AttachmentId,
         provider: Option<ProviderId>,
     ) {
+        if self.stays_as_it_is(now, id, provider.as_ref()) {
+            return;
+        }
         let expected = self.phase.candidate().filter(|c| c.id == id && c.provider.is_none());
         let (Some(candidate), Some(provider)) = (expected, provider.as_ref()) else {
             return self.on_no_assignment(now, id, provider.is_some());
@@ -160,7 +159,7 @@ impl Call {
         let (history, knows_until) = match self.phase {
             Phase::Talking(_) => self.transcript.settled(),
             Phase::Attaching(_) | Phase::Leaving(_) | Phase::Ended(_) => {
-                self.note_pending_words();
+                self.note_pending_words(now);
                 // Those that have come are part of it.
                 self.tools.late_answers.clear();
                 self.transcript.all()
@@ -184,14 +183,26 @@ impl Call {
             return;
         }
         match &mut self.phase {
+            // Whoever had the caller before would have been best; anybody else will do.
+            Phase::Attaching(Attaching {
+                quest: Quest::Candidate(Candidate { wish: Some(_), .. }),
+                why,
+                ..
+            }) if *why == Why::Return => {
+                self.seek(now, Why::Return, None);
+            }
             Phase::Attaching(_) => self.nobody_left(now),
-            Phase::Talking(talking) => match talking.successor.take().map(|successor| successor.role) {
-                Some(Role::Standby) => self.stand_by_later(now),
-                Some(Role::Takeover) | None => {
-                    self.refuse(now, SwitchRefusal::Nobody);
-                    self.stand_by_soon(now);
+            Phase::Talking(talking) => {
+                let Some(Successor { candidate, role, .. }) = talking.successor.take() else { return };
+                match role {
+                    Role::Standby => self.stand_by_later(now),
+                    Role::Takeover => {
+                        self.refuse(now, SwitchRefusal::Nobody, candidate.why, candidate.wish);
+                        self.leave_later(now);
+                        self.stand_by_soon(now);
+                    }
                 }
-            },
+            }
             Phase::Leaving(_) | Phase::Ended(_) => {}
         }
     }
@@ -254,17 +265,22 @@ impl Call {
     fn on_candidate_failed(&mut self, now: MonoTime, id: AttachmentId, failure: Failure) {
         self.timers.clear(Timer::Attach);
         let hopeless = failure.verdict() == Verdict::NeverAgain;
-        let provider = self.phase.candidate().and_then(|candidate| candidate.provider.clone());
+        let Some(candidate) = self.phase.candidate() else { return };
+        let (provider, why) = (candidate.provider.clone(), candidate.why);
         self.books.bar(provider.as_ref().filter(|_| hopeless));
+        self.note_failed_switch(why, provider, SwitchCause::Failed(failure.clone()));
         self.let_go(now, id, failure);
         match &mut self.phase {
             Phase::Attaching(_) => self.next_candidate(now),
             // The one who talks never stopped. That is the whole rollback.
             Phase::Talking(talking) => {
-                let role = talking.successor.take().map(|successor| successor.role);
+                let Some(Successor { mut candidate, role, .. }) = talking.successor.take() else { return };
                 self.timers.clear(Timer::CutOver);
                 self.timers.clear(Timer::Standby);
-                self.stand_by_after(now, role);
+                candidate.tried.extend(candidate.provider);
+                if role == Role::Standby || !self.leave_again(now, candidate.tried) {
+                    self.stand_by_after(now, role);
+                }
             }
             Phase::Leaving(_) | Phase::Ended(_) => {}
         }

@@ -9,7 +9,7 @@ use crate::record::{CallEvent, SwitchRefusal, Why};
 use crate::time::MonoTime;
 
 use super::super::covers::PAUSE;
-use super::super::{Call, Outcome, Output, Timer};
+use super::super::{Attempt, Call, FailedSwitch, Outcome, Output, SwitchCause, Timer};
 use super::talking::Passage;
 use super::{Candidate, Carried, Phase, Readiness, Role, Successor, Talking};
 
@@ -38,43 +38,49 @@ impl Call {
             return;
         }
         let Phase::Talking(Talking { provider, .. }) = &self.phase else {
-            return self.refuse(now, SwitchRefusal::NotTalking);
+            return self.refuse(now, SwitchRefusal::NotTalking, why, wish);
         };
         // A rollover may well go to the same provider; a wish for nobody in particular may not.
         let tried = match why {
             Why::Wish | Why::Drain if wish.is_none() => vec![provider.clone()],
-            Why::Wish | Why::Drain | Why::CallStart | Why::Failure | Why::SessionLimit | Why::Standby => {
-                vec![]
-            }
+            Why::Wish
+            | Why::Drain
+            | Why::CallStart
+            | Why::Failure
+            | Why::SessionLimit
+            | Why::Standby
+            | Why::Return => vec![],
         };
         if wish.as_ref() == Some(provider) {
-            return self.refuse(now, SwitchRefusal::Same);
+            return self.refuse(now, SwitchRefusal::Same, why, wish);
         }
         if self.is_switching() {
-            return self.refuse(now, SwitchRefusal::UnderWay);
+            return self.refuse(now, SwitchRefusal::UnderWay, why, wish);
         }
         if self.promote_standby(now, why, wish.as_ref(), &tried) {
             return;
         }
         self.dismiss(now);
-        let Some(candidate) = self.candidate(now, why, wish, tried, None) else {
-            return self.refuse(now, SwitchRefusal::Nobody);
+        let Some(candidate) = self.candidate(now, why, wish.clone(), tried, None) else {
+            return self.refuse(now, SwitchRefusal::Nobody, why, wish);
         };
         if let Phase::Talking(talking) = &mut self.phase {
-            talking.successor = Some(Successor { candidate, role: Role::Takeover, ready: None });
+            talking.successor = Some(Successor::new(candidate, Role::Takeover));
         }
     }
 
     /// Takes back a switch that is under way, or the last one.
     pub(in crate::call) fn switch_back(&mut self, now: MonoTime) {
         if self.is_switching() {
-            self.dismiss(now);
-            self.refuse(now, SwitchRefusal::Withdrawn);
+            self.withdraw(now);
+            if let Phase::Talking(talking) = &mut self.phase {
+                talking.to_leave = false;
+            }
             return self.stand_by_soon(now);
         }
         match self.books.before.clone() {
             Some(before) => self.switch(now, Why::Wish, Some(before)),
-            None => self.refuse(now, SwitchRefusal::NoneBefore),
+            None => self.report(now, CallEvent::SwitchRefused { why: SwitchRefusal::NoneBefore }),
         }
     }
 
@@ -93,26 +99,77 @@ impl Call {
         if let (Some(id), Phase::Attaching(_)) = (warming.map(|candidate| candidate.id), &self.phase) {
             return self.pass_over(now, id);
         }
-        let Phase::Talking(talking) = &self.phase else { return };
-        let live = talking.provider == *leave;
+        let Phase::Talking(talking) = &mut self.phase else { return };
+        talking.to_leave |= talking.provider == *leave;
+        let to_leave = talking.to_leave;
         let successor = talking.successor.as_ref();
         let role = successor.filter(|s| s.candidate.provider.as_ref() == Some(leave)).map(|s| s.role);
-        if role.is_some() {
-            self.dismiss(now);
+        match role {
+            Some(Role::Takeover) => self.withdraw(now),
+            Some(Role::Standby) => self.dismiss(now),
+            None => {}
         }
-        if live {
-            return self.switch(now, Why::Drain, None);
-        }
-        if role == Some(Role::Takeover) {
-            self.refuse(now, SwitchRefusal::Withdrawn);
+        if to_leave {
+            return self.on_leave_due(now);
         }
         if role.is_some() {
             self.stand_by_soon(now);
         }
     }
 
-    pub(super) fn refuse(&mut self, now: MonoTime, why: SwitchRefusal) {
-        self.report(now, CallEvent::SwitchRefused { why });
+    /// Whoever talks is to be left, as soon as there is somebody else.
+    pub(in crate::call) fn on_leave_due(&mut self, now: MonoTime) {
+        let Phase::Talking(Talking { to_leave: true, .. }) = self.phase else { return };
+        // Who warms up already will do; if they do not, this comes again.
+        if !self.is_switching() {
+            self.switch(now, Why::Drain, None);
+        }
+    }
+
+    /// Nobody could take over from somebody who is to be left. The next one may.
+    pub(super) fn leave_again(&mut self, now: MonoTime, mut tried: Vec<ProviderId>) -> bool {
+        let Phase::Talking(Talking { to_leave: true, provider, .. }) = &self.phase else { return false };
+        if !tried.contains(provider) {
+            tried.push(provider.clone());
+        }
+        let Some(candidate) = self.candidate(now, Why::Drain, None, tried, None) else {
+            self.leave_later(now);
+            return true;
+        };
+        if let Phase::Talking(talking) = &mut self.phase {
+            talking.successor = Some(Successor::new(candidate, Role::Takeover));
+        }
+        true
+    }
+
+    /// Nobody can take over at present.
+    pub(super) fn leave_later(&mut self, now: MonoTime) {
+        if let Phase::Talking(Talking { to_leave: true, .. }) = self.phase {
+            self.timers.set(Timer::Leave, now + ROLLOVER_AGAIN);
+        }
+    }
+
+    /// A switch that is under way is given up.
+    fn withdraw(&mut self, now: MonoTime) {
+        let Some(candidate) = self.phase.candidate() else { return };
+        let (why, to) = (candidate.why, candidate.provider.clone());
+        self.dismiss(now);
+        self.refuse(now, SwitchRefusal::Withdrawn, why, to);
+    }
+
+    /// Nothing comes of a switch: whoever talks goes on.
+    pub(super) fn refuse(&mut self, now: MonoTime, refusal: SwitchRefusal, why: Why, to: Option<ProviderId>) {
+        self.report(now, CallEvent::SwitchRefused { why: refusal });
+        self.note_failed_switch(why, to, SwitchCause::Refused(refusal));
+    }
+
+    /// For those who ask what became of a switch. The first voice of a call takes over from nobody.
+    pub(super) fn note_failed_switch(&mut self, why: Why, to: Option<ProviderId>, cause: SwitchCause) {
+        if let (Some(from), Why::Failure | Why::Wish | Why::SessionLimit | Why::Drain) =
+            (self.books.last.clone(), why)
+        {
+            self.books.switches.note(Attempt::Failed(FailedSwitch { from, to, why, cause }));
+        }
     }
 
     /// Lets go of whoever warms up or stands by. It did nothing wrong.
@@ -151,7 +208,7 @@ impl Call {
         let Phase::Talking(talking) = &mut self.phase else { return };
         let is_due =
             |successor: &mut Successor| successor.role == Role::Takeover && successor.ready.is_some();
-        let Some(Successor { candidate, ready: Some(readiness), .. }) = talking.successor.take_if(is_due)
+        let Some(Successor { mut candidate, ready: Some(readiness), .. }) = talking.successor.take_if(is_due)
         else {
             return;
         };
@@ -162,21 +219,22 @@ impl Call {
             provider: provider.clone(),
             since: now,
             successor: None,
+            to_leave: false,
         });
         self.judge_stay(stay);
-        self.timers.clear(Timer::CutOver);
-        self.timers.clear(Timer::Stall);
-        self.timers.clear(Timer::Silence);
+        for timer in [Timer::CutOver, Timer::Stall, Timer::Silence, Timer::Leave] {
+            self.timers.clear(timer);
+        }
         self.caller.unanswered_since = None;
         self.caller.owed |= self.playout.break_off(ReplyEnd::Cancelled);
         self.caller.owed |= self.caller.speaking.take().is_some();
-        self.note_pending_words();
+        self.note_pending_words(now);
         self.books.totals.switches += 1;
         self.outbox.push_back(Output::Outcome(old, Outcome::Success));
         self.detach(now, old);
         self.watch_session(now, readiness);
         self.report(now, CallEvent::Live { attachment: candidate.id, gap: Duration::ZERO });
-        let (why, carried) = (candidate.why, self.catch_up(&candidate));
+        let (why, carried) = (candidate.why, self.catch_up(&mut candidate));
         let passage = Passage { why, gap: Duration::ZERO, lost: Duration::ZERO, carried };
         self.on_switched(now, &candidate, provider, passage);
         self.let_speak(now, why);
@@ -184,8 +242,9 @@ impl Call {
     }
 
     /// Tells whoever goes live what was said since it was given the conversation. How much it knows now.
-    pub(super) fn catch_up(&mut self, candidate: &Candidate) -> Carried {
-        let mut turns = self.transcript.since(candidate.knows_until);
+    pub(super) fn catch_up(&mut self, candidate: &mut Candidate) -> Carried {
+        let mut turns = self.transcript.late(&mut candidate.missed);
+        turns.extend(self.transcript.since(candidate.knows_until));
         for late in std::mem::take(&mut self.tools.late_answers) {
             if !turns.contains(&late) {
                 turns.push(late);

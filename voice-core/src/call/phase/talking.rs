@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use crate::failure::{Failure, Verdict};
 use crate::id::ProviderId;
-use crate::limits;
 use crate::provider::ReplyEnd;
 use crate::record::{CallEvent, EndReason, Switch, Why};
 use crate::time::MonoTime;
 
 use super::super::config::Greeting;
 use super::super::held::HeldAudio;
-use super::super::{Call, Outcome, Output, Timer};
+use super::super::{Attempt, Call, Outcome, Output, Timer};
 use super::{Attaching, Candidate, Carried, Phase, Quest, Readiness, Successor, Talking};
 
 /// A live provider that fails sooner than this may be down, or may have had bad luck.
@@ -36,7 +35,7 @@ impl Call {
             return;
         }
         let before = std::mem::replace(&mut self.phase, Phase::Ended(EndReason::NoProvider));
-        let Phase::Attaching(Attaching { quest: Quest::Candidate(candidate), held, since, why }) = before
+        let Phase::Attaching(Attaching { quest: Quest::Candidate(mut candidate), held, since, why }) = before
         else {
             return;
         };
@@ -49,9 +48,10 @@ impl Call {
             provider: provider.clone(),
             since: now,
             successor: None,
+            to_leave: false,
         });
         self.report(now, CallEvent::Live { attachment: candidate.id, gap });
-        let carried = self.catch_up(&candidate);
+        let carried = self.catch_up(&mut candidate);
         self.on_switched(now, &candidate, provider, Passage { why, gap, lost, carried });
         for frame in held.into_frames() {
             self.hear(candidate.id, frame);
@@ -68,10 +68,7 @@ impl Call {
         }
         let Passage { why, gap, lost, carried: Carried { turns, bytes } } = by;
         let switch = Switch { from, to: provider, attachment: to.id, why, gap, lost, turns, bytes };
-        if self.books.switches.len() >= limits::SWITCHES_KEPT {
-            self.books.switches.pop_front();
-        }
-        self.books.switches.push_back(switch.clone());
+        self.books.switches.note(Attempt::Done(switch.clone()));
         self.report(now, CallEvent::Switched(switch));
     }
 
@@ -119,18 +116,20 @@ impl Call {
         let Phase::Talking(talking) = &mut self.phase else { return };
         let (live, provider) = (talking.live, talking.provider.clone());
         let successor = talking.successor.take();
-        for timer in [Timer::Stall, Timer::Silence, Timer::SessionLimit, Timer::CutOver, Timer::Standby] {
+        for timer in
+            [Timer::Stall, Timer::Silence, Timer::SessionLimit, Timer::CutOver, Timer::Standby, Timer::Leave]
+        {
             self.timers.clear(timer);
         }
         self.detach(now, live);
         self.caller.unanswered_since = None;
         self.caller.owed |= self.playout.break_off(ReplyEnd::Failed);
         self.caller.owed |= self.caller.speaking.take().is_some();
-        self.note_pending_words();
+        self.note_pending_words(now);
         self.books.totals.switches += 1;
         let (held, since) = (HeldAudio::default(), now);
         match successor {
-            Some(Successor { mut candidate, ready, role: _ }) => {
+            Some(Successor { mut candidate, ready, .. }) => {
                 // A wish for somebody else has put this one aside; now it may be needed.
                 candidate.tried.retain(|tried| *tried != provider || useless.is_some());
                 self.phase =

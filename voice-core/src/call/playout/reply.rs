@@ -10,6 +10,10 @@ use crate::provider::ReplyEnd;
 /// voice speaks faster than this, so no more of the text counts as heard.
 const CHARS_PER_SECOND_MAX: f64 = 20.0;
 
+/// So much sound may be heard before the record is told of it. It is what a caller may have heard and nobody
+/// remembers when the server dies.
+const PROGRESS: Duration = Duration::from_millis(500);
+
 /// Books of one reply.
 #[derive(Debug)]
 pub(crate) struct ReplyLedger {
@@ -20,6 +24,24 @@ pub(crate) struct ReplyLedger {
     pub(crate) started: bool,
     pub(crate) end: Option<ReplyEnd>,
     text: String,
+    told: Told,
+}
+
+/// What the record knows of a reply that goes on.
+#[derive(Debug, Default)]
+struct Told {
+    /// Bytes of its text.
+    text: usize,
+    /// When the record was last told, in the reply's own time.
+    heard: Duration,
+}
+
+/// More of a reply has been heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Progress {
+    pub(crate) reply: ReplyId,
+    pub(crate) more: String,
+    pub(crate) heard: Duration,
 }
 
 /// A reply that is over, as far as the caller is concerned.
@@ -33,6 +55,16 @@ pub(crate) struct Finished {
     pub(crate) cut: bool,
 }
 
+/// A reply that is not over, for those who compare.
+#[cfg(any(test, feature = "sim"))]
+pub(crate) struct UnderWay<'a> {
+    pub(crate) reply: ReplyId,
+    pub(crate) started: bool,
+    pub(crate) text: &'a str,
+    pub(crate) heard: Duration,
+    pub(crate) told_heard: Duration,
+}
+
 impl ReplyLedger {
     pub(crate) fn new(reply: ReplyId) -> Self {
         Self {
@@ -43,7 +75,21 @@ impl ReplyLedger {
             started: false,
             end: None,
             text: String::new(),
+            told: Told::default(),
         }
+    }
+
+    /// The words heard since the record was last told, if that is long enough ago.
+    pub(crate) fn progress(&mut self) -> Option<Progress> {
+        if self.heard < self.told.heard + PROGRESS {
+            return None;
+        }
+        self.told.heard = self.heard;
+        // A prefix of the text, always; but one that may shrink when more sound comes than words.
+        let until = self.words_within(self.heard).len();
+        let more = self.text.get(self.told.text..until).filter(|more| !more.is_empty())?.to_owned();
+        self.told.text = until;
+        Some(Progress { reply: self.reply, more, heard: self.heard })
     }
 
     pub(crate) fn append(&mut self, text: &str) {
@@ -52,6 +98,12 @@ impl ReplyLedger {
             room -= 1;
         }
         self.text.push_str(&text[..room]);
+    }
+
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn under_way(&self) -> UnderWay<'_> {
+        let (reply, started, heard) = (self.reply, self.started, self.heard);
+        UnderWay { reply, started, text: &self.text, heard, told_heard: self.told.heard }
     }
 
     /// Nothing more will come and everything there was has been heard.

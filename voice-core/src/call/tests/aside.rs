@@ -127,7 +127,7 @@ fn a_muted_caller_is_replaced_by_silence_and_hears_all() {
 fn what_is_to_be_said_waits_for_the_end_of_the_hold() {
     let mut rig = talking();
     order(&mut rig, Control::Hold { music: false });
-    assert_eq!(order(&mut rig, Control::Say { cue: "thank them".into() }), [""; 0]);
+    assert_eq!(order(&mut rig, Control::Say { cue: "thank them".into() }), ["· cued"]);
     let wanted = order(&mut rig, Control::Resume);
     assert_eq!(wanted.last().map(String::as_str), Some("tell a1 Speak { cue: Some(\"thank them\") }"));
 }

@@ -155,3 +155,59 @@ fn nobody_stands_by_unless_it_is_wanted() {
     rig.pass(ms(400_000));
     assert_eq!(rig.wanted(), [""; 0]);
 }
+
+#[test]
+fn who_is_fed_does_not_wait_for_words_that_never_come() {
+    let mut rig = standing_by(Standby::Fed);
+    rig.provider(A1, ProviderEvent::CallerSpoke(utterance(1)));
+    rig.provider(A1, ProviderEvent::CallerPaused(utterance(1)));
+    said(&mut rig, 2, "hello");
+    assert_eq!(rig.wanted().pop().as_deref(), Some("catch up a2 1"));
+    // They come after all.
+    rig.provider(A1, ProviderEvent::CallerSaid { utterance: utterance(1), text: "hm".into() });
+    assert_eq!(rig.wanted(), ["· callersaid", "catch up a2 1"]);
+    for n in 3..6 {
+        rig.provider(A1, ProviderEvent::CallerSpoke(utterance(n)));
+        rig.provider(A1, ProviderEvent::CallerPaused(utterance(n)));
+        rig.give(Input::Control(Control::Note("vip".into())));
+    }
+    assert_eq!(rig.wanted().iter().filter(|word| word.starts_with("catch up a2")).count(), 1);
+    // Of two more that it was not told, one comes at the last moment.
+    rig.provider(A1, ProviderEvent::CallerSaid { utterance: utterance(5), text: "are you there".into() });
+    rig.said.clear();
+    rig.provider(A1, ProviderEvent::CallerSpoke(utterance(6)));
+    rig.provider(A1, ProviderEvent::Failed(Failure::Cut));
+    assert_eq!(rig.wanted().iter().filter(|word| word.starts_with("· switched")).count(), 1);
+}
+
+#[test]
+fn rather_another_service_stands_by_than_the_one_that_talks() {
+    let mut rig = wanted_to_stand_by(Standby::Ready);
+    rig.assign(A2, "openai").provider(A2, ready(None)).said.clear();
+    rig.pass(ms(59_980));
+    assert_eq!(rig.wanted(), [""; 0]);
+    rig.pass(ms(20));
+    assert_eq!(rig.wanted(), ["· attaching", "attach a3 wish=None tried=[] last=Some(openai)"]);
+    rig.assign(A3, "openai");
+    assert_eq!(rig.wanted(), ["outcome a3 Unproven"], "there is nobody else: all stays as it is");
+    rig.pass(ms(60_000)).said.clear();
+    rig.assign(AttachmentId(4), "gemini");
+    assert_eq!(
+        rig.wanted(),
+        ["outcome a2 Unproven", "detach a2", "· detached", "· assigned", "open a4 with 0 turns"]
+    );
+    rig.provider(AttachmentId(4), ready(None));
+    rig.pass(ms(400_000));
+    assert_eq!(rig.call.status().standby.map(|by| by.id), Some(AttachmentId(4)));
+}
+
+#[test]
+fn who_talks_fails_while_another_is_asked_to_stand_by() {
+    let mut rig = wanted_to_stand_by(Standby::Ready);
+    rig.assign(A2, "openai").provider(A2, ready(None)).pass(ms(60_000)).said.clear();
+    rig.provider(A1, ProviderEvent::Failed(Failure::Cut));
+    assert_eq!(rig.call.live(), Some(A2));
+    rig.said.clear();
+    rig.assign(A3, "gemini");
+    assert_eq!(rig.wanted(), ["outcome a3 Unproven"], "that question is no longer asked");
+}

@@ -29,7 +29,11 @@ fn a_switch_can_be_taken_back() {
     rig.assign(A3, "openai").provider(A3, ready());
     assert_eq!(rig.wanted().pop().as_deref(), Some("· switched gemini openai Wish 0-0 0"));
     let switches = rig.call.status().switches;
-    assert_eq!(switches.iter().map(|s| s.to.as_str()).collect::<Vec<_>>(), ["gemini", "openai"]);
+    let to = |attempt: &Attempt| {
+        if let Attempt::Done(switch) = attempt { switch.to.to_string() } else { "".into() }
+    };
+    assert_eq!(switches.kept.iter().map(to).collect::<Vec<_>>(), ["gemini", "openai"]);
+    assert_eq!((switches.done, switches.failed), (2, 0));
 }
 
 #[test]
@@ -106,7 +110,15 @@ fn a_provider_is_left_wherever_it_is() {
     rig.assign(A2, "gemini");
     assert_eq!(
         order(&mut rig, Control::LeaveProvider(named("gemini"))),
-        ["outcome a2 Unproven", "detach a2", "· detached", "· refused Withdrawn"]
+        [
+            "outcome a2 Unproven",
+            "detach a2",
+            "· detached",
+            "· refused Withdrawn",
+            "· attaching",
+            "attach a3 wish=None tried=[openai] last=None",
+        ],
+        "the other one is still to be left"
     );
     let mut rig = Rig::new();
     rig.assign(A1, "openai");
@@ -192,4 +204,113 @@ fn nobody_takes_over_from_somebody_who_may_just_have_begun_to_speak() {
     assert_eq!(rig.call.live(), Some(A1), "the service has not noticed yet, but our ear has");
     rig.pass(ms(20)).frame(0xff);
     assert_eq!(rig.call.live(), Some(A2));
+}
+
+#[test]
+fn who_is_to_be_left_is_left_even_if_the_first_successors_fail() {
+    let mut rig = Rig::talking();
+    rig.give(Input::Control(Control::LeaveProvider(named("openai"))));
+    rig.assign(A2, "gemini").said.clear();
+    rig.provider(A2, ProviderEvent::Failed(Failure::Cut));
+    assert_eq!(
+        rig.wanted().pop().as_deref(),
+        Some("attach a3 wish=None tried=[openai, gemini] last=None"),
+        "the next one is asked at once"
+    );
+    rig.give(Input::Assigned(A3, None)).said.clear();
+    rig.pass(ms(9_980));
+    assert_eq!(rig.wanted(), [""; 0]);
+    rig.pass(ms(20));
+    assert_eq!(rig.wanted()[1], "attach a4 wish=None tried=[openai] last=None", "and all of them later");
+    rig.assign(AttachmentId(4), "gemini").provider(AttachmentId(4), ready());
+    rig.pass(ms(60_000)).said.clear();
+    assert_eq!(rig.call.live(), Some(AttachmentId(4)));
+    rig.pass(ms(60_000));
+    assert_eq!(rig.wanted(), [""; 0], "and then it is over");
+}
+
+#[test]
+fn who_is_to_be_left_is_left_after_another_switch_has_failed() {
+    let mut rig = Rig::talking();
+    rig.give(Input::Control(Control::Switch(Some(named("gemini"))))).assign(A2, "gemini");
+    assert_eq!(order(&mut rig, Control::LeaveProvider(named("openai"))), [""; 0], "a switch is under way");
+    rig.provider(A2, ProviderEvent::Failed(Failure::Cut));
+    assert_eq!(rig.wanted().pop().as_deref(), Some("attach a3 wish=None tried=[gemini, openai] last=None"));
+}
+
+#[test]
+fn two_wishes_in_a_gap_are_both_granted() {
+    let mut rig = Rig::talking();
+    rig.provider(A1, ProviderEvent::Failed(Failure::Cut));
+    rig.give(Input::Control(Control::Say { cue: "one".into() }));
+    rig.give(Input::Control(Control::Say { cue: "two".into() }));
+    rig.assign(A2, "gemini").provider(A2, ready());
+    assert_eq!(rig.wanted().pop().as_deref(), Some("tell a2 Speak { cue: Some(\"one\\ntwo\") }"));
+    rig.provider(A2, ProviderEvent::Failed(Failure::Cut)).assign(A3, "openai").provider(A3, ready());
+    assert_eq!(
+        rig.wanted().pop().as_deref(),
+        Some("tell a3 Speak { cue: Some(\"one\\ntwo\") }"),
+        "nobody has answered yet, and nothing was asked twice"
+    );
+}
+
+#[test]
+fn an_hour_of_switches_does_not_run_dry() {
+    let mut rig = Rig::talking();
+    let names = ["openai", "gemini"];
+    for n in 1..720_u32 {
+        rig.now += ms(5_000);
+        rig.said.clear();
+        let id = AttachmentId(n + 1);
+        rig.give(Input::Control(Control::Switch(None)))
+            .assign(id, names[n as usize % 2])
+            .provider(id, ready());
+        assert_eq!(rig.call.live(), Some(id), "switch {n}: {:?}", rig.wanted());
+    }
+    let switches = rig.call.status().switches;
+    assert_eq!((switches.done, switches.kept.len()), (719, limits::SWITCHES_KEPT));
+}
+
+#[test]
+fn providers_that_flap_do_not_keep_a_call_busy_for_ever() {
+    let mut rig = Rig::talking();
+    let mut asked = 0;
+    for n in 2..1_000 {
+        rig.said.clear();
+        rig.give(Input::Control(Control::Switch(None)));
+        asked += rig.wanted().iter().filter(|word| word.starts_with("attach")).count();
+        rig.give(Input::Assigned(AttachmentId(n), None));
+    }
+    assert_eq!(asked as u32, limits::ATTACHMENTS_MAX - 1, "the first one was the beginning");
+    assert_eq!(rig.call.live(), Some(A1), "whoever talks goes on");
+}
+
+#[test]
+fn attempts_that_came_to_nothing_are_remembered() {
+    let mut rig = Rig::talking();
+    rig.give(Input::Control(Control::Switch(Some(named("gemini"))))).assign(A2, "gemini");
+    rig.give(Input::Control(Control::Switch(Some(named("deepgram")))));
+    rig.provider(A2, ProviderEvent::Failed(Failure::Cut));
+    rig.give(Input::Control(Control::Switch(Some(named("deepgram"))))).give(Input::Assigned(A3, None));
+    rig.give(Input::Control(Control::Switch(None))).give(Input::Control(Control::SwitchBack));
+    let Switches { done, failed, kept } = rig.call.status().switches;
+    let seen: Vec<_> = kept
+        .iter()
+        .map(|attempt| match attempt {
+            Attempt::Done(_) => ("", None, "done"),
+            Attempt::Failed(failed) => {
+                (failed.from.as_str(), failed.to.as_ref().map(ProviderId::as_str), failed.cause.name())
+            }
+        })
+        .collect();
+    assert_eq!((done, failed), (0, 4));
+    assert_eq!(
+        seen,
+        [
+            ("openai", Some("deepgram"), "switch_running"),
+            ("openai", Some("gemini"), "cut"),
+            ("openai", Some("deepgram"), "nobody"),
+            ("openai", None, "withdrawn"),
+        ]
+    );
 }

@@ -27,9 +27,19 @@ pub(super) struct Aside {
     said_before: u64,
     /// Whose silence was told and is not over.
     silent: [bool; 2],
+    /// When the call came back; a hold may have been due before.
+    returned: Option<MonoTime>,
 }
 
 impl Aside {
+    /// Whoever was silent is gone.
+    pub(super) fn returned(&mut self, now: MonoTime) {
+        self.returned = Some(now);
+        self.live = None;
+        self.silent = [false; 2];
+        self.said_before = self.said;
+    }
+
     pub(super) fn caller_says(&mut self, frame: u64) {
         self.said = frame;
     }
@@ -70,7 +80,8 @@ impl Aside {
             CallEvent::Resumed { .. } | CallEvent::AudioLost { .. } | CallEvent::Ended { .. }
         );
         self.excused |= transferring;
-        require(!late || over || self.excused, || "is on hold for too long".to_owned())?;
+        let at_once = self.returned == Some(now);
+        require(!late || over || at_once || self.excused, || "is on hold for too long".to_owned())?;
         Ok(if let CallEvent::Held { .. } = event {
             self.put_aside();
             require(self.on_hold.replace(now).is_none(), || "is held twice".to_owned())?;

@@ -76,6 +76,16 @@ pub(super) struct Checks {
     aside: Aside,
     tapes: Tapes,
     transfers: Transfers,
+    before: Before,
+}
+
+/// What there was before the call came back last.
+struct Before {
+    attachments: AttachmentId,
+    given: BTreeMap<ReplyId, Duration>,
+    frames: u64,
+    /// Frames heard, as the last end told it.
+    heard: u64,
 }
 
 /// What an attachment is due.
@@ -126,7 +136,25 @@ impl Checks {
             mouth: MouthBooks::default(),
             tools: BTreeMap::new(),
             search: Search::default(),
+            before: Before { attachments: NOBODY, given: BTreeMap::new(), frames: 0, heard: 0 },
         }
+    }
+
+    /// The server died, or let go of the call, after so many frames of the caller. What belongs to the call
+    /// and not to the server is as it was.
+    pub(super) fn returned(&mut self, now: MonoTime, frames: u64) {
+        let attachments = self.attached.keys().next_back().copied().unwrap_or(self.before.attachments);
+        let given = std::mem::take(&mut self.mouth.given);
+        self.before = Before { attachments, given, frames, heard: self.before.heard };
+        self.mouth = MouthBooks { dry_at: now, ..MouthBooks::default() };
+        self.ear = EarBooks { last_heard: self.ear.last_heard, ..EarBooks::default() };
+        self.attached.clear();
+        (self.ended, self.finished, self.hung_up, self.live) = (None, false, false, None);
+        self.tapes = Tapes::default();
+        self.search.returned(now);
+        self.silence.returned(now);
+        self.switching.returned();
+        self.aside.returned(now);
     }
 
     pub(super) fn finished(&self) -> bool {
@@ -226,6 +254,7 @@ impl Checks {
             require(!stay.opened || stay.settled, || format!("{id} was never settled"))?;
         }
         let lost = (self.ear.lost.as_micros() / FRAME.as_micros()) as u64;
+        let frames = frames - self.before.frames;
         require(self.ear.heard + lost == frames, || {
             format!("of {frames} frames {} were heard and {lost} lost", self.ear.heard)
         })?;
@@ -336,19 +365,19 @@ impl Checks {
         require(first == (self.entries == 1), || "the first entry is not Started".to_owned())?;
         match &entry.event {
             CallEvent::Started { .. } => self.started = now,
-            CallEvent::Live { attachment, .. } => {
-                require(self.live.is_none(), || {
-                    format!("{attachment} and {:?} are live at once", self.live)
-                })?;
-                self.live = Some(*attachment);
-                self.switching.live(*attachment);
-                self.count("attachments");
-            }
+            CallEvent::Live { attachment, .. } => self.goes_live(*attachment)?,
             CallEvent::AudioLost { what: what @ (Loss::Held | Loss::Withheld), duration } => {
                 self.ear.lost += *duration;
                 self.count(if *what == Loss::Held { "held frames lost" } else { "frames withheld" });
             }
             CallEvent::BargeIn { .. } => self.count("barge-ins"),
+            CallEvent::ReplyHeard { reply, heard, cut, .. }
+                if reply.attachment() <= self.before.attachments =>
+            {
+                let given = self.before.given.remove(reply).unwrap_or_default();
+                require(*cut && *heard <= given, || format!("{reply}: heard {heard:?} of {given:?}"))?;
+                self.count("replies lost with a server");
+            }
             CallEvent::ReplyHeard { reply, heard, unheard, cut, .. } => {
                 self.reply_over(*reply, *heard + *unheard)?;
                 self.count(if *cut { "replies cut" } else { "replies heard to the end" });
@@ -358,7 +387,11 @@ impl Checks {
             CallEvent::ToolCancelled { .. } => self.count("tools cancelled"),
             CallEvent::ProviderOddity { .. } => self.count("provider oddities"),
             CallEvent::Ended { reason, totals } => self.ended(now, reason, totals)?,
+            CallEvent::Returned { .. } => self.count("returns"),
+            CallEvent::ReplyProgress { .. } => self.count("progress of replies"),
             CallEvent::Attaching { .. }
+            | CallEvent::Cued { .. }
+            | CallEvent::GoodbyeWanted
             | CallEvent::Retrying { .. }
             | CallEvent::RecordingStarted { .. }
             | CallEvent::RecordingPaused
@@ -386,10 +419,21 @@ impl Checks {
             | CallEvent::ToolCalled(_)
             | CallEvent::ToolAnswered { .. }
             | CallEvent::Digit { .. }
-            | CallEvent::AudioLost { what: Loss::Carrier | Loss::Playout | Loss::Recording, .. }
+            | CallEvent::AudioLost {
+                what: Loss::Carrier | Loss::Unheard | Loss::Playout | Loss::Recording,
+                ..
+            }
             | CallEvent::CarrierOddity { .. }
             | CallEvent::Used { .. } => {}
         }
+        Ok(())
+    }
+
+    fn goes_live(&mut self, attachment: AttachmentId) -> Result<(), String> {
+        require(self.live.is_none(), || format!("{attachment} and {:?} are live at once", self.live))?;
+        self.live = Some(attachment);
+        self.switching.live(attachment);
+        self.count("attachments");
         Ok(())
     }
 
@@ -427,7 +471,8 @@ impl Checks {
     }
 
     fn ended(&mut self, now: MonoTime, reason: &EndReason, totals: &Totals) -> Result<(), String> {
-        require(totals.frames_heard == self.ear.heard, || "the totals are wrong".to_owned())?;
+        let heard = std::mem::replace(&mut self.before.heard, totals.frames_heard);
+        require(totals.frames_heard == heard + self.ear.heard, || "the totals are wrong".to_owned())?;
         require(totals.duration == now.since(self.started), || "the duration is wrong".to_owned())?;
         *self.stats.0.entry("switches").or_default() += u64::from(totals.switches);
         self.count(reason.kind());
@@ -435,7 +480,7 @@ impl Checks {
         Ok(())
     }
 
-    fn count(&mut self, what: &'static str) {
+    pub(super) fn count(&mut self, what: &'static str) {
         *self.stats.0.entry(what).or_default() += 1;
     }
 }

@@ -93,6 +93,13 @@ impl Search {
     }
 
     /// This one was let go.
+    /// A new place, new luck; but who will never be able to stays out.
+    pub(super) fn returned(&mut self, now: MonoTime) {
+        let who = std::mem::take(&mut self.who);
+        let barred = std::mem::take(&mut self.barred);
+        *self = Self { who, barred, asked: self.asked, gap_since: Some(now), ..Self::default() };
+    }
+
     pub(super) fn lost_the_voice(&mut self, now: MonoTime) {
         self.gap_since = Some(now);
         if now.since(self.live_since) >= Duration::from_secs(5) {

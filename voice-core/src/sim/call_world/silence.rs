@@ -29,6 +29,11 @@ impl Silence {
         self.gap_since = Some(now);
     }
 
+    /// The caller hears us again, and nobody is there yet.
+    pub(super) fn returned(&mut self, now: MonoTime) {
+        *self = Self { gap_since: Some(now), on_hold: self.on_hold, ..Self::default() };
+    }
+
     /// One more entry; something to be counted, if it is of interest.
     pub(super) fn entry(
         &mut self,

@@ -72,6 +72,14 @@ impl Switching {
         self.live.is_some() && self.ready.contains(&id)
     }
 
+    /// All who were told anything are gone.
+    pub(super) fn returned(&mut self) {
+        self.told.clear();
+        self.ready.clear();
+        self.live = None;
+        self.fresh = false;
+    }
+
     /// The call waits: whoever has just gone live knows all. How many turns that were, if somebody else
     /// talked before and nothing had to be left out.
     pub(super) fn check(&mut self) -> Result<Option<u64>, String> {
@@ -148,6 +156,7 @@ impl Switching {
                 (Why::Drain, Duration::ZERO) => "drains without a gap",
                 (Why::Wish | Why::Drain | Why::SessionLimit, _) => "switches with a gap",
                 (Why::Failure, _) => "failures with a gap",
+                (Why::Return, _) => "returns to a voice",
                 (Why::CallStart | Why::Standby, _) => return Err("switched for no reason".to_owned()),
             });
         }

@@ -328,6 +328,7 @@ impl Conversation {
             | ProviderEvent::CallerPaused(_)
             | ProviderEvent::CallerSaid { .. }
             | ProviderEvent::ToolCall(_)
+            | ProviderEvent::Unheard(_)
             | ProviderEvent::Used(_)
             | ProviderEvent::Unknown { .. }
             | ProviderEvent::Failed(_) => {}

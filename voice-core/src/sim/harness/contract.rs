@@ -89,7 +89,7 @@ impl Contract {
             ProviderEvent::ToolCancelled(id) => {
                 assert!(self.tools.remove(id), "only a call that was made is cancelled: {id}");
             }
-            ProviderEvent::Used(_) | ProviderEvent::Unknown { .. } => {}
+            ProviderEvent::Unheard(_) | ProviderEvent::Used(_) | ProviderEvent::Unknown { .. } => {}
         }
     }
 
