@@ -5,6 +5,7 @@ mod check;
 mod door;
 mod layers;
 mod mask;
+mod operations;
 mod providers;
 mod recording;
 pub(crate) mod settings;
@@ -26,6 +27,7 @@ pub(crate) use check::{Check, parse};
 pub use door::DoorConfig;
 pub use layers::{Environment, NotText, Origin, Strings};
 pub(crate) use mask::masked;
+pub use operations::{OperationsConfig, Targets};
 pub use settings::Setting;
 pub use telnyx::TelnyxConfig;
 

@@ -19,3 +19,4 @@ pub mod sim_net;
 pub mod simulate;
 pub mod store;
 pub mod telemetry;
+pub mod tools;

@@ -48,6 +48,8 @@ pub(crate) const SILENCES: &str = "voice_silences_total";
 pub(crate) const OUTBOUND_ATTEMPTS: &str = "voice_outbound_attempts_total";
 /// Calls of ours that are over, by `end`.
 pub(crate) const OUTBOUND_ENDED: &str = "voice_outbound_ended_total";
+/// Callers who were to be led to somebody else, by `outcome`: `done`, or why not.
+pub(crate) const TRANSFERS: &str = "voice_transfers_total";
 /// HTTP connections open now; media sockets are calls and not counted.
 pub(crate) const HTTP_CONNECTIONS: &str = "voice_http_connections";
 /// Connections closed at once because there were too many, by `reason`.
@@ -125,6 +127,7 @@ pub(crate) fn describe() {
     describe_counter!(SILENCES, Unit::Count, "Times that nothing came from somebody who should be heard");
     describe_counter!(OUTBOUND_ATTEMPTS, Unit::Count, "Calls that carriers were asked to place");
     describe_counter!(OUTBOUND_ENDED, Unit::Count, "Calls of ours that are over");
+    describe_counter!(TRANSFERS, Unit::Count, "Callers who were to be led to somebody else");
     describe_gauge!(HTTP_CONNECTIONS, Unit::Count, "HTTP connections open now");
     describe_counter!(HTTP_REFUSED, Unit::Count, "Connections closed because there were too many");
     describe_counter!(RECORDINGS, Unit::Count, "Recordings that are over");

@@ -5,6 +5,7 @@ mod correlation;
 mod door;
 mod health;
 mod media;
+mod operations;
 mod outbound;
 pub(crate) mod problem;
 mod providers;
@@ -48,6 +49,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(sessions::routes())
         .merge(providers::routes())
         .merge(recording::routes())
+        .merge(operations::routes())
         .layer(from_fn_with_state(app.clone(), authorise::guard));
     let behind = |carrier, errand| from_fn_with_state(Entrance { app: app.clone(), carrier, errand }, knock);
     Router::new()

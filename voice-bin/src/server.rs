@@ -8,6 +8,7 @@ mod http;
 mod outbound;
 mod patience;
 mod telnyx;
+mod transfers;
 
 use std::future::{Future, pending};
 use std::io;
@@ -19,7 +20,7 @@ use tokio::net::TcpListener;
 use tracing::{info, warn};
 use voice_core::call::CallConfig;
 use voice_core::driver::{CallHandle, CallTask, World};
-use voice_core::id::{CallId, CorrelationId};
+use voice_core::id::{CallId, CarrierId, CorrelationId};
 use voice_core::sensitive::Pii;
 use voice_telephony::ticket::{StreamTicket, Tickets};
 use voice_telephony::twilio::Tokens;
@@ -29,6 +30,7 @@ use crate::recording::RecordingParts;
 use crate::routes;
 use crate::store::Store;
 use crate::telemetry::Metrics;
+use crate::tools::BuiltIns;
 
 pub(crate) use calls::{Calls, Slot};
 pub(crate) use client_address::ClientAddress;
@@ -39,6 +41,7 @@ pub use outbound::{OutboundParts, TwilioLine};
 pub(crate) use patience::Patient;
 pub(crate) use telnyx::{Begin, CODEC as TELNYX_CODEC, Facts, Heard, LegLine, Legs};
 pub use telnyx::{TelnyxLine, TelnyxParts};
+pub(crate) use transfers::Transfers;
 
 /// Where Twilio's voice and status webhooks are taken.
 pub const TWILIO_WEBHOOK: &str = routes::TWILIO_WEBHOOK;
@@ -90,6 +93,7 @@ pub(crate) struct App {
     pub(crate) calls: Calls,
     pub(crate) outbound: Outbound,
     pub(crate) telnyx: Legs,
+    pub(crate) transfers: Transfers,
     pub(crate) front: Front,
     /// Media sockets that have not yet said which call they are.
     pub(crate) opening: Arc<Connections>,
@@ -141,7 +145,7 @@ pub async fn run_until(
         () = end_of_calls(&app, shutdown, at_once) => {}
     }
     drop(listener);
-    tokio::join!(app.outbound.finish(), app.telnyx.finish());
+    tokio::join!(app.outbound.finish(), app.telnyx.finish(), app.transfers.finish());
     http.finish().await;
     upkeep.abort();
     info!("stopped");
@@ -200,10 +204,17 @@ impl App {
         world.fleet.roster().is_none_or(|roster| roster.can_take(world.clock.now()))
     }
 
-    fn new(parts: Parts, address: SocketAddr) -> Self {
+    fn new(mut parts: Parts, address: SocketAddr) -> Self {
         let base = base(&parts, address);
+        let calls = Calls::new(parts.limits.calls_max);
+        let clock = parts.world.clock;
+        let http = parts.outbound.http.clone().unwrap_or_else(|| Arc::new(outbound::NoHttp));
+        let tools = (parts.outbound.tools.clone(), parts.outbound.targets.clone());
+        let others = parts.world.tools.clone();
+        parts.world.tools = Arc::new(BuiltIns::new(tools, calls.clone(), clock, others));
         Self {
-            calls: Calls::new(parts.limits.calls_max),
+            transfers: Transfers::new(&parts.outbound, http, &base, clock),
+            calls,
             outbound: Outbound::new(&parts.outbound, &base, parts.world.clock),
             telnyx: Legs::new(&base),
             front: Front::new(&parts.door),
@@ -211,6 +222,17 @@ impl App {
             tickets: Mutex::new(Tickets::default()),
             parts,
         }
+    }
+
+    /// A call that is about to run, with whoever leads its caller elsewhere.
+    pub(crate) fn operated(
+        &self,
+        (handle, task): (CallHandle, CallTask),
+        carrier: CarrierId,
+        carrier_call: String,
+    ) -> (CallHandle, CallTask) {
+        let operator = self.transfers.operator(handle.clone(), carrier, carrier_call);
+        (handle, task.with_operator(operator))
     }
 
     /// A call that is about to run, with its recorder.

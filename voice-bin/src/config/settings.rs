@@ -78,6 +78,9 @@ settings! {
     COVER_PROMPTS = Setting::new("COVER_PROMPTS", "calls", "cover_prompts", Some("on"));
     GAP_SECONDS = Setting::new("GAP_SECONDS", "calls", "gap_seconds", Some("30"));
     CALL_SECONDS_MAX = Setting::new("CALL_SECONDS_MAX", "calls", "seconds_max", Some("7200"));
+    TRANSFER_TARGETS = Setting::new("TRANSFER_TARGETS", "calls", "transfer_targets", None);
+    VOICE_TOOLS = Setting::new("VOICE_TOOLS", "calls", "tools", Some("off"));
+    WHEN_NOBODY = Setting::new("WHEN_NOBODY", "calls", "when_nobody", Some("hang_up"));
     VOICE_PROVIDERS = Setting::new("VOICE_PROVIDERS", "providers", "order", None);
     VOICE_STRATEGY = Setting::new("VOICE_STRATEGY", "providers", "strategy", Some("priority"));
     VOICE_STICKY = Setting::new("VOICE_STICKY", "providers", "sticky", Some("no"));

@@ -20,6 +20,7 @@ use voice_core::carrier::CarrierSession;
 use voice_core::driver::{Line, place};
 use voice_core::id::{CarrierId, CorrelationId};
 use voice_core::limits::CARRIER_MESSAGE_BYTES_MAX;
+use voice_core::record::EndReason;
 use voice_core::sensitive::Secret;
 use voice_core::time::MonoTime;
 use voice_core::wire::{LineEnd, WireMessage};
@@ -181,10 +182,14 @@ async fn converse(app: &App, carrier: CarrierId, opened: Opened, (grant, slot): 
     let Grant { call, correlation, from, to, leg } = grant;
     let start = CallStart { carrier, carrier_call, format, from, to, correlation };
     let (world, agent) = (app.parts.world.clone(), app.parts.agent.clone());
-    let (handle, task) = app.recorded(place(call, world, agent, start, session, Box::new(line)));
+    let (who, name) = (start.carrier.clone(), start.carrier_call.clone());
+    let placed = app.operated(place(call, world, agent, start, session, Box::new(line)), who, name);
+    let (handle, task) = app.recorded(placed);
     let end = slot.run(handle, task).await;
     match leg {
         Some(leg) => leg.media_over(end).await,
+        // The carrier goes on with a call that was led elsewhere, and tells of its end.
+        None if matches!(end, Some(EndReason::Transfer { .. })) => {}
         None => app.outbound.media_over(call),
     }
 }

@@ -24,7 +24,7 @@ use crate::metrics_names as names;
 ///
 /// A place is taken when the carrier is told to open a media socket, not when the socket comes: else a
 /// burst of calls would all be told to come, and most be sent away. The promise ends with the ticket.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Calls {
     table: Arc<Table>,
     sockets: TaskTracker,

@@ -13,5 +13,6 @@ mod routes;
 mod sessions;
 mod signals;
 mod telnyx;
+mod transfers;
 mod voice_sim;
 mod world;

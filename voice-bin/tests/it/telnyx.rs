@@ -30,8 +30,8 @@ const ACCOUNT: &str = "AC00112233445566778899aabbccddeeff";
 const OUTBOUND: &str = "/api/v1/telephony/outbound";
 
 /// A server that Telnyx calls, and a Telnyx that it commands.
-struct World {
-    server: Server,
+pub(crate) struct World {
+    pub(crate) server: Server,
     exchange: TelnyxExchange,
     clock: Clock,
 }
@@ -42,7 +42,7 @@ fn short() -> Script {
 }
 
 /// Somebody who stays.
-fn long() -> Script {
+pub(crate) fn long() -> Script {
     Script::new(vec![Step::Pause(Duration::from_secs(60)), Step::HangUp])
 }
 
@@ -50,7 +50,7 @@ fn plan(webhook: &str, names: u64) -> TelnyxCallPlan {
     TelnyxCallPlan::new(webhook, SEED, Secret::new(KEY.to_owned())).with_names(names).with_script(short())
 }
 
-async fn world(change: impl FnOnce(&mut Parts)) -> World {
+pub(crate) async fn world(change: impl FnOnce(&mut Parts)) -> World {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/v2", listener.local_addr().unwrap());
     let (clock, exchange) = (Clock::start(), TelnyxExchange::default());
@@ -79,12 +79,12 @@ impl World {
         format!("http://{}{TELNYX_WEBHOOK}", self.server.address)
     }
 
-    fn plan(&self, names: u64) -> TelnyxCallPlan {
+    pub(crate) fn plan(&self, names: u64) -> TelnyxCallPlan {
         plan(&self.webhook(), names).with_epoch(self.clock.unix(MonoTime::ZERO))
     }
 
     /// A call that the API knows, run to its end by the future.
-    fn connect(
+    pub(crate) fn connect(
         &self,
         plan: TelnyxCallPlan,
     ) -> (TelnyxCaller, impl Future<Output = CallReport> + Send + use<>) {
@@ -101,7 +101,7 @@ impl World {
         (report, caller.commands())
     }
 
-    async fn ask(&self, method: &str, path: &str, body: &str) -> Response<Bytes> {
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: &str) -> Response<Bytes> {
         let request = Request::builder()
             .method(method)
             .uri(format!("http://{}{path}", self.server.address))
@@ -130,11 +130,11 @@ impl World {
 }
 
 /// Between two looks, so that a test that waits for long leaves the processor to the others.
-async fn pause() {
+pub(crate) async fn pause() {
     tokio::time::sleep(Duration::from_millis(10)).await;
 }
 
-fn json(response: &Response<Bytes>) -> serde_json::Value {
+pub(crate) fn json(response: &Response<Bytes>) -> serde_json::Value {
     serde_json::from_slice(response.body()).unwrap()
 }
 

@@ -158,6 +158,11 @@ impl Leg {
                 self.has_talked = true;
                 self.control.handle(now, ControlInput::MediaUp);
             }
+            // The caller is somebody else's: their leg ends with the one that it is joined with.
+            Word::MediaOver(Some(EndReason::Transfer { .. })) => {
+                self.media = None;
+                return true;
+            }
             Word::MediaOver(end) => {
                 self.media = None;
                 // What the carrier ended may be a call that ended, or a socket that broke.

@@ -8,6 +8,8 @@ mod rudeness;
 mod stream;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -56,6 +58,8 @@ pub struct FakeTelnyxCall {
     effects_made: u64,
     caller: Option<Caller>,
     asked: Vec<String>,
+    /// The other leg that this one hears.
+    tie: Option<Tie>,
     report: CallReport,
     outbox: VecDeque<CallerOutput>,
 }
@@ -105,6 +109,7 @@ enum Effect {
     GreetingEnded,
     SpeakStarted,
     SpeakEnded,
+    Bridged,
     /// Who calls has waited long enough.
     RingsOut,
     HungUp {
@@ -115,6 +120,20 @@ enum Effect {
     OpenSocket,
     CloseSocket,
     LetGo,
+}
+
+/// What two legs share that hear each other: when one is over, the other is.
+#[derive(Clone, Debug, Default)]
+struct Tie(Arc<AtomicBool>);
+
+impl Tie {
+    fn is_over(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn end(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Who rings and is not answered gives up.
@@ -177,6 +196,7 @@ impl FakeTelnyxCall {
             effects_made: 0,
             caller: Some(Caller::new(plan.script.clone())),
             asked: Vec::new(),
+            tie: None,
             report: CallReport::default(),
             outbox: VecDeque::new(),
             rng,
@@ -304,6 +324,10 @@ impl FakeTelnyxCall {
 
     /// Does what is due by now.
     fn advance(&mut self, now: MonoTime) {
+        if self.tie.as_ref().is_some_and(Tie::is_over) {
+            // The other leg is over, and nobody wanted this one to be parked.
+            self.hung_up(now, "normal_clearing", "200", "callee");
+        }
         while let Some(((at, _), effect)) =
             self.effects.first_key_value().map(|(key, effect)| (*key, *effect))
             && at <= now
@@ -336,6 +360,7 @@ impl FakeTelnyxCall {
             | Effect::GreetingEnded
             | Effect::SpeakStarted
             | Effect::SpeakEnded
+            | Effect::Bridged
                 if is_over => {}
             Effect::Initiated => {
                 let (direction, state) =
@@ -360,6 +385,7 @@ impl FakeTelnyxCall {
             }
             Effect::SpeakStarted => self.tell(now, "call.speak.started", json!({})),
             Effect::SpeakEnded => self.tell(now, "call.speak.ended", json!({"status": "completed"})),
+            Effect::Bridged => self.tell(now, "call.bridged", json!({})),
             Effect::RingsOut => self.hung_up(now, "originator_cancel", "487", "caller"),
             Effect::HungUp { cause, sip, source } => self.hung_up(now, cause, sip, source),
             Effect::OpenSocket | Effect::CloseSocket if is_over => {}
@@ -545,7 +571,8 @@ impl FakeTelnyxCall {
         let was_answered = matches!(self.leg, Leg::Talking { .. });
         let caller = self.caller.take();
         let is_done = caller.as_ref().is_some_and(Caller::has_said_all);
-        if !was_answered || (source != "caller" && !is_done) {
+        let is_tied = self.tie.as_ref().map(Tie::end).is_some();
+        if !was_answered || (source != "caller" && !is_done && !is_tied) {
             self.report.failure.get_or_insert_with(|| format!("hung up: {cause}"));
         }
         if let Some(caller) = caller {

@@ -10,10 +10,24 @@ use quick_xml::reader::Reader;
 /// One instruction of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verb {
-    Connect { stream: Stream, action: Option<String> },
+    Connect {
+        stream: Stream,
+        action: Option<String>,
+    },
     Say(String),
     Play,
     Pause(Duration),
+    /// Says something, then waits for one key.
+    Gather {
+        say: String,
+        action: Option<String>,
+    },
+    /// Joins a conference, which ends with this call or does not.
+    Conference {
+        name: String,
+        ends: bool,
+        action: Option<String>,
+    },
     Redirect(String),
     Reject,
     Hangup,
@@ -39,6 +53,8 @@ pub(super) fn read(document: &str) -> Result<VecDeque<Verb>, String> {
     let mut verbs = VecDeque::new();
     let mut connect: Option<(Stream, Option<String>)> = None;
     let mut seen_response = false;
+    let mut gather: Option<(String, Option<String>)> = None;
+    let mut dial: Option<Option<String>> = None;
     loop {
         let event = reader.read_event().map_err(|error| format!("not XML (12100): {error}"))?;
         let is_empty = matches!(event, Event::Empty(_));
@@ -62,10 +78,23 @@ pub(super) fn read(document: &str) -> Result<VecDeque<Verb>, String> {
                     let value = attribute(&tag, "value")?.ok_or("<Parameter> without value")?;
                     stream.parameters.push((name, value));
                 }
+                "Gather" => gather = Some((String::new(), attribute(&tag, "action")?)),
+                "Dial" => dial = Some(attribute(&tag, "action")?),
+                "Conference" => {
+                    let action = dial.clone().ok_or("<Conference> outside <Dial>")?;
+                    let ends = attribute(&tag, "endConferenceOnExit")?.as_deref() == Some("true");
+                    let text = reader.read_text(tag.to_end().name()).map_err(|error| error.to_string())?;
+                    let name = unescape(text.as_ref()).map_err(|error| error.to_string())?.into_owned();
+                    verbs.push_back(Verb::Conference { name, ends, action });
+                }
                 "Say" | "Play" | "Redirect" if is_empty => {}
                 name @ ("Say" | "Play" | "Redirect") => {
                     let text = reader.read_text(tag.to_end().name()).map_err(|error| error.to_string())?;
                     let text = unescape(text.as_ref()).map_err(|error| error.to_string())?.into_owned();
+                    if let ("Say", Some((say, _))) = (name, &mut gather) {
+                        say.push_str(&text);
+                        continue;
+                    }
                     verbs.push_back(match name {
                         "Say" => Verb::Say(text),
                         "Play" => Verb::Play,
@@ -80,6 +109,11 @@ pub(super) fn read(document: &str) -> Result<VecDeque<Verb>, String> {
                 "Hangup" => verbs.push_back(Verb::Hangup),
                 other => return Err(format!("a verb that this fake does not know: <{other}>")),
             },
+            Event::End(tag) if tag.name().into_inner() == "Gather" => {
+                let (say, action) = gather.take().ok_or("</Gather> without its beginning")?;
+                verbs.push_back(Verb::Gather { say, action });
+            }
+            Event::End(tag) if tag.name().into_inner() == "Dial" => dial = None,
             Event::End(tag) if tag.name().into_inner() == "Connect" => {
                 let (stream, action) = connect.take().ok_or("</Connect> without its beginning")?;
                 verbs.push_back(Verb::Connect { stream, action });
@@ -141,7 +175,8 @@ mod tests {
             "hello",
             "<html></html>",
             "<Response><Stream/></Response>",
-            "<Response><Dial/></Response>",
+            "<Response><Conference>a</Conference></Response>",
+            "<Response><Enqueue/></Response>",
             "<Response><",
         ] {
             assert!(read(bad).is_err(), "{bad}");

@@ -4,6 +4,7 @@ mod api;
 mod document;
 mod http;
 mod plan;
+mod rooms;
 mod stream;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -19,6 +20,8 @@ pub use self::api::{ApiEffect, ApiRudeness, FakeTwilioApi, TwilioApiPlan, Unknow
 use self::document::{Stream, Verb};
 use self::http::Signer;
 pub use self::plan::TwilioCallPlan;
+pub use self::rooms::Rooms;
+use self::rooms::Stay;
 use self::stream::{Flow, MediaStream, Names};
 use super::caller::Caller;
 use super::report::{CallReport, Traffic, reason};
@@ -39,6 +42,7 @@ pub struct FakeTwilioCall {
     /// Requests beside the one that is waited for.
     side_requests: BTreeMap<LineId, Side>,
     caller: Option<Caller>,
+    leaves_at: Option<MonoTime>,
     report: CallReport,
     outbox: VecDeque<CallerOutput>,
 }
@@ -54,6 +58,17 @@ enum Stage {
     /// Says, plays or pauses.
     Busy {
         until: MonoTime,
+    },
+    /// Says something, and then awaits a key.
+    Gathering {
+        until: MonoTime,
+        action: Option<String>,
+    },
+    /// In a conference; looks around now and then.
+    Meeting {
+        stay: Stay,
+        action: Option<String>,
+        looks_at: MonoTime,
     },
     /// Waits for the media socket.
     Dialling {
@@ -81,7 +96,11 @@ impl Stage {
         match self {
             Self::Fetching { line, .. } | Self::Dialling { line, .. } => Some(*line),
             Self::Streaming { media, .. } => Some(media.line()),
-            Self::Busy { .. } | Self::Concluding { .. } | Self::Done => None,
+            Self::Busy { .. }
+            | Self::Gathering { .. }
+            | Self::Meeting { .. }
+            | Self::Concluding { .. }
+            | Self::Done => None,
         }
     }
 }
@@ -114,14 +133,15 @@ impl FakeCaller for FakeTwilioCall {
         if let Some(output) = self.outbox.pop_front() {
             return output;
         }
-        match &self.stage {
-            Stage::Fetching { deadline, .. }
-            | Stage::Dialling { deadline, .. }
-            | Stage::Concluding { deadline } => CallerOutput::WaitUntil(Some(*deadline)),
-            Stage::Busy { until } => CallerOutput::WaitUntil(Some(*until)),
-            Stage::Streaming { media, .. } => CallerOutput::WaitUntil(Some(media.next_tick_at())),
-            Stage::Done => CallerOutput::Done,
-        }
+        let at = match &self.stage {
+            Stage::Fetching { deadline, .. } | Stage::Dialling { deadline, .. } => *deadline,
+            Stage::Concluding { deadline } => return CallerOutput::WaitUntil(Some(*deadline)),
+            Stage::Busy { until } | Stage::Gathering { until, .. } => *until,
+            Stage::Meeting { looks_at, .. } => *looks_at,
+            Stage::Streaming { media, .. } => media.next_tick_at(),
+            Stage::Done => return CallerOutput::Done,
+        };
+        CallerOutput::WaitUntil(Some(self.leaves_at.map_or(at, |leaves| leaves.min(at))))
     }
 }
 
@@ -151,6 +171,7 @@ impl FakeTwilioCall {
             verbs: VecDeque::new(),
             side_requests: BTreeMap::new(),
             caller: Some(caller),
+            leaves_at: plan.manners.leaves_after.map(|length| now + length),
             report: CallReport::default(),
             outbox: VecDeque::new(),
             plan,
@@ -190,6 +211,9 @@ impl FakeTwilioCall {
             return;
         }
         self.leave_stream();
+        if document.starts_with("http") {
+            return self.fetch(now, document, "in-progress");
+        }
         match document::read(document) {
             Ok(verbs) => {
                 self.verbs = verbs;
@@ -213,8 +237,12 @@ impl FakeTwilioCall {
 
     /// Asks for a document.
     fn fetch(&mut self, now: MonoTime, url: &str, status: &str) {
+        self.fetch_with(now, url, self.parameters(status));
+    }
+
+    fn fetch_with(&mut self, now: MonoTime, url: &str, parameters: Vec<(&'static str, String)>) {
         let line = self.next_line();
-        let endpoint = self.signer.post(&resolve(&self.plan.webhook, url), &self.parameters(status));
+        let endpoint = self.signer.post(&resolve(&self.plan.webhook, url), &parameters);
         self.outbox.push_back(CallerOutput::Dial(line, endpoint));
         self.stage = Stage::Fetching { line, body: Vec::new(), deadline: now + DOCUMENT_WAIT };
     }
@@ -257,6 +285,10 @@ impl FakeTwilioCall {
 
     /// Does what is due by now.
     fn advance(&mut self, now: MonoTime) {
+        let is_over = matches!(self.stage, Stage::Concluding { .. } | Stage::Done);
+        if !is_over && self.leaves_at.is_some_and(|at| at <= now) {
+            return self.caller_left(now);
+        }
         match &mut self.stage {
             Stage::Streaming { media, .. } => {
                 let Some(caller) = &mut self.caller else { return };
@@ -271,6 +303,18 @@ impl FakeTwilioCall {
                 }
             }
             Stage::Busy { until } if *until <= now => self.next_verb(now),
+            Stage::Gathering { until, action } if *until <= now => {
+                let action = action.take();
+                self.answer_gather(now, action);
+            }
+            Stage::Meeting { stay, action, looks_at } if *looks_at <= now => {
+                *looks_at = now + Duration::from_millis(100);
+                if self.plan.rooms.is_over(stay) {
+                    let action = action.take();
+                    self.stage = Stage::Done;
+                    self.after_stream(now, action);
+                }
+            }
             Stage::Fetching { deadline, .. } if *deadline <= now => {
                 self.fail("no document in 15 s (11205)");
                 self.conclude(now, "failed");
@@ -285,10 +329,24 @@ impl FakeTwilioCall {
                 self.stage = Stage::Done;
             }
             Stage::Busy { .. }
+            | Stage::Gathering { .. }
+            | Stage::Meeting { .. }
             | Stage::Fetching { .. }
             | Stage::Dialling { .. }
             | Stage::Concluding { .. }
             | Stage::Done => {}
+        }
+    }
+
+    /// Presses what was planned, or nothing.
+    fn answer_gather(&mut self, now: MonoTime, action: Option<String>) {
+        match (self.plan.manners.presses, action) {
+            (Some(key), Some(url)) => {
+                let mut parameters = self.parameters("in-progress");
+                parameters.push(("Digits", key.to_string()));
+                self.fetch_with(now, &url, parameters);
+            }
+            (None, _) | (_, None) => self.next_verb(now),
         }
     }
 
@@ -336,6 +394,8 @@ impl FakeTwilioCall {
             }
             Stage::Fetching { .. }
             | Stage::Busy { .. }
+            | Stage::Gathering { .. }
+            | Stage::Meeting { .. }
             | Stage::Dialling { .. }
             | Stage::Streaming { .. }
             | Stage::Concluding { .. }
@@ -369,7 +429,11 @@ impl FakeTwilioCall {
                 self.stream_callback(callback.as_deref(), "stream-stopped");
                 self.after_stream(now, action);
             }
-            stage @ (Stage::Busy { .. } | Stage::Concluding { .. } | Stage::Done) => self.stage = stage,
+            stage @ (Stage::Busy { .. }
+            | Stage::Gathering { .. }
+            | Stage::Meeting { .. }
+            | Stage::Concluding { .. }
+            | Stage::Done) => self.stage = stage,
         }
     }
 
@@ -406,6 +470,15 @@ impl FakeTwilioCall {
             }
             Some(Verb::Play) => self.stage = Stage::Busy { until: now + Duration::from_secs(1) },
             Some(Verb::Pause(length)) => self.stage = Stage::Busy { until: now + length },
+            Some(Verb::Gather { say, action }) => {
+                let until = now + Duration::from_millis(400 + 60 * say.chars().count() as u64);
+                self.report.announced.push(say);
+                self.stage = Stage::Gathering { until, action };
+            }
+            Some(Verb::Conference { name, ends, action }) => {
+                let stay = self.plan.rooms.join(&name, ends);
+                self.stage = Stage::Meeting { stay, action, looks_at: now };
+            }
             Some(Verb::Redirect(url)) => self.fetch(now, &url, "in-progress"),
             Some(Verb::Connect { stream, action }) => {
                 let line = self.next_line();
@@ -440,6 +513,9 @@ impl FakeTwilioCall {
 
     /// Takes leave of the media socket in the way that was planned.
     fn leave_stream(&mut self) {
+        if let Stage::Meeting { stay, .. } = &self.stage {
+            self.plan.rooms.leave(stay);
+        }
         if let Stage::Streaming { mut media, callback, .. } = std::mem::replace(&mut self.stage, Stage::Done)
         {
             let is_cut = self.is(Rudeness::Cut) || self.is(Rudeness::HalfOpen);
