@@ -3,13 +3,12 @@
 
 mod api;
 mod hooks;
+mod legs;
 mod plan;
 mod rudeness;
 mod stream;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -22,6 +21,7 @@ use voice_core::wire::{Endpoint, LineEnd, WireMessage};
 
 pub use self::api::ApiAnswer;
 use self::hooks::{Hooks, timestamp};
+use self::legs::Tie;
 use self::plan::Answers;
 pub use self::plan::TelnyxCallPlan;
 pub use self::rudeness::TelnyxRudeness;
@@ -120,20 +120,6 @@ enum Effect {
     OpenSocket,
     CloseSocket,
     LetGo,
-}
-
-/// What two legs share that hear each other: when one is over, the other is.
-#[derive(Clone, Debug, Default)]
-struct Tie(Arc<AtomicBool>);
-
-impl Tie {
-    fn is_over(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn end(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 /// Who rings and is not answered gives up.
@@ -248,30 +234,6 @@ impl FakeTelnyxCall {
 
     fn report_command(&mut self, action: &str) {
         self.asked.push(action.to_owned());
-    }
-
-    fn dialled(&mut self, now: MonoTime, ring: Duration, detects: bool) {
-        self.leg = Leg::Ringing;
-        let pause = self.rng.millis(20..200);
-        self.later(now + pause, Effect::Initiated);
-        let rings_for = Duration::from_secs(2);
-        match self.plan.answers {
-            Answers::Somebody | Answers::Machine => self.later(now + rings_for, Effect::Answered),
-            Answers::Busy => {
-                let effect = Effect::HungUp { cause: "user_busy", sip: "486", source: "callee" };
-                self.later(now + rings_for, effect);
-            }
-            Answers::Nobody => {
-                let effect = Effect::HungUp { cause: "timeout", sip: "unspecified", source: "unknown" };
-                self.later(now + ring, effect);
-            }
-        }
-        if detects && matches!(self.plan.answers, Answers::Somebody | Answers::Machine) {
-            self.later(now + rings_for + Duration::from_secs(1), Effect::Detected);
-        }
-        if detects && self.plan.answers == Answers::Machine {
-            self.later(now + rings_for + Duration::from_secs(3), Effect::GreetingEnded);
-        }
     }
 
     fn streams(&self) -> bool {

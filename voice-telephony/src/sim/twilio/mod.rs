@@ -2,6 +2,7 @@
 
 mod api;
 mod document;
+mod ends;
 mod http;
 mod plan;
 mod rooms;
@@ -18,6 +19,7 @@ use voice_core::wire::{LineEnd, WireMessage};
 
 pub use self::api::{ApiEffect, ApiRudeness, FakeTwilioApi, TwilioApiPlan, UnknownApiRudeness};
 use self::document::{Stream, Verb};
+use self::ends::{code_of, resolve, status_of};
 use self::http::Signer;
 pub use self::plan::TwilioCallPlan;
 pub use self::rooms::Rooms;
@@ -338,18 +340,6 @@ impl FakeTwilioCall {
         }
     }
 
-    /// Presses what was planned, or nothing.
-    fn answer_gather(&mut self, now: MonoTime, action: Option<String>) {
-        match (self.plan.manners.presses, action) {
-            (Some(key), Some(url)) => {
-                let mut parameters = self.parameters("in-progress");
-                parameters.push(("Digits", key.to_string()));
-                self.fetch_with(now, &url, parameters);
-            }
-            (None, _) | (_, None) => self.next_verb(now),
-        }
-    }
-
     fn line_up(&mut self, now: MonoTime, up: LineId) {
         if let Some(Side::Intruder { parameters }) = self.side_requests.get(&up) {
             let names = Names { stream_sid: format!("MZ{:032x}", 1), ..self.names.clone() };
@@ -596,27 +586,3 @@ const SOCKET_WAIT: Duration = Duration::from_secs(10);
 
 /// Of an answer this much is kept; the reader then finds it too large.
 const BODY_BYTES_MAX: usize = 128 << 10;
-
-/// A URL of a document; one without a host is on the host of the webhook.
-fn resolve(webhook: &str, url: &str) -> String {
-    if !url.starts_with('/') {
-        return url.to_owned();
-    }
-    let host_at = webhook.find("://").map_or(0, |at| at + 3);
-    let host_end = webhook[host_at..].find('/').map_or(webhook.len(), |length| host_at + length);
-    format!("{}{url}", &webhook[..host_end])
-}
-
-fn status_of(end: &LineEnd) -> Option<u16> {
-    if let LineEnd::Refused { status, .. } = end {
-        return Some(*status);
-    }
-    (*end == LineEnd::Ended).then_some(200)
-}
-
-fn code_of(end: &LineEnd) -> (u16, String) {
-    if let LineEnd::Closed { code, reason } = end {
-        return (*code, reason.clone());
-    }
-    (status_of(end).unwrap_or(1006), String::new())
-}
