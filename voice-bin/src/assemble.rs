@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
-use voice_core::call::{CallConfig, CallLimits, Greeting, Prompts};
+use voice_core::call::{CallConfig, CallLimits, Greeting, Prompts, WhenNobody};
 use voice_core::conversation::ToolDefinition;
 use voice_core::driver::{Clock, NoTools, Prober, RunTool, SharedRoster, World, watch_load};
 use voice_core::record::Reader;
@@ -16,7 +16,7 @@ use voice_telephony::telnyx::{API_URL, Api, PublicKeys};
 use voice_telephony::twilio::Tokens;
 use voice_telephony::twilio::rest::{API_URL as TWILIO_API_URL, Credentials, TwilioApi};
 
-use crate::config::{Config, RecordingConfig, TelnyxConfig, TwilioConfig, masked};
+use crate::config::{Config, OperationsConfig, RecordingConfig, TelnyxConfig, TwilioConfig, masked};
 use crate::providers::look::{Seen, look};
 use crate::random;
 use crate::recording::{EXCHANGE_MAX, RecordingParts, Recordings, Uploads, recover};
@@ -182,8 +182,10 @@ fn roster(config: &Config) -> Arc<SharedRoster> {
     Arc::new(SharedRoster::new(settings, candidates.collect()))
 }
 
-pub(crate) fn agent(config: &Config, tools: Vec<ToolDefinition>) -> anyhow::Result<CallConfig> {
+pub(crate) fn agent(config: &Config, mut tools: Vec<ToolDefinition>) -> anyhow::Result<CallConfig> {
     let Config { agent, calls, .. } = config;
+    let OperationsConfig { targets, tools: built_in, when_nobody } = &calls.operations;
+    tools.extend(built_in.iter().map(|tool| tool.definition(targets)));
     let greeting = match &agent.greeting {
         Some(cue) => Greeting::Voice(Some(cue.clone())),
         None => Greeting::Caller,
@@ -194,6 +196,9 @@ pub(crate) fn agent(config: &Config, tools: Vec<ToolDefinition>) -> anyhow::Resu
         .tools(tools)
         .standby(calls.standby)
         .limits(limits);
+    if let Some(to) = when_nobody {
+        call = call.when_nobody(WhenNobody::Transfer(to.clone()));
+    }
     if !calls.covers {
         call = call.prompts(Prompts::none());
     }
@@ -207,7 +212,9 @@ fn outbound(config: &Config) -> anyhow::Result<OutboundParts> {
     let api_token = config.api_token.clone();
     let http: Arc<dyn HttpSend> = Arc::new(Rest::new()?);
     let (twilio, telnyx) = (twilio_line(&config.twilio)?, telnyx_line(&config.telnyx)?);
-    Ok(OutboundParts { http: Some(http), twilio, telnyx, api_token })
+    let operations = &config.calls.operations;
+    let (targets, tools) = (operations.targets.clone(), operations.tools.clone());
+    Ok(OutboundParts { http: Some(http), twilio, telnyx, api_token, targets, tools })
 }
 
 fn twilio_line(config: &TwilioConfig) -> anyhow::Result<Option<TwilioLine>> {

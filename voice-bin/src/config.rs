@@ -6,6 +6,7 @@ mod door;
 mod layers;
 mod mask;
 mod money;
+mod operations;
 mod providers;
 mod recording;
 pub(crate) mod settings;
@@ -31,6 +32,7 @@ pub use door::DoorConfig;
 pub use layers::{Environment, NotText, Origin, Strings};
 pub(crate) use mask::masked;
 pub use money::MoneyConfig;
+pub use operations::{OperationsConfig, Targets};
 pub use settings::Setting;
 pub use telnyx::TelnyxConfig;
 

@@ -24,3 +24,4 @@ pub mod sim_net;
 pub mod simulate;
 pub mod store;
 pub mod telemetry;
+pub mod tools;

@@ -145,6 +145,7 @@ table! {
     CALL_STATES = "calls_by_status", NUMBER, ["status"], "Calls running now, by how they stand";
     CALL_TRANSITIONS = "call_state_transitions_total", COUNT, ["from_state", "to_state"], "Changes of how calls stand";
     OUTBOUND_ATTEMPTS = "voice_outbound_attempts_total", COUNT, ["carrier", "outcome"], "Calls that carriers were asked to place";
+    TRANSFERS = "voice_transfers_total", COUNT, ["outcome"], "Callers who were to be led to somebody else: done, or why not";
     OUTBOUND_ENDED = "voice_outbound_ended_total", COUNT, ["end"], "Calls of ours that are over";
 
     SESSIONS_ACTIVE = "sessions_active", NUMBER, ["provider_type"], "Conversations that a provider hears now";

@@ -9,6 +9,7 @@ mod door;
 mod health;
 mod measure;
 mod media;
+mod operations;
 mod outbound;
 pub(crate) mod problem;
 mod providers;
@@ -69,6 +70,7 @@ fn documented(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
         .merge(session_metrics::routes())
         .merge(providers::routes())
         .merge(recording::routes())
+        .merge(operations::routes())
         .merge(outbound::routes())
         .layer(from_fn(body::take))
         .layer(from_fn_with_state(app.clone(), authorise::guard));

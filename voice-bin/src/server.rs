@@ -13,6 +13,7 @@ mod outbound;
 mod patience;
 mod prepared;
 mod telnyx;
+mod transfers;
 
 use std::future::{Future, pending};
 use std::io;
@@ -24,7 +25,7 @@ use tokio::net::TcpListener;
 use tracing::{info, warn};
 use voice_core::call::CallConfig;
 use voice_core::driver::{CallHandle, CallTask, World};
-use voice_core::id::{CallId, CorrelationId};
+use voice_core::id::{CallId, CarrierId, CorrelationId};
 use voice_core::record::Reader;
 use voice_core::sensitive::Pii;
 use voice_core::sensitive::Secret;
@@ -40,6 +41,7 @@ use crate::recovery::{self, Pasts};
 use crate::routes;
 use crate::store::Store;
 use crate::telemetry::Metrics;
+use crate::tools::BuiltIns;
 
 pub(crate) use calls::{Calls, Slot};
 pub(crate) use client_address::ClientAddress;
@@ -55,6 +57,7 @@ pub(crate) use patience::Patient;
 pub(crate) use prepared::{Prepared, Refused, State as WaitingState, WAIT as SESSION_WAIT, Waiting};
 pub(crate) use telnyx::{Begin, CODEC as TELNYX_CODEC, Facts, Heard, LegLine, Legs};
 pub use telnyx::{TelnyxLine, TelnyxParts};
+pub(crate) use transfers::Transfers;
 
 /// Where Twilio's voice and status webhooks are taken.
 pub const TWILIO_WEBHOOK: &str = routes::TWILIO_WEBHOOK;
@@ -121,6 +124,7 @@ pub(crate) struct App {
     pub(crate) pasts: Arc<Pasts>,
     /// Where calls over Twilio go when their media socket breaks.
     pub(crate) lifeline: Option<Lifeline>,
+    pub(crate) transfers: Transfers,
     pub(crate) front: Front,
     /// What calls tell, for those who ask and follow.
     pub(crate) feed: Arc<Feed>,
@@ -184,7 +188,7 @@ pub async fn run_until(
     if !app.calls.is_handing_over() {
         app.telnyx.finish().await;
     }
-    tokio::join!(app.outbound.finish(), app.followers.finish());
+    tokio::join!(app.outbound.finish(), app.followers.finish(), app.transfers.finish());
     http.finish().await;
     upkeep.abort();
     info!("stopped");
@@ -279,7 +283,12 @@ impl App {
         let readers = parts.world.readers.iter().cloned();
         // First of all: who asks for a call that has just ended must find it.
         parts.world.readers = std::iter::once(pasts.clone() as Arc<dyn Reader>).chain(readers).collect();
+        let http = parts.outbound.http.clone().unwrap_or_else(|| Arc::new(outbound::NoHttp));
+        let tools = (parts.outbound.tools.clone(), parts.outbound.targets.clone());
+        let others = parts.world.tools.clone();
+        parts.world.tools = Arc::new(BuiltIns::new(tools, calls.clone(), clock, others));
         Self {
+            transfers: Transfers::new(&parts.outbound, http, &base, clock),
             calls,
             outbound: Outbound::new(&parts.outbound, &base, clock),
             telnyx: Legs::new(&base),
@@ -294,6 +303,17 @@ impl App {
             tickets: Mutex::new(Tickets::default()),
             parts,
         }
+    }
+
+    /// A call that is about to run, with whoever leads its caller elsewhere.
+    pub(crate) fn operated(
+        &self,
+        (handle, task): (CallHandle, CallTask),
+        carrier: CarrierId,
+        carrier_call: String,
+    ) -> (CallHandle, CallTask) {
+        let operator = self.transfers.operator(handle.clone(), carrier, carrier_call);
+        (handle, task.with_operator(operator))
     }
 
     /// A call that is about to run, with its recorder. One that comes back is recorded if it was, and not

@@ -132,6 +132,8 @@ pub enum TransferFailure {
     Timeout,
     /// Somebody wanted the caller back.
     Withdrawn,
+    /// Our server was restarted in the middle of it.
+    Interrupted,
     /// The call ended first.
     CallOver,
     /// Another transfer was under way.
@@ -142,7 +144,7 @@ pub enum TransferFailure {
 
 impl TransferFailure {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Busy,
         Self::NoAnswer,
         Self::Declined,
@@ -152,6 +154,7 @@ impl TransferFailure {
         Self::Carrier,
         Self::Timeout,
         Self::Withdrawn,
+        Self::Interrupted,
         Self::CallOver,
         Self::UnderWay,
         Self::Unsupported,
@@ -169,6 +172,7 @@ impl TransferFailure {
             Self::Carrier => "carrier",
             Self::Timeout => "timeout",
             Self::Withdrawn => "withdrawn",
+            Self::Interrupted => "interrupted",
             Self::CallOver => "call_over",
             Self::UnderWay => "under_way",
             Self::Unsupported => "unsupported",
@@ -187,6 +191,7 @@ impl TransferFailure {
             Self::Carrier => "the telephone network did not connect them",
             Self::Timeout => "it took too long",
             Self::Withdrawn => "somebody took the transfer back",
+            Self::Interrupted => "the connection was interrupted",
             Self::CallOver => "the call was over",
             Self::UnderWay => "another transfer is under way",
             Self::Unsupported => "transfers are not possible in this call",

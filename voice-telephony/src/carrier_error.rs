@@ -99,6 +99,8 @@ impl CarrierError {
             401 | 403 => Cause::Credentials,
             402 => Cause::Balance,
             404 | 410 => Cause::CallGone,
+            // The carrier gave up waiting: nobody knows whether it had read enough.
+            408 => Cause::Server { status },
             429 => Cause::Throttled { retry_after: retry_after(headers) },
             400..500 => Cause::Invalid,
             _ => Cause::Server { status },
@@ -173,7 +175,7 @@ mod tests {
     /// A gateway that answers a `POST` with its own error page, and a success that is no JSON.
     #[test]
     fn what_cannot_be_understood_may_have_happened() {
-        for status in [200, 201, 302, 500, 502, 504] {
+        for status in [200, 201, 302, 408, 500, 502, 504] {
             assert!(check(status).1, "{status}");
         }
         assert!(CarrierError::unanswered(Reach::Unknown).may_have_happened);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use voice_core::call::Standby;
 
+use super::OperationsConfig;
 use super::check::{Check, Wrong, in_range};
 use super::settings;
 
@@ -18,6 +19,8 @@ pub struct CallsConfig {
     pub gap: Duration,
     /// The longest call.
     pub longest: Duration,
+    /// What can be done with a call while it runs.
+    pub operations: OperationsConfig,
 }
 
 impl Check {
@@ -26,7 +29,14 @@ impl Check {
         let covers = self.parse(&settings::COVER_PROMPTS, on_or_off);
         let gap = self.parse(&settings::GAP_SECONDS, gap);
         let longest = self.parse(&settings::CALL_SECONDS_MAX, longest);
-        Some(CallsConfig { standby: standby?, covers: covers?, gap: gap?, longest: longest? })
+        let operations = self.operations();
+        Some(CallsConfig {
+            standby: standby?,
+            covers: covers?,
+            gap: gap?,
+            longest: longest?,
+            operations: operations?,
+        })
     }
 }
 

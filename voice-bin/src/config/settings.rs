@@ -84,6 +84,9 @@ settings! {
     CALL_BUDGET_USD = Setting::new("CALL_BUDGET_USD", "calls", "budget_usd", None);
     CALL_BUDGET_WARN_PERCENT = Setting::new("CALL_BUDGET_WARN_PERCENT", "calls", "budget_warn_percent", Some("80"));
     CALL_BUDGET_ACTION = Setting::new("CALL_BUDGET_ACTION", "calls", "budget_action", Some("warn"));
+    TRANSFER_TARGETS = Setting::new("TRANSFER_TARGETS", "calls", "transfer_targets", None);
+    VOICE_TOOLS = Setting::new("VOICE_TOOLS", "calls", "tools", Some("off"));
+    WHEN_NOBODY = Setting::new("WHEN_NOBODY", "calls", "when_nobody", Some("hang_up"));
     VOICE_PROVIDERS = Setting::new("VOICE_PROVIDERS", "providers", "order", None);
     PROVIDER_PRICES = Setting::new("PROVIDER_PRICES", "providers", "prices", None);
     VOICE_STRATEGY = Setting::new("VOICE_STRATEGY", "providers", "strategy", Some("priority"));

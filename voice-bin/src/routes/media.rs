@@ -246,6 +246,7 @@ async fn converse(
     let (world, agent, line) =
         (app.parts.world.clone(), app.parts.agent.clone(), Box::new(CountedLine::new(line)));
     let is_new = back.is_none();
+    let (who, name) = (carrier.clone(), carrier_call.clone());
     let placed = match back {
         Some(back) => {
             let start = CallStart { format, ..back.past.start().clone() };
@@ -257,7 +258,7 @@ async fn converse(
             place(call, world, agent, start, session, line)
         }
     };
-    let (handle, task) = app.recorded(placed, is_new);
+    let (handle, task) = app.recorded(app.operated(placed, who, name), is_new);
     if is_new && app.outbound.page(call).is_some() {
         app.parts.metrics.placed(call);
     }
@@ -272,7 +273,9 @@ async fn converse(
     }
     // A call that may come back is not over.
     let goes_on = twilio.is_some() && matches!(end, Some(EndReason::Carrier(CarrierEnd::LineDown(_))));
-    if !goes_on {
+    // The carrier goes on with a call that was led elsewhere, and tells of its end.
+    let is_led_elsewhere = matches!(end, Some(EndReason::Transfer { .. }));
+    if !goes_on && !is_led_elsewhere {
         app.outbound.media_over(call);
     }
 }

@@ -21,9 +21,11 @@ use voice_telephony::door::{Fingerprint, TurnedAway};
 use voice_telephony::opening::Step;
 use voice_telephony::outbound::AttemptKey;
 use voice_telephony::telnyx::outbound::{attempt, told};
+use voice_telephony::telnyx::transfer;
 use voice_telephony::telnyx::{
     CARRIER, CallControlId, Direction, Event, Expected, Opening, TelnyxWebhook, upgrade_ticket,
 };
+use voice_telephony::transfer::{LegNews, TransferKey};
 use voice_telephony::webhook::{RawRequest, Rejection, Verified, verify};
 
 use super::TELNYX_WEBHOOK;
@@ -88,6 +90,9 @@ fn is_incoming(webhook: &TelnyxWebhook) -> bool {
 
 fn act(app: &Arc<App>, correlation: &CorrelationId, webhook: Verified<TelnyxWebhook>) -> Answer {
     counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => webhook.event.name()).increment(1);
+    if let Some(key) = transfer::key(&webhook) {
+        return lead(app, correlation, key, &webhook);
+    }
     let is_welcome = told(&webhook).is_some_and(|(key, told)| app.outbound.tell(key, told));
     // Recordings and conferences: nobody waits for those.
     let Some(name) = webhook.leg.call_control_id.clone() else { return taken() };
@@ -117,6 +122,17 @@ fn act(app: &Arc<App>, correlation: &CorrelationId, webhook: Verified<TelnyxWebh
         }
         Heard::Full => Answer::new(StatusCode::SERVICE_UNAVAILABLE, "crowded"),
     }
+}
+
+/// A leg to somebody to whom a caller is to be led has got further.
+fn lead(app: &Arc<App>, correlation: &CorrelationId, key: TransferKey, webhook: &TelnyxWebhook) -> Answer {
+    let Some((_, leg, news)) = transfer::told(webhook) else { return taken() };
+    let is_known = app.transfers.told(key, leg, news).is_some();
+    if let (false, LegNews::Answered, Some(name)) = (is_known, news, webhook.leg.call_control_id.clone()) {
+        info!(%correlation, call = %key.call, "an answered leg is hung up: nobody waits for it");
+        Legs::begin(app, name, facts(app, correlation, None, webhook), Begin::Dismiss);
+    }
+    taken()
 }
 
 /// Somebody calls.

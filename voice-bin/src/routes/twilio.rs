@@ -22,7 +22,9 @@ use voice_telephony::door::{Fingerprint, Layer, TurnedAway};
 use voice_telephony::legs::Leg;
 use voice_telephony::opening::Step;
 use voice_telephony::outbound::{AttemptKey, Told};
+use voice_telephony::transfer::TransferKey;
 use voice_telephony::twilio::outbound::told;
+use voice_telephony::twilio::transfer::{self, LegStep};
 use voice_telephony::twilio::{
     Again, CARRIER, ConnectStream, Opening, RejectReason, StreamUrl, TwilioVoice, TwilioWebhook, Twiml,
     TwimlError, Verb, verify_upgrade,
@@ -78,8 +80,14 @@ fn receive(
     let print = Fingerprint::of(&[CARRIER.as_bytes(), signature]);
     let retry = head.headers.get(RETRY_TOKEN).and_then(|value| value.to_str().ok());
     let opens_a_call = matches!(*webhook, TwilioWebhook::Voice(_));
-    let news = told(head.uri.query().unwrap_or_default(), &webhook);
-    let again = Again::read(head.uri.query().unwrap_or_default());
+    let query = head.uri.query().unwrap_or_default();
+    let step = TransferKey::in_query(query).and(LegStep::in_query(query));
+    if let Some(step) = step.filter(|step| *step != LegStep::Back) {
+        let act = || lead(app, query, step, &webhook);
+        return app.front.once((now, CARRIER, client), print, retry, opens_a_call, act);
+    }
+    let news = told(query, &webhook);
+    let again = Again::read(query);
     app.front.once((now, CARRIER, client), print, retry, opens_a_call, || match webhook.into_voice() {
         Ok(voice) if again.is_some() => answer_again(app, correlation, &voice, again),
         Ok(voice) => answer_voice(app, &base, correlation, &voice, news),
@@ -126,6 +134,20 @@ fn check(
     let raw = RawRequest { method: head.method.as_str(), url: &url, headers: &headers, body };
     let clock = app.parts.world.clock;
     verify(&app.parts.twilio.tokens, &raw, clock.unix(clock.now()))
+}
+
+/// A leg to somebody to whom a caller is to be led: it asks what to do, or has got further.
+fn lead(app: &App, query: &str, step: LegStep, webhook: &TwilioWebhook) -> Answer {
+    let told = transfer::told(query, webhook);
+    let scene = told.and_then(|(key, leg, news)| app.transfers.told(key, leg, news));
+    counter!(names::WEBHOOK_REQUESTS, "carrier" => CARRIER, "kind" => "transfer").increment(1);
+    match webhook {
+        TwilioWebhook::Voice(_) => {
+            debug!(?step, ?scene, "a leg of a transfer asks what to do");
+            document(app.transfers.document(scene))
+        }
+        _told => Answer::new(StatusCode::NO_CONTENT, ""),
+    }
 }
 
 /// Somebody calls, or somebody whom we called has answered.

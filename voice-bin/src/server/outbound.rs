@@ -26,8 +26,9 @@ use voice_telephony::twilio::{self};
 use super::on_behalf::on_behalf;
 use super::telnyx::{CALLS_PER_SECOND, TelnyxLine};
 use super::{TELNYX_WEBHOOK, TWILIO_WEBHOOK};
-use crate::config::PublicUrl;
+use crate::config::{PublicUrl, Targets};
 use crate::metrics_names as names;
+use crate::tools::BuiltIn;
 
 /// What it takes to place calls; without a carrier none are placed.
 #[derive(Default)]
@@ -40,6 +41,10 @@ pub struct OutboundParts {
     pub telnyx: Option<TelnyxLine>,
     /// Asked of everybody who uses the API; without it only this machine may.
     pub api_token: Option<Secret<String>>,
+    /// To whom callers can be led, by name.
+    pub targets: Targets,
+    /// What the voice may do itself.
+    pub tools: Vec<BuiltIn>,
 }
 
 /// Twilio, and our number there.
@@ -295,7 +300,7 @@ fn seed(clock: &Clock) -> u64 {
 }
 
 /// Where nothing can be sent.
-struct NoHttp;
+pub(super) struct NoHttp;
 
 #[async_trait::async_trait]
 impl HttpSend for NoHttp {

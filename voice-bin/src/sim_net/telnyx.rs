@@ -85,8 +85,14 @@ impl TelnyxExchange {
             let calls: Vec<_> = calls.iter().map(TelnyxCaller::lock).collect();
             return Some(FakeTelnyxCall::list(calls.iter().map(|call| &**call), request));
         }
-        let mut about = calls.iter().map(TelnyxCaller::lock).find(|call| call.is_about(request))?;
-        Some(about.api(now, request))
+        let about = calls.iter().find(|call| call.lock().is_about(request))?;
+        let Some(with) = FakeTelnyxCall::bridges_with(request) else {
+            return Some(about.lock().api(now, request));
+        };
+        let is_other = |call: &&TelnyxCaller| !Arc::ptr_eq(&call.call, &about.call);
+        let other = calls.iter().filter(is_other).find(|call| call.lock().call_control_id() == with);
+        let mut other = other.map(TelnyxCaller::lock);
+        Some(about.lock().bridge(now, other.as_deref_mut(), request))
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -20,7 +21,9 @@ use voice_core::driver::{Clock, Dial};
 use voice_core::sim::peer::{CallerInput, CallerOutput, FakeCaller};
 use voice_core::time::MonoTime;
 use voice_core::wire::Endpoint;
-use voice_telephony::sim::{ApiEffect, FakeTwilioApi, FakeTwilioCall, TwilioApiPlan};
+use voice_telephony::sim::{
+    ApiEffect, CallReport, FakeTwilioApi, FakeTwilioCall, TwilioApiPlan, TwilioCallPlan,
+};
 
 use super::run_caller;
 
@@ -38,6 +41,21 @@ pub async fn serve_twilio_api(
     dial: Arc<dyn Dial>,
     shutdown: impl Future<Output = ()>,
 ) {
+    let (_nobody, incoming) = mpsc::channel(1);
+    serve_twilio(listener, clock, (plan, incoming), dial, shutdown).await;
+}
+
+/// Somebody who calls, and where to tell what happened.
+pub type CallsIn = (TwilioCallPlan, oneshot::Sender<CallReport>);
+
+/// The same, with calls that come in: the API can lead them elsewhere.
+pub async fn serve_twilio(
+    listener: TcpListener,
+    clock: Clock,
+    (plan, incoming): (TwilioApiPlan, mpsc::Receiver<CallsIn>),
+    dial: Arc<dyn Dial>,
+    shutdown: impl Future<Output = ()>,
+) {
     let (wishes, waiting) = mpsc::channel(WAITING_MAX);
     let exchange = Exchange {
         api: FakeTwilioApi::new(plan),
@@ -50,7 +68,7 @@ pub async fn serve_twilio_api(
     };
     tokio::select! {
         () = accept(listener, wishes) => {}
-        () = exchange.run(waiting) => {}
+        () = exchange.run(waiting, incoming) => {}
         () = shutdown => {}
     }
 }
@@ -106,7 +124,7 @@ struct Exchange {
 }
 
 impl Exchange {
-    async fn run(mut self, mut waiting: mpsc::Receiver<Wish>) {
+    async fn run(mut self, mut waiting: mpsc::Receiver<Wish>, mut incoming: mpsc::Receiver<CallsIn>) {
         loop {
             let until = self.drain();
             let alarm = async {
@@ -120,6 +138,12 @@ impl Exchange {
                     self.answers.insert(self.next, told);
                     self.api.request(self.clock.now(), self.next, &request);
                     self.next += 1;
+                }
+                Some((plan, told)) = incoming.recv() => {
+                    let call = FakeTwilioCall::new(self.clock.now(), plan);
+                    let name = call.call_sid().to_owned();
+                    self.api.adopt(self.clock.now(), &name);
+                    self.connect(name, call, Some(told));
                 }
                 Some(done) = self.tasks.join_next() => {
                     if let Ok(Some(call)) = done {
@@ -151,20 +175,27 @@ impl Exchange {
                     });
                 }
                 ApiEffect::Connect(call, plan) => {
-                    let orders = Orders::default();
-                    self.steering.insert(call.clone(), orders.clone());
-                    let (dial, clock) = (self.dial.clone(), self.clock);
-                    // A callee speaks in their own time.
-                    self.tasks.spawn(async move {
-                        let caller = FakeTwilioCall::new(clock.now(), *plan);
-                        run_caller(Steered { caller, orders }, dial, clock).await;
-                        Some(call)
-                    });
+                    let caller = FakeTwilioCall::new(self.clock.now(), *plan);
+                    self.connect(call, caller, None);
                 }
                 ApiEffect::Redirect(call, document) => self.steer(&call, Steer::Redirect(document)),
                 ApiEffect::End(call) => self.steer(&call, Steer::End),
             }
         }
+    }
+
+    fn connect(&mut self, name: String, caller: FakeTwilioCall, told: Option<oneshot::Sender<CallReport>>) {
+        let orders = Orders::default();
+        self.steering.insert(name.clone(), orders.clone());
+        let (dial, clock) = (self.dial.clone(), self.clock);
+        // Everybody speaks in their own time.
+        self.tasks.spawn(async move {
+            let over = run_caller(Steered { caller, orders, now: clock.now() }, dial, clock).await;
+            if let Some(told) = told {
+                let _gone_or_told = told.send(over.caller.report().clone());
+            }
+            Some(name)
+        });
     }
 
     fn steer(&self, call: &str, steer: Steer) {
@@ -196,10 +227,12 @@ struct Orders(
 struct Steered {
     caller: FakeTwilioCall,
     orders: Orders,
+    now: MonoTime,
 }
 
 impl FakeCaller for Steered {
     fn handle(&mut self, now: MonoTime, input: CallerInput<'_>) {
+        self.now = now;
         let orders: Vec<Steer> =
             self.orders.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect();
         for order in orders {
@@ -211,7 +244,13 @@ impl FakeCaller for Steered {
         self.caller.handle(now, input);
     }
 
+    /// What is said over REST comes at any time; they look each 20 ms, as they speak.
     fn poll(&mut self) -> CallerOutput {
-        self.caller.poll()
+        let output = self.caller.poll();
+        if let CallerOutput::WaitUntil(at) = output {
+            let soon = self.now + Duration::from_millis(20);
+            return CallerOutput::WaitUntil(Some(at.map_or(soon, |at| at.min(soon))));
+        }
+        output
     }
 }

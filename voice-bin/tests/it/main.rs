@@ -21,5 +21,6 @@ mod sessions;
 mod signals;
 mod story;
 mod telnyx;
+mod transfers;
 mod voice_sim;
 mod world;

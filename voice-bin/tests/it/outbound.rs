@@ -49,8 +49,8 @@ async fn server(rudeness: &[ApiRudeness], script: Script, token: Option<&str>) -
         parts.outbound = OutboundParts {
             http: Some(Arc::new(Rest::plain())),
             twilio: Some(TwilioLine { api, from: "+15005550009".parse().unwrap() }),
-            telnyx: None,
             api_token: token.map(|token| Secret::new(token.to_owned())),
+            ..OutboundParts::default()
         };
     })
     .await

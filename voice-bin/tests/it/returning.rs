@@ -48,8 +48,7 @@ async fn server(longest: Duration) -> Server {
                 api: api.with_url(&url).unwrap(),
                 from: "+15005550009".parse().unwrap(),
             }),
-            telnyx: None,
-            api_token: None,
+            ..OutboundParts::default()
         };
         parts.twilio.rest = Some(TwilioRest { token: token(), api_url: url });
     })

@@ -31,7 +31,7 @@ const OUTBOUND: &str = "/api/v1/telephony/outbound";
 
 /// A server that Telnyx calls, and a Telnyx that it commands.
 pub(crate) struct World {
-    server: Server,
+    pub(crate) server: Server,
     exchange: TelnyxExchange,
     clock: Clock,
 }
@@ -42,7 +42,7 @@ fn short() -> Script {
 }
 
 /// Somebody who stays.
-fn long() -> Script {
+pub(crate) fn long() -> Script {
     Script::new(vec![Step::Pause(Duration::from_secs(60)), Step::HangUp])
 }
 
@@ -84,7 +84,7 @@ impl World {
     }
 
     /// A call that the API knows, run to its end by the future.
-    fn connect(
+    pub(crate) fn connect(
         &self,
         plan: TelnyxCallPlan,
     ) -> (TelnyxCaller, impl Future<Output = CallReport> + Send + use<>) {
@@ -101,7 +101,7 @@ impl World {
         (report, caller.commands())
     }
 
-    async fn ask(&self, method: &str, path: &str, body: &str) -> Response<Bytes> {
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: &str) -> Response<Bytes> {
         let request = Request::builder()
             .method(method)
             .uri(format!("http://{}{path}", self.server.address))
@@ -130,11 +130,11 @@ impl World {
 }
 
 /// Between two looks, so that a test that waits for long leaves the processor to the others.
-async fn pause() {
+pub(crate) async fn pause() {
     tokio::time::sleep(Duration::from_millis(10)).await;
 }
 
-fn json(response: &Response<Bytes>) -> serde_json::Value {
+pub(crate) fn json(response: &Response<Bytes>) -> serde_json::Value {
     serde_json::from_slice(response.body()).unwrap()
 }
 

@@ -81,6 +81,20 @@ impl Record {
         voices
     }
 
+    /// How transfers went: `answered`, or why one failed.
+    pub(crate) fn transfers(&self) -> Vec<&'static str> {
+        let events = self.events.lock().unwrap();
+        let mut told = Vec::new();
+        for (_, event) in events.iter() {
+            if let CallEvent::TransferAnswered { .. } = event {
+                told.push("answered");
+            } else if let CallEvent::TransferFailed { why, .. } = event {
+                told.push(why.name());
+            }
+        }
+        told
+    }
+
     /// The reasons for which calls ended, in order.
     pub(crate) fn ends(&self) -> Vec<&'static str> {
         let events = self.events.lock().unwrap();

@@ -24,7 +24,6 @@ use crate::transfer::TransferId;
 use super::CallStart;
 use super::tools;
 use super::transcript::{Transcript, pressed};
-use super::transfer;
 
 pub(super) use people::People;
 
@@ -96,7 +95,18 @@ pub(super) struct PastAside {
     pub(super) muted: bool,
     /// Transfers so far, and the one that is under way.
     pub(super) transfers: u32,
-    pub(super) transfer: Option<(TransferId, String)>,
+    pub(super) transferring: Option<TransferId>,
+}
+
+impl PastAside {
+    fn take_transfer(&mut self, event: &CallEvent) {
+        if let CallEvent::Transferring { id, .. } = event {
+            self.transfers = id.0;
+            self.transferring = self.transferring.or(Some(*id));
+        } else if let CallEvent::TransferFailed { id, .. } = event {
+            self.transferring = self.transferring.filter(|open| open != id);
+        }
+    }
 }
 
 /// A recording that is to go on.
@@ -269,7 +279,9 @@ impl Past {
             CallEvent::Held { music } => self.aside.hold = Some((self.elapsed(), *music)),
             CallEvent::Resumed { .. } => self.aside.hold = None,
             CallEvent::Muted { on } => self.aside.muted = *on,
-            CallEvent::Transferring { .. } | CallEvent::TransferFailed { .. } => self.take_transfer(event),
+            CallEvent::Transferring { .. } | CallEvent::TransferFailed { .. } => {
+                self.aside.take_transfer(event)
+            }
             CallEvent::RecordingStarted { .. }
             | CallEvent::RecordingPaused
             | CallEvent::RecordingResumed
@@ -278,7 +290,7 @@ impl Past {
             CallEvent::Ended { reason, totals } => {
                 self.totals = *totals;
                 self.ended = Some(reason.clone());
-                self.aside.transfer = None;
+                self.aside.transferring = None;
                 if let EndReason::Transfer { .. } = reason {
                     // They were on hold only until somebody else had them.
                     self.aside.hold = None;
@@ -286,6 +298,8 @@ impl Past {
                 self.stop_waiting_for_the_caller();
             }
             CallEvent::Started { .. }
+            | CallEvent::TransferAnswered { .. }
+            | CallEvent::DigitsSent { .. }
             | CallEvent::Attaching { .. }
             | CallEvent::Assigned { .. }
             | CallEvent::Ready { .. }
@@ -296,8 +310,6 @@ impl Past {
             | CallEvent::Detached { .. }
             | CallEvent::Problem { .. }
             | CallEvent::SwitchRefused { .. }
-            | CallEvent::TransferAnswered { .. }
-            | CallEvent::DigitsSent { .. }
             | CallEvent::AudioLost { .. }
             | CallEvent::FirstSound(_)
             | CallEvent::Sound(_)
@@ -358,20 +370,6 @@ impl Past {
             self.transcript.voice_said(*reply, text.expose().clone(), *cut, true);
             // Half a sentence is no answer, unless the caller wanted no more.
             self.due.owed |= *cut && !self.due.interrupting;
-        }
-    }
-
-    fn take_transfer(&mut self, event: &CallEvent) {
-        if let CallEvent::Transferring { id, name, .. } = event {
-            self.aside.transfers = self.aside.transfers.max(id.0);
-            if self.aside.transfer.is_none() {
-                self.aside.transfer = Some((*id, name.clone()));
-            }
-        } else if let CallEvent::TransferFailed { id, why } = event {
-            let Some((_, name)) = self.aside.transfer.take_if(|(current, _)| current == id) else { return };
-            self.transcript.note(transfer::told_of(&name, *why));
-            self.due.owed = true;
-            self.due.cue = Some(Pii::new(transfer::BACK.to_owned()));
         }
     }
 

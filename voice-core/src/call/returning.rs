@@ -53,7 +53,7 @@ impl Call {
         let tape = call.close(now, past, spent);
         let hold = aside.hold.map(|(since, music)| (spent.saturating_sub(since), music));
         call.put_aside_again(now, hold, aside.muted);
-        call.transfer_lost(now, aside.transfers, aside.transfer);
+        call.forget_transfer(now, aside.transfers, aside.transferring);
         if let Some(tape) = tape {
             call.record_again(now, tape.consent, tape.paused);
         }

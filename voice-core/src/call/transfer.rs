@@ -170,8 +170,6 @@ impl Call {
             self.outbox.push_back(Output::Operate(Operation::Withdraw(current.id)));
             let (id, why) = (current.id, TransferFailure::CallOver);
             self.report(now, CallEvent::TransferFailed { id, why });
-            // Should the caller come back, the voice will know.
-            self.transcript.note(told_of(&current.name, why));
         }
     }
 
@@ -179,7 +177,6 @@ impl Call {
         let Some(current) = self.aside.transfers.current.take() else { return };
         self.timers.clear(Timer::Transfer);
         self.report(now, CallEvent::TransferFailed { id: current.id, why });
-        self.note(told_of(&current.name, why));
         if let Some(end) = current.gone {
             return self.end(now, EndReason::Carrier(end));
         }
@@ -192,25 +189,30 @@ impl Call {
             let led = EndReason::Transfer { to: current.to };
             return self.end(now, if is_left_to_others { led } else { EndReason::NoProvider });
         }
-        self.caller.owed = true;
-        self.caller.cue = Some(BACK.to_owned());
-        if self.aside.is_on_hold() {
-            self.take_off_hold(now, false);
-        } else if self.phase.live().is_some() {
-            self.ask(now, Some(BACK.to_owned()));
-        }
+        self.give_back(now, &current.name, why);
     }
 
-    /// It was under way when the call was lost. Nobody knows how far it came, but the caller is here.
-    pub(super) fn transfer_lost(&mut self, now: MonoTime, count: u32, lost: Option<(TransferId, String)>) {
+    /// The server died in the middle of one; whoever was called is told that nobody is there.
+    pub(super) fn forget_transfer(&mut self, now: MonoTime, count: u32, lost: Option<TransferId>) {
         self.aside.transfers.count = count;
-        let Some((id, name)) = lost else { return };
-        let why = TransferFailure::Carrier;
+        let Some(id) = lost else { return };
+        let why = TransferFailure::Interrupted;
         self.report(now, CallEvent::TransferFailed { id, why });
-        self.note(told_of(&name, why));
-        self.caller.owed = true;
-        self.caller.cue = Some(BACK.to_owned());
-        self.take_off_hold(now, false);
+        self.give_back(now, "somebody else", why);
+    }
+
+    /// The caller is the voice's again, which is told why.
+    fn give_back(&mut self, now: MonoTime, name: &str, why: TransferFailure) {
+        let text = Pii::new(format!("The caller was not put through to {name}: {}.", why.told()));
+        self.report(now, CallEvent::Noted { text: text.clone() });
+        self.note(text);
+        self.report(now, CallEvent::Cued { cue: Pii::from(BACK) });
+        if self.aside.is_on_hold() {
+            self.caller.want(Some(BACK));
+            self.take_off_hold(now, false);
+        } else {
+            self.ask(now, Some(BACK.to_owned()));
+        }
     }
 
     /// What is told to whom the caller is led, if nobody said what.
@@ -238,11 +240,6 @@ impl Call {
     }
 }
 
-/// What the voice is told of a transfer that failed.
-pub(super) fn told_of(name: &str, why: TransferFailure) -> Pii<String> {
-    Pii::new(format!("The caller was not put through to {name}: {}.", why.told()))
-}
-
 /// What the voice is asked for when the caller comes back.
-pub(super) const BACK: &str = "The transfer failed and the caller is back with you. Tell them briefly why, and ask how \
+const BACK: &str = "The transfer failed and the caller is back with you. Tell them briefly why, and ask how \
                     else you can help.";

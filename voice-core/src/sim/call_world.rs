@@ -143,8 +143,8 @@ impl World {
         world.plan_the_end();
         world.plan_meddling();
         world.plan_recording(seed);
-        world.plan_kills();
         world.plan_transfers(seed);
+        world.plan_kills();
         world
     }
 

@@ -133,6 +133,11 @@ impl OutboundCall {
         matches!(&self.stage, Stage::Up(up) if up.is_answered())
     }
 
+    /// Whether the request that a carrier is about to be sent is still wanted.
+    pub fn is_wanted(&self) -> bool {
+        matches!(self.stage, Stage::Placing { is_canceled: false, .. })
+    }
+
     /// Whether a carrier that says that this attempt was answered should be given the voice. Anything
     /// else is a stray, to be hung up.
     pub fn is_welcome(&self, attempt: u32) -> bool {

@@ -181,11 +181,16 @@ impl Desk {
         ask.read(&self.http.send(ask.request().clone()).await?)
     }
 
-    async fn place_at(&self, id: CarrierId, ask: Ask<String>) -> Result<String, CarrierError> {
+    async fn place_at(&self, slot: &Slot, id: CarrierId, ask: Ask<String>) -> Result<String, CarrierError> {
         let carrier = self.carriers.get(&id).ok_or_else(no_carrier)?;
         let entry = carrier.gate().enter(self.clock.now())?;
         tokio::time::sleep_until(self.clock.instant(entry.at)).await;
-        let outcome = self.ask(&ask).await;
+        // It may have waited its turn for a while, and nobody may want it any more.
+        let outcome = if slot.call().is_wanted() {
+            self.ask(&ask).await
+        } else {
+            Err(CarrierError::refused(Cause::CallGone, Some("canceled")))
+        };
         carrier.gate().settle(self.clock.now(), entry, &outcome);
         outcome
     }
@@ -247,11 +252,11 @@ impl Placing {
     }
 
     fn place(&self, attempt: u32, route: &Route) -> Pending {
-        let (desk, id) = (self.desk.clone(), route.carrier.clone());
+        let (desk, id, slot) = (self.desk.clone(), route.carrier.clone(), self.slot.clone());
         let ask = self.with_port(attempt, route, |port, placement| port.place(placement));
         Box::pin(async move {
             let outcome = match ask {
-                Some(ask) => desk.place_at(id, ask).await,
+                Some(ask) => desk.place_at(&slot, id, ask).await,
                 None => Err(no_carrier()),
             };
             Input::Placed(attempt, outcome)
@@ -289,9 +294,12 @@ impl Placing {
         ask: impl FnOnce(&dyn PlaceCalls, Placement<'_>) -> Ask<T>,
     ) -> Option<Ask<T>> {
         let carrier = self.desk.carriers.get(&route.carrier)?;
-        let call = self.slot.call();
-        let placement = Placement { key: call.key(attempt), order: call.order(), from: &route.from };
-        Some(ask(carrier.port.as_ref(), placement))
+        // A port is foreign code, and is not asked under a lock.
+        let (key, order) = {
+            let call = self.slot.call();
+            (call.key(attempt), call.order().clone())
+        };
+        Some(ask(carrier.port.as_ref(), Placement { key, order: &order, from: &route.from }))
     }
 }
 

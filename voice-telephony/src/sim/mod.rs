@@ -19,6 +19,7 @@ pub use rudeness::Rudeness;
 pub use script::{Script, Step, Utterance};
 pub use telnyx::{ApiAnswer, FakeTelnyxCall, TelnyxCallPlan, TelnyxRudeness};
 pub use twilio::{
-    ApiEffect, ApiRudeness, FakeTwilioApi, FakeTwilioCall, TwilioApiPlan, TwilioCallPlan, UnknownApiRudeness,
+    ApiEffect, ApiRudeness, FakeTwilioApi, FakeTwilioCall, Rooms, TwilioApiPlan, TwilioCallPlan,
+    UnknownApiRudeness,
 };
 pub use wav::{WavError, read_wav};

@@ -28,7 +28,7 @@ use super::command::{Command, CommandId, Dial, RejectCause, StreamUrlError, Stre
 use super::event::{Event, StreamNotice};
 use super::id::CallControlId;
 use super::webhook::TelnyxWebhook;
-use crate::limits::{ANSWERED_WAIT, HANGUP_WAIT, RECONCILE_WAIT, SOCKET_WAIT, STOPPED_GRACE};
+use crate::limits::{ANSWERED_WAIT, HANGUP_WAIT, LEG_RING_SLACK, RECONCILE_WAIT, SOCKET_WAIT, STOPPED_GRACE};
 use crate::status::{CallStatus, FailReason, Report, SeenEvents, StatusTracker};
 use crate::ticket::StreamTicket;
 
@@ -57,8 +57,8 @@ enum Stage {
         /// Set once nobody knows whether it was accepted.
         reconcile_until: Option<MonoTime>,
     },
-    /// It rings at the other side.
-    Ringing,
+    /// It rings at the other side, so long at the most.
+    Ringing { until: MonoTime },
     /// The answer is given, and not yet confirmed.
     Answering { deadline: Option<MonoTime> },
     /// A ticket is asked for.
@@ -113,7 +113,8 @@ impl CallControl {
 
     /// Calls somebody. `name` must be unique: events are known by it until the call has a name of
     /// Telnyx's.
-    pub fn dial(now: (MonoTime, UnixMillis), settings: ControlSettings, dial: Dial, name: &[u8]) -> Self {
+    pub fn dial(now: (MonoTime, UnixMillis), mut settings: ControlSettings, dial: Dial, name: &[u8]) -> Self {
+        settings.ring = dial.ring;
         let mut control = Self::new(now, settings, None, name, CallStatus::Initiated);
         let id = control.flights.dial(&control.name, dial.clone());
         let client_state = control.name.clone();
@@ -214,7 +215,7 @@ impl CallControl {
         match &webhook.event {
             Event::Initiated(_) => {
                 if matches!(self.stage, Stage::Dialling { .. }) {
-                    self.stage = Stage::Ringing;
+                    self.stage = Stage::Ringing { until: now + self.settings.ring + LEG_RING_SLACK };
                 }
             }
             Event::Answered { .. } => self.is_answered(),
@@ -274,7 +275,8 @@ impl CallControl {
     }
 
     fn is_answered(&mut self) {
-        let waits = matches!(self.stage, Stage::Dialling { .. } | Stage::Ringing | Stage::Answering { .. });
+        let waits =
+            matches!(self.stage, Stage::Dialling { .. } | Stage::Ringing { .. } | Stage::Answering { .. });
         if waits {
             self.connect();
         }
@@ -430,7 +432,9 @@ impl CallControl {
                 let end = end.clone();
                 self.finish(end);
             }
-            Stage::Ringing | Stage::Connecting | Stage::Over => {}
+            // Neither its answer nor its end was told: whatever it does, nobody waits for it.
+            Stage::Ringing { .. } => self.hang_up(End::Gone),
+            Stage::Connecting | Stage::Over => {}
         }
     }
 
@@ -439,8 +443,10 @@ impl CallControl {
             Stage::Dialling { reconcile_until: at }
             | Stage::Answering { deadline: at }
             | Stage::Ending { deadline: at, .. } => *at,
-            Stage::Streaming { up: Up::By(at), .. } | Stage::Lost { until: at } => Some(*at),
-            Stage::Streaming { up: Up::Yes, .. } | Stage::Ringing | Stage::Connecting | Stage::Over => None,
+            Stage::Streaming { up: Up::By(at), .. }
+            | Stage::Lost { until: at }
+            | Stage::Ringing { until: at } => Some(*at),
+            Stage::Streaming { up: Up::Yes, .. } | Stage::Connecting | Stage::Over => None,
         }
     }
 

@@ -146,6 +146,11 @@ impl Leg {
                 self.media = Some(call);
                 self.control.handle(now, ControlInput::MediaUp);
             }
+            // The caller is somebody else's: their leg ends with the one that it is joined with.
+            Word::MediaOver(Some(EndReason::Transfer { .. })) => {
+                self.media = None;
+                return true;
+            }
             Word::MediaOver(end) => {
                 self.media = None;
                 if self.app.calls.is_handing_over() {

@@ -94,8 +94,8 @@ mirror! {
 mirror! {
     /// Why a caller was not led elsewhere.
     growing StoredTransferFailure of TransferFailure {
-        Busy, NoAnswer, Declined, Machine, HungUp, Unreachable, Carrier, Timeout, Withdrawn, CallOver, UnderWay,
-        Unsupported,
+        Busy, NoAnswer, Declined, Machine, HungUp, Unreachable, Carrier, Timeout, Withdrawn, Interrupted, CallOver,
+        UnderWay, Unsupported,
     }
 }
 

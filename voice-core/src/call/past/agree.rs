@@ -40,6 +40,7 @@ impl Call {
         let tools: Vec<_> = past.tools.iter().map(|(id, _)| *id).collect();
         let checks = [
             ("hold", self.aside.is_on_hold() == past.aside.hold.is_some()),
+            ("transfer", self.aside.transfers.is_under_way() == past.aside.transferring.is_some()),
             ("mute", self.aside.is_muted() == past.aside.muted),
             ("recording", tape == past.tape.as_ref().map(|tape| tape.paused)),
             ("tools", self.tools.running().eq(tools)),

@@ -55,10 +55,10 @@ fn who_cannot_be_reached_gives_the_caller_back_and_the_voice_knows_why() {
     rig.pass(ms(2_000)).said.clear();
     let back = news(&mut rig, TransferNews::Failed(TransferFailure::Busy));
     assert_eq!(back[0], "· transfer 1 failed Busy");
-    assert!(back[1].starts_with("tell a1 Note"), "{back:?}");
-    assert_eq!(back[2..4], ["carrier Clear", "· resumed 2000 false"]);
-    assert!(back[4].starts_with("tell a1 Speak { cue: Some(\"The transfer failed"), "{back:?}");
-    assert_eq!(back.len(), 5);
+    assert!(back[1] == "· noted" && back[2].starts_with("tell a1 Note"), "{back:?}");
+    assert_eq!(back[3..6], ["· cued", "carrier Clear", "· resumed 2000 false"]);
+    assert!(back[6].starts_with("tell a1 Speak { cue: Some(\"The transfer failed"), "{back:?}");
+    assert_eq!(back.len(), 7);
     // What comes late of it means nothing, and another one may be tried.
     assert_eq!(news(&mut rig, TransferNews::Done), [""; 0]);
     assert_eq!(transfer(&mut rig), ["· transferring", "operate 2 warm -"]);

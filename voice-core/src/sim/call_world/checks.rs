@@ -370,14 +370,7 @@ impl Checks {
         require(first == (self.entries == 1), || "the first entry is not Started".to_owned())?;
         match &entry.event {
             CallEvent::Started { .. } => self.started = now,
-            CallEvent::Live { attachment, .. } => {
-                require(self.live.is_none(), || {
-                    format!("{attachment} and {:?} are live at once", self.live)
-                })?;
-                self.live = Some(*attachment);
-                self.switching.live(*attachment);
-                self.count("attachments");
-            }
+            CallEvent::Live { attachment, .. } => self.goes_live(*attachment)?,
             CallEvent::AudioLost { what: what @ (Loss::Held | Loss::Withheld), duration } => {
                 self.ear.lost += *duration;
                 self.count(if *what == Loss::Held { "held frames lost" } else { "frames withheld" });
@@ -449,6 +442,14 @@ impl Checks {
         let given = self.before.given.remove(&reply).unwrap_or_default();
         self.count("replies lost with a server");
         require(cut && heard <= given, || format!("{reply}: heard {heard:?} of {given:?}"))
+    }
+
+    fn goes_live(&mut self, attachment: AttachmentId) -> Result<(), String> {
+        require(self.live.is_none(), || format!("{attachment} and {:?} are live at once", self.live))?;
+        self.live = Some(attachment);
+        self.switching.live(attachment);
+        self.count("attachments");
+        Ok(())
     }
 
     fn in_order(&mut self, now: MonoTime, entry: &Entry) -> Result<(), String> {

@@ -10,7 +10,7 @@ use voice_core::sim::peer::Request;
 use voice_core::time::MonoTime;
 
 use super::rudeness::TelnyxRudeness;
-use super::{Effect, FakeTelnyxCall, Leg};
+use super::{Effect, FakeTelnyxCall, Leg, Tie};
 
 /// What the API answers, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,30 @@ impl FakeTelnyxCall {
             Some(Wanted::Dial) => matches!(self.leg, Leg::Waiting),
             Some(Wanted::ActiveCalls | Wanted::Conferences) | None => false,
         }
+    }
+
+    /// With which other call a request wants to join this one.
+    pub fn bridges_with(request: &Request) -> Option<String> {
+        let Some(Wanted::Action(_, "bridge")) = wanted(&request.target) else { return None };
+        let body: Value = serde_json::from_slice(&request.body).ok()?;
+        body["call_control_id"].as_str().map(str::to_owned)
+    }
+
+    /// The two hear each other from now on, if both are there; else as Telnyx says it.
+    pub fn bridge(&mut self, now: MonoTime, other: Option<&mut Self>, request: &Request) -> ApiAnswer {
+        let Some(other) = other.filter(|other| matches!(other.leg, Leg::Talking { .. })) else {
+            return refuse(422, 90_018, "Call has already ended");
+        };
+        let answer = self.api(now, request);
+        if answer.status == Some(200) && self.tie.is_none() {
+            let tie = Tie::default();
+            (self.tie, other.tie) = (Some(tie.clone()), Some(tie));
+            let pause = self.rng.millis(50..300);
+            for leg in [self, other] {
+                leg.later(now + pause, Effect::Bridged);
+            }
+        }
+        answer
     }
 
     /// The answer to who asks for all calls that are alive (`/connections/…/active_calls`), of all that

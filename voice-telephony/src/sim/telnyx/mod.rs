@@ -3,6 +3,7 @@
 
 mod api;
 mod hooks;
+mod legs;
 mod plan;
 mod rudeness;
 mod stream;
@@ -20,6 +21,7 @@ use voice_core::wire::{Endpoint, LineEnd, WireMessage};
 
 pub use self::api::ApiAnswer;
 use self::hooks::{Hooks, timestamp};
+use self::legs::Tie;
 use self::plan::Answers;
 pub use self::plan::TelnyxCallPlan;
 pub use self::rudeness::TelnyxRudeness;
@@ -56,6 +58,8 @@ pub struct FakeTelnyxCall {
     effects_made: u64,
     caller: Option<Caller>,
     asked: Vec<String>,
+    /// The other leg that this one hears.
+    tie: Option<Tie>,
     report: CallReport,
     outbox: VecDeque<CallerOutput>,
 }
@@ -105,6 +109,7 @@ enum Effect {
     GreetingEnded,
     SpeakStarted,
     SpeakEnded,
+    Bridged,
     /// Who calls has waited long enough.
     RingsOut,
     HungUp {
@@ -177,6 +182,7 @@ impl FakeTelnyxCall {
             effects_made: 0,
             caller: Some(Caller::new(plan.script.clone())),
             asked: Vec::new(),
+            tie: None,
             report: CallReport::default(),
             outbox: VecDeque::new(),
             rng,
@@ -230,30 +236,6 @@ impl FakeTelnyxCall {
         self.asked.push(action.to_owned());
     }
 
-    fn dialled(&mut self, now: MonoTime, ring: Duration, detects: bool) {
-        self.leg = Leg::Ringing;
-        let pause = self.rng.millis(20..200);
-        self.later(now + pause, Effect::Initiated);
-        let rings_for = Duration::from_secs(2);
-        match self.plan.answers {
-            Answers::Somebody | Answers::Machine => self.later(now + rings_for, Effect::Answered),
-            Answers::Busy => {
-                let effect = Effect::HungUp { cause: "user_busy", sip: "486", source: "callee" };
-                self.later(now + rings_for, effect);
-            }
-            Answers::Nobody => {
-                let effect = Effect::HungUp { cause: "timeout", sip: "unspecified", source: "unknown" };
-                self.later(now + ring, effect);
-            }
-        }
-        if detects && matches!(self.plan.answers, Answers::Somebody | Answers::Machine) {
-            self.later(now + rings_for + Duration::from_secs(1), Effect::Detected);
-        }
-        if detects && self.plan.answers == Answers::Machine {
-            self.later(now + rings_for + Duration::from_secs(3), Effect::GreetingEnded);
-        }
-    }
-
     fn streams(&self) -> bool {
         !matches!(self.media, Media::None)
             || self.effects.values().any(|effect| *effect == Effect::OpenSocket)
@@ -304,6 +286,10 @@ impl FakeTelnyxCall {
 
     /// Does what is due by now.
     fn advance(&mut self, now: MonoTime) {
+        if self.tie.as_ref().is_some_and(Tie::is_over) {
+            // The other leg is over, and nobody wanted this one to be parked.
+            self.hung_up(now, "normal_clearing", "200", "callee");
+        }
         while let Some(((at, _), effect)) =
             self.effects.first_key_value().map(|(key, effect)| (*key, *effect))
             && at <= now
@@ -336,6 +322,7 @@ impl FakeTelnyxCall {
             | Effect::GreetingEnded
             | Effect::SpeakStarted
             | Effect::SpeakEnded
+            | Effect::Bridged
                 if is_over => {}
             Effect::Initiated => {
                 let (direction, state) =
@@ -360,6 +347,7 @@ impl FakeTelnyxCall {
             }
             Effect::SpeakStarted => self.tell(now, "call.speak.started", json!({})),
             Effect::SpeakEnded => self.tell(now, "call.speak.ended", json!({"status": "completed"})),
+            Effect::Bridged => self.tell(now, "call.bridged", json!({})),
             Effect::RingsOut => self.hung_up(now, "originator_cancel", "487", "caller"),
             Effect::HungUp { cause, sip, source } => self.hung_up(now, cause, sip, source),
             Effect::OpenSocket | Effect::CloseSocket if is_over => {}
@@ -545,7 +533,8 @@ impl FakeTelnyxCall {
         let was_answered = matches!(self.leg, Leg::Talking { .. });
         let caller = self.caller.take();
         let is_done = caller.as_ref().is_some_and(Caller::has_said_all);
-        if !was_answered || (source != "caller" && !is_done) {
+        let is_tied = self.tie.as_ref().map(Tie::end).is_some();
+        if !was_answered || (source != "caller" && !is_done && !is_tied) {
             self.report.failure.get_or_insert_with(|| format!("hung up: {cause}"));
         }
         if let Some(caller) = caller {

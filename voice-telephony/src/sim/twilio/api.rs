@@ -21,6 +21,7 @@ use voice_core::wire::Endpoint;
 
 use super::http::Signer;
 use super::plan::TwilioCallPlan;
+use super::rooms::Rooms;
 use crate::sim::script::Script;
 use answers::{Fields, calls_page, refuse, show_call, show_recording};
 use line::{Line, Step};
@@ -43,6 +44,12 @@ pub struct TwilioApiPlan {
     pub script: Script,
     /// Wall-clock time at the origin of the other one.
     pub unix: UnixMillis,
+    /// What callees press when a key is asked for.
+    pub presses: Option<char>,
+    /// How long callees stay at the longest.
+    pub leaves_after: Option<Duration>,
+    /// The account's conferences.
+    pub rooms: Rooms,
 }
 
 impl TwilioApiPlan {
@@ -56,6 +63,9 @@ impl TwilioApiPlan {
             seed: 1,
             script: Script::shop(),
             unix: UnixMillis(1_795_255_200_000),
+            presses: None,
+            leaves_after: None,
+            rooms: Rooms::default(),
         }
     }
 }
@@ -127,6 +137,13 @@ impl FakeTwilioApi {
             self.later.push((now + delay, Later::Answer(exchange, answer)));
         }
         self.advance(now);
+    }
+
+    /// Somebody calls the account: from here on their call, of that name, can be led by requests.
+    pub fn adopt(&mut self, now: MonoTime, call: &str) {
+        let created = self.plan.unix + now.since(MonoTime::ZERO);
+        let line = Line::incoming(call.to_owned(), self.plan.account.clone(), now, created);
+        self.lines.insert(call.to_owned(), line);
     }
 
     /// A call that was connected is over.

@@ -10,10 +10,24 @@ use quick_xml::reader::Reader;
 /// One instruction of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verb {
-    Connect { stream: Stream, action: Option<String> },
+    Connect {
+        stream: Stream,
+        action: Option<String>,
+    },
     Say(String),
     Play,
     Pause(Duration),
+    /// Says something, then waits for one key.
+    Gather {
+        say: String,
+        action: Option<String>,
+    },
+    /// Joins a conference, which ends with this call or does not.
+    Conference {
+        name: String,
+        ends: bool,
+        action: Option<String>,
+    },
     Redirect(String),
     Reject,
     Hangup,
@@ -36,56 +50,26 @@ pub(super) fn read(document: &str) -> Result<VecDeque<Verb>, String> {
         return Err("the document is too large (11750)".to_owned());
     }
     let mut reader = Reader::from_str(document);
-    let mut verbs = VecDeque::new();
-    let mut connect: Option<(Stream, Option<String>)> = None;
-    let mut seen_response = false;
+    let mut open = Open::default();
     loop {
         let event = reader.read_event().map_err(|error| format!("not XML (12100): {error}"))?;
         let is_empty = matches!(event, Event::Empty(_));
         match event {
             Event::Eof => break,
             Event::Start(tag) | Event::Empty(tag) => match tag.name().into_inner() {
-                "Response" => seen_response = true,
-                _ if !seen_response => return Err("no <Response> (12100)".to_owned()),
-                "Connect" => {
-                    let action = attribute(&tag, "action")?;
-                    connect = (!is_empty).then(|| (Stream::default(), action));
-                }
-                "Stream" => {
-                    let (stream, _) = connect.as_mut().ok_or("<Stream> outside <Connect>")?;
-                    stream.url = attribute(&tag, "url")?.ok_or("<Stream> without url")?;
-                    stream.status_callback = attribute(&tag, "statusCallback")?;
-                }
-                "Parameter" => {
-                    let (stream, _) = connect.as_mut().ok_or("<Parameter> outside <Stream>")?;
-                    let name = attribute(&tag, "name")?.ok_or("<Parameter> without name")?;
-                    let value = attribute(&tag, "value")?.ok_or("<Parameter> without value")?;
-                    stream.parameters.push((name, value));
-                }
-                "Say" | "Play" | "Redirect" if is_empty => {}
-                name @ ("Say" | "Play" | "Redirect") => {
+                name @ ("Say" | "Play" | "Redirect" | "Conference") if open.seen_response => {
+                    if is_empty {
+                        continue;
+                    }
+                    let ends = attribute(&tag, "endConferenceOnExit")?.as_deref() == Some("true");
                     let text = reader.read_text(tag.to_end().name()).map_err(|error| error.to_string())?;
                     let text = unescape(text.as_ref()).map_err(|error| error.to_string())?.into_owned();
-                    verbs.push_back(match name {
-                        "Say" => Verb::Say(text),
-                        "Play" => Verb::Play,
-                        _ => Verb::Redirect(text),
-                    });
+                    open.text(name, text, ends)?;
                 }
-                "Pause" => {
-                    let length = attribute(&tag, "length")?.and_then(|length| length.parse().ok());
-                    verbs.push_back(Verb::Pause(Duration::from_secs(length.unwrap_or(1))));
-                }
-                "Reject" => verbs.push_back(Verb::Reject),
-                "Hangup" => verbs.push_back(Verb::Hangup),
-                other => return Err(format!("a verb that this fake does not know: <{other}>")),
+                _ => open.begin(&tag, is_empty)?,
             },
-            Event::End(tag) if tag.name().into_inner() == "Connect" => {
-                let (stream, action) = connect.take().ok_or("</Connect> without its beginning")?;
-                verbs.push_back(Verb::Connect { stream, action });
-            }
-            Event::End(_)
-            | Event::Text(_)
+            Event::End(tag) => open.end(tag.name().into_inner())?,
+            Event::Text(_)
             | Event::CData(_)
             | Event::Comment(_)
             | Event::Decl(_)
@@ -94,7 +78,82 @@ pub(super) fn read(document: &str) -> Result<VecDeque<Verb>, String> {
             | Event::GeneralRef(_) => {}
         }
     }
-    if seen_response { Ok(verbs) } else { Err("no <Response> (12100)".to_owned()) }
+    if open.seen_response { Ok(open.verbs) } else { Err("no <Response> (12100)".to_owned()) }
+}
+
+/// What was begun and not ended.
+#[derive(Default)]
+struct Open {
+    seen_response: bool,
+    connect: Option<(Stream, Option<String>)>,
+    gather: Option<(String, Option<String>)>,
+    dial: Option<Option<String>>,
+    verbs: VecDeque<Verb>,
+}
+
+impl Open {
+    fn begin(&mut self, tag: &BytesStart<'_>, is_empty: bool) -> Result<(), String> {
+        match tag.name().into_inner() {
+            "Response" => self.seen_response = true,
+            _ if !self.seen_response => return Err("no <Response> (12100)".to_owned()),
+            "Connect" => {
+                let action = attribute(tag, "action")?;
+                self.connect = (!is_empty).then(|| (Stream::default(), action));
+            }
+            "Stream" => {
+                let (stream, _) = self.connect.as_mut().ok_or("<Stream> outside <Connect>")?;
+                stream.url = attribute(tag, "url")?.ok_or("<Stream> without url")?;
+                stream.status_callback = attribute(tag, "statusCallback")?;
+            }
+            "Parameter" => {
+                let (stream, _) = self.connect.as_mut().ok_or("<Parameter> outside <Stream>")?;
+                let name = attribute(tag, "name")?.ok_or("<Parameter> without name")?;
+                let value = attribute(tag, "value")?.ok_or("<Parameter> without value")?;
+                stream.parameters.push((name, value));
+            }
+            "Gather" => self.gather = Some((String::new(), attribute(tag, "action")?)),
+            "Dial" => self.dial = Some(attribute(tag, "action")?),
+            "Pause" => {
+                let length = attribute(tag, "length")?.and_then(|length| length.parse().ok());
+                self.verbs.push_back(Verb::Pause(Duration::from_secs(length.unwrap_or(1))));
+            }
+            "Reject" => self.verbs.push_back(Verb::Reject),
+            "Hangup" => self.verbs.push_back(Verb::Hangup),
+            other => return Err(format!("a verb that this fake does not know: <{other}>")),
+        }
+        Ok(())
+    }
+
+    fn text(&mut self, name: &str, text: String, ends: bool) -> Result<(), String> {
+        let verb = match (name, &mut self.gather) {
+            ("Say", Some((say, _))) => {
+                say.push_str(&text);
+                return Ok(());
+            }
+            ("Say", None) => Verb::Say(text),
+            ("Play", _) => Verb::Play,
+            ("Redirect", _) => Verb::Redirect(text),
+            _ => {
+                let action = self.dial.clone().ok_or("<Conference> outside <Dial>")?;
+                Verb::Conference { name: text, ends, action }
+            }
+        };
+        self.verbs.push_back(verb);
+        Ok(())
+    }
+
+    fn end(&mut self, name: &str) -> Result<(), String> {
+        if name == "Connect" {
+            let (stream, action) = self.connect.take().ok_or("</Connect> without its beginning")?;
+            self.verbs.push_back(Verb::Connect { stream, action });
+        } else if name == "Gather" {
+            let (say, action) = self.gather.take().ok_or("</Gather> without its beginning")?;
+            self.verbs.push_back(Verb::Gather { say, action });
+        } else if name == "Dial" {
+            self.dial = None;
+        }
+        Ok(())
+    }
 }
 
 fn attribute(tag: &BytesStart<'_>, name: &str) -> Result<Option<String>, String> {
@@ -141,7 +200,8 @@ mod tests {
             "hello",
             "<html></html>",
             "<Response><Stream/></Response>",
-            "<Response><Dial/></Response>",
+            "<Response><Conference>a</Conference></Response>",
+            "<Response><Enqueue/></Response>",
             "<Response><",
         ] {
             assert!(read(bad).is_err(), "{bad}");

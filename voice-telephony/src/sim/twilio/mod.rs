@@ -2,9 +2,11 @@
 
 mod api;
 mod document;
+mod ends;
 mod http;
 mod plan;
 mod retry;
+mod rooms;
 mod stream;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -18,9 +20,12 @@ use voice_core::wire::{LineEnd, WireMessage};
 
 pub use self::api::{ApiEffect, ApiRudeness, FakeTwilioApi, TwilioApiPlan, UnknownApiRudeness};
 use self::document::{Stream, Verb};
+use self::ends::{code_of, status_of};
 use self::http::Signer;
 pub use self::plan::TwilioCallPlan;
 use self::retry::Retry;
+pub use self::rooms::Rooms;
+use self::rooms::Stay;
 use self::stream::{Flow, MediaStream, Names};
 use super::caller::Caller;
 use super::report::{CallReport, Traffic, reason};
@@ -41,6 +46,7 @@ pub struct FakeTwilioCall {
     /// Requests beside the one that is waited for.
     side_requests: BTreeMap<LineId, Side>,
     caller: Option<Caller>,
+    leaves_at: Option<MonoTime>,
     report: CallReport,
     outbox: VecDeque<CallerOutput>,
 }
@@ -62,6 +68,17 @@ enum Stage {
     /// Says, plays or pauses.
     Busy {
         until: MonoTime,
+    },
+    /// Says something, and then awaits a key.
+    Gathering {
+        until: MonoTime,
+        action: Option<String>,
+    },
+    /// In a conference; looks around now and then.
+    Meeting {
+        stay: Stay,
+        action: Option<String>,
+        looks_at: MonoTime,
     },
     /// Waits for the media socket.
     Dialling {
@@ -89,7 +106,12 @@ impl Stage {
         match self {
             Self::Fetching { line, .. } | Self::Dialling { line, .. } => Some(*line),
             Self::Streaming { media, .. } => Some(media.line()),
-            Self::Busy { .. } | Self::Retrying { .. } | Self::Concluding { .. } | Self::Done => None,
+            Self::Busy { .. }
+            | Self::Retrying { .. }
+            | Self::Gathering { .. }
+            | Self::Meeting { .. }
+            | Self::Concluding { .. }
+            | Self::Done => None,
         }
     }
 }
@@ -122,16 +144,17 @@ impl FakeCaller for FakeTwilioCall {
         if let Some(output) = self.outbox.pop_front() {
             return output;
         }
-        match &self.stage {
-            Stage::Fetching { deadline, .. }
-            | Stage::Dialling { deadline, .. }
-            | Stage::Concluding { deadline } => CallerOutput::WaitUntil(Some(*deadline)),
-            Stage::Busy { until } | Stage::Retrying { at: until, .. } => {
-                CallerOutput::WaitUntil(Some(*until))
+        let at = match &self.stage {
+            Stage::Fetching { deadline, .. } | Stage::Dialling { deadline, .. } => *deadline,
+            Stage::Concluding { deadline } => return CallerOutput::WaitUntil(Some(*deadline)),
+            Stage::Busy { until } | Stage::Retrying { at: until, .. } | Stage::Gathering { until, .. } => {
+                *until
             }
-            Stage::Streaming { media, .. } => CallerOutput::WaitUntil(Some(media.next_tick_at())),
-            Stage::Done => CallerOutput::Done,
-        }
+            Stage::Meeting { looks_at, .. } => *looks_at,
+            Stage::Streaming { media, .. } => media.next_tick_at(),
+            Stage::Done => return CallerOutput::Done,
+        };
+        CallerOutput::WaitUntil(Some(self.leaves_at.map_or(at, |leaves| leaves.min(at))))
     }
 }
 
@@ -161,6 +184,7 @@ impl FakeTwilioCall {
             verbs: VecDeque::new(),
             side_requests: BTreeMap::new(),
             caller: Some(caller),
+            leaves_at: plan.manners.leaves_after.map(|length| now + length),
             report: CallReport::default(),
             outbox: VecDeque::new(),
             plan,
@@ -200,6 +224,9 @@ impl FakeTwilioCall {
             return;
         }
         self.leave_stream();
+        if document.starts_with("http") {
+            return self.fetch(now, document, "in-progress");
+        }
         match document::read(document) {
             Ok(verbs) => {
                 self.verbs = verbs;
@@ -221,19 +248,6 @@ impl FakeTwilioCall {
         LineId(self.lines)
     }
 
-    /// Asks for a document.
-    fn fetch(&mut self, now: MonoTime, url: &str, status: &str) {
-        self.ask(now, Retry::of(url, status));
-    }
-
-    fn ask(&mut self, now: MonoTime, retry: Retry) {
-        let line = self.next_line();
-        let url = resolve(&self.plan.webhook, &retry.url);
-        let endpoint = self.signer.post(&url, &self.parameters(&retry.status));
-        self.outbox.push_back(CallerOutput::Dial(line, endpoint));
-        self.stage = Stage::Fetching { line, body: Vec::new(), deadline: now + DOCUMENT_WAIT, retry };
-    }
-
     /// Makes a request beside the main business.
     fn request(&mut self, url: &str, parameters: &[(&'static str, String)], side: Side) {
         let line = self.next_line();
@@ -241,37 +255,12 @@ impl FakeTwilioCall {
         self.side_requests.insert(line, side);
     }
 
-    fn parameters(&self, status: &str) -> Vec<(&'static str, String)> {
-        let (from, to) = (self.plan.from.clone(), self.plan.to.clone());
-        let direction = if self.plan.names.is_some() { "outbound-api" } else { "inbound" };
-        let mut parameters = vec![
-            ("AccountSid", self.names.account_sid.clone()),
-            ("ApiVersion", "2010-04-01".to_owned()),
-            ("CallSid", self.names.call_sid.clone()),
-            ("CallStatus", status.to_owned()),
-            ("Called", to.clone()),
-            ("CalledCity", String::new()),
-            ("CalledCountry", "US".to_owned()),
-            ("Caller", from.clone()),
-            ("CallerCity", "SAN FRANCISCO".to_owned()),
-            ("Direction", direction.to_owned()),
-            ("From", from),
-            ("FromCountry", "US".to_owned()),
-            ("StirVerstat", "TN-Validation-Passed-A".to_owned()),
-            ("To", to),
-        ];
-        if self.is(Rudeness::ExtraParameters) {
-            parameters.push(("SipHeader_X-Größe", "été & \u{1f4de} = 1+1%".to_owned()));
-            parameters.push(("Zebra", String::new()));
-        }
-        if self.is(Rudeness::OversizedWebhook) {
-            parameters.push(("Junk", "x".repeat(200_000)));
-        }
-        parameters
-    }
-
     /// Does what is due by now.
     fn advance(&mut self, now: MonoTime) {
+        let is_over = matches!(self.stage, Stage::Concluding { .. } | Stage::Done);
+        if !is_over && self.leaves_at.is_some_and(|at| at <= now) {
+            return self.caller_left(now);
+        }
         match &mut self.stage {
             Stage::Streaming { media, .. } => {
                 let Some(caller) = &mut self.caller else { return };
@@ -290,6 +279,18 @@ impl FakeTwilioCall {
                 let retry = retry.clone();
                 self.ask(now, retry);
             }
+            Stage::Gathering { until, action } if *until <= now => {
+                let action = action.take();
+                self.answer_gather(now, action);
+            }
+            Stage::Meeting { stay, action, looks_at } if *looks_at <= now => {
+                *looks_at = now + Duration::from_millis(100);
+                if self.plan.rooms.is_over(stay) {
+                    let action = action.take();
+                    self.stage = Stage::Done;
+                    self.after_stream(now, action);
+                }
+            }
             Stage::Fetching { deadline, .. } if *deadline <= now => {
                 self.fail("no document in 15 s (11205)");
                 self.conclude(now, "failed");
@@ -305,6 +306,8 @@ impl FakeTwilioCall {
             }
             Stage::Busy { .. }
             | Stage::Retrying { .. }
+            | Stage::Gathering { .. }
+            | Stage::Meeting { .. }
             | Stage::Fetching { .. }
             | Stage::Dialling { .. }
             | Stage::Concluding { .. }
@@ -358,6 +361,8 @@ impl FakeTwilioCall {
             Stage::Fetching { .. }
             | Stage::Retrying { .. }
             | Stage::Busy { .. }
+            | Stage::Gathering { .. }
+            | Stage::Meeting { .. }
             | Stage::Dialling { .. }
             | Stage::Streaming { .. }
             | Stage::Concluding { .. }
@@ -395,10 +400,12 @@ impl FakeTwilioCall {
                 self.stream_callback(callback.as_deref(), "stream-stopped");
                 self.after_stream(now, action);
             }
-            stage
-            @ (Stage::Busy { .. } | Stage::Retrying { .. } | Stage::Concluding { .. } | Stage::Done) => {
-                self.stage = stage
-            }
+            stage @ (Stage::Busy { .. }
+            | Stage::Retrying { .. }
+            | Stage::Gathering { .. }
+            | Stage::Meeting { .. }
+            | Stage::Concluding { .. }
+            | Stage::Done) => self.stage = stage,
         }
     }
 
@@ -440,6 +447,15 @@ impl FakeTwilioCall {
             }
             Some(Verb::Play) => self.stage = Stage::Busy { until: now + Duration::from_secs(1) },
             Some(Verb::Pause(length)) => self.stage = Stage::Busy { until: now + length },
+            Some(Verb::Gather { say, action }) => {
+                let until = now + Duration::from_millis(400 + 60 * say.chars().count() as u64);
+                self.report.announced.push(say);
+                self.stage = Stage::Gathering { until, action };
+            }
+            Some(Verb::Conference { name, ends, action }) => {
+                let stay = self.plan.rooms.join(&name, ends);
+                self.stage = Stage::Meeting { stay, action, looks_at: now };
+            }
             Some(Verb::Redirect(url)) => self.fetch(now, &url, "in-progress"),
             Some(Verb::Connect { stream, action }) => {
                 let line = self.next_line();
@@ -474,6 +490,9 @@ impl FakeTwilioCall {
 
     /// Takes leave of the media socket in the way that was planned.
     fn leave_stream(&mut self) {
+        if let Stage::Meeting { stay, .. } = &self.stage {
+            self.plan.rooms.leave(stay);
+        }
         if let Stage::Streaming { mut media, callback, .. } = std::mem::replace(&mut self.stage, Stage::Done)
         {
             let is_cut = self.is(Rudeness::Cut) || self.is(Rudeness::HalfOpen);
@@ -557,27 +576,3 @@ const SOCKET_WAIT: Duration = Duration::from_secs(10);
 
 /// Of an answer this much is kept; the reader then finds it too large.
 const BODY_BYTES_MAX: usize = 128 << 10;
-
-/// A URL of a document; one without a host is on the host of the webhook.
-fn resolve(webhook: &str, url: &str) -> String {
-    if !url.starts_with('/') {
-        return url.to_owned();
-    }
-    let host_at = webhook.find("://").map_or(0, |at| at + 3);
-    let host_end = webhook[host_at..].find('/').map_or(webhook.len(), |length| host_at + length);
-    format!("{}{url}", &webhook[..host_end])
-}
-
-fn status_of(end: &LineEnd) -> Option<u16> {
-    if let LineEnd::Refused { status, .. } = end {
-        return Some(*status);
-    }
-    (*end == LineEnd::Ended).then_some(200)
-}
-
-fn code_of(end: &LineEnd) -> (u16, String) {
-    if let LineEnd::Closed { code, reason } = end {
-        return (*code, reason.clone());
-    }
-    (status_of(end).unwrap_or(1006), String::new())
-}

@@ -1,7 +1,10 @@
 //! What a fake call is to be like.
 
+use std::time::Duration;
+
 use voice_core::sensitive::Secret;
 
+use super::rooms::Rooms;
 use crate::sim::rudeness::Rudeness;
 use crate::sim::script::Script;
 
@@ -20,6 +23,17 @@ pub struct TwilioCallPlan {
     pub(super) names: Option<(String, String)>,
     /// What the names follow from, if not from the seed.
     pub(super) naming: Option<u64>,
+    pub(super) manners: Manners,
+    pub(super) rooms: Rooms,
+}
+
+/// What somebody does whom nobody leads to a media socket.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Manners {
+    /// They press this when a key is asked for.
+    pub(super) presses: Option<char>,
+    /// They hang up after so long, whatever happens.
+    pub(super) leaves_after: Option<Duration>,
 }
 
 impl TwilioCallPlan {
@@ -38,6 +52,8 @@ impl TwilioCallPlan {
             seed: 1,
             names: None,
             naming: None,
+            manners: Manners::default(),
+            rooms: Rooms::default(),
         }
     }
 
@@ -83,6 +99,27 @@ impl TwilioCallPlan {
     pub fn with_numbers(mut self, from: impl Into<String>, to: impl Into<String>) -> Self {
         self.from = from.into();
         self.to = to.into();
+        self
+    }
+
+    /// They press this when a key is asked for; nothing otherwise.
+    #[must_use]
+    pub const fn presses(mut self, key: Option<char>) -> Self {
+        self.manners.presses = key;
+        self
+    }
+
+    /// They hang up after so long, whatever happens.
+    #[must_use]
+    pub const fn leaves_after(mut self, length: Option<Duration>) -> Self {
+        self.manners.leaves_after = length;
+        self
+    }
+
+    /// Conferences are those of this account.
+    #[must_use]
+    pub fn in_rooms(mut self, rooms: Rooms) -> Self {
+        self.rooms = rooms;
         self
     }
 

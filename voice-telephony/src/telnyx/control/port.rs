@@ -1,5 +1,7 @@
 //! What a call's control is told, and what it wants.
 
+use std::time::Duration;
+
 use voice_core::time::MonoTime;
 
 use crate::status::{CallStatus, FailReason};
@@ -18,6 +20,8 @@ pub struct ControlSettings {
     pub(super) stream_url: String,
     pub(super) codec: Codec,
     pub(super) restarts_max: u32,
+    /// How long a call of ours may ring.
+    pub(super) ring: Duration,
 }
 
 impl ControlSettings {
@@ -27,12 +31,12 @@ impl ControlSettings {
     /// If no socket can be opened there.
     pub fn new(stream_url: &str, codec: Codec) -> Result<Self, StreamUrlError> {
         Streaming::check(stream_url)?;
-        Ok(Self { stream_url: stream_url.to_owned(), codec, restarts_max: 3 })
+        Ok(Self { stream_url: stream_url.to_owned(), codec, restarts_max: 3, ring: Duration::ZERO })
     }
 
     /// For a call that never streams.
     pub(super) const fn none() -> Self {
-        Self { stream_url: String::new(), codec: Codec::Pcmu, restarts_max: 0 }
+        Self { stream_url: String::new(), codec: Codec::Pcmu, restarts_max: 0, ring: Duration::ZERO }
     }
 
     /// So often a media stream that broke is started again, the call going on; three times if nothing is

@@ -44,6 +44,11 @@ impl Fields {
         Self(pairs.map(|(name, value)| (unescape(name), unescape(value))).collect())
     }
 
+    /// No parameters.
+    pub(super) const fn none() -> Self {
+        Self(Vec::new())
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }

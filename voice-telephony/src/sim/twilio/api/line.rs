@@ -79,6 +79,12 @@ impl Line {
         }
     }
 
+    /// One that somebody else placed, and that is answered.
+    pub(super) fn incoming(sid: String, account: String, now: MonoTime, created: UnixMillis) -> Self {
+        let line = Self::new(sid, account, &Fields::none(), now, created);
+        Self { status: "in-progress", ..line }
+    }
+
     pub(super) fn is_over(&self) -> bool {
         matches!(self.status, "completed" | "busy" | "no-answer" | "canceled" | "failed")
     }
@@ -159,6 +165,9 @@ impl FakeTwilioApi {
             .with_status_callback(None)
             .with_script(self.plan.script.clone())
             .with_seed(self.rng.bits())
+            .presses(self.plan.presses)
+            .leaves_after(self.plan.leaves_after)
+            .in_rooms(self.plan.rooms.clone())
             .placed_by_us(call, account);
         self.outbox.push_back(ApiEffect::Connect(call.to_owned(), Box::new(plan)));
         if let Some(until_end) = until_end {

@@ -1,0 +1,255 @@
+//! Callers who are led to somebody else, over sockets: the real server between fake carriers, callers and
+//! whoever they are led to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use voice_bin::server::{OutboundParts, TwilioLine};
+use voice_bin::sim_net::{CallsIn, TelnyxCaller, serve_twilio};
+use voice_core::driver::Clock;
+use voice_core::sensitive::Secret;
+use voice_core::time::MonoTime;
+use voice_providers::dial::Dialer;
+use voice_telephony::rest::Rest;
+use voice_telephony::sim::{ApiRudeness, CallReport, Rooms, Script, Step, TwilioApiPlan};
+use voice_telephony::twilio::rest::{Credentials, TwilioApi};
+
+use crate::telnyx::{self, json, long, pause};
+use crate::world::{Server, Silent, TOKEN};
+
+const ACCOUNT: &str = "AC00112233445566778899aabbccddeeff";
+
+fn stays(length: Duration) -> Script {
+    Script::new(vec![Step::Pause(length), Step::HangUp])
+}
+
+/// A caller over Telnyx, and somebody to whom they may be led.
+struct OverTelnyx {
+    world: telnyx::World,
+    caller: TelnyxCaller,
+    other: TelnyxCaller,
+    call: String,
+}
+
+impl OverTelnyx {
+    async fn with(
+        other: impl FnOnce(voice_telephony::sim::TelnyxCallPlan) -> voice_telephony::sim::TelnyxCallPlan,
+    ) -> Self {
+        let world = telnyx::world(|_| {}).await;
+        let (caller, run) = world.connect(world.plan(1).with_script(long()));
+        // Both end with the test at the latest.
+        tokio::spawn(run);
+        world.server.record.wait_for_live().await;
+        let call = world.server.record.calls().remove(0);
+        let (other, run) = world.connect(other(world.plan(2)).waits_for_dial());
+        tokio::spawn(run);
+        Self { world, caller, other, call }
+    }
+
+    async fn transfer(&self, body: &str) -> u16 {
+        let path = format!("/api/v1/sessions/{}/transfer", self.call);
+        self.world.ask("POST", &path, body).await.status().as_u16()
+    }
+
+    async fn until(&self, is_so: impl Fn(&Self) -> bool) {
+        while !is_so(self) {
+            pause().await;
+        }
+    }
+
+    fn told(&self) -> Vec<&'static str> {
+        self.world.server.record.transfers()
+    }
+}
+
+const WISH: &str = r#"{"to":"+15005550008","summary":"A cat is ill."}"#;
+
+#[tokio::test]
+async fn over_telnyx_somebody_hears_the_summary_and_has_the_caller() {
+    let over = OverTelnyx::with(|plan| plan.with_script(stays(Duration::from_secs(4)))).await;
+    assert_eq!(over.transfer(WISH).await, 202);
+    assert_eq!(over.transfer(WISH).await, 409, "one at a time");
+    let shown = over.world.ask("GET", &format!("/api/v1/sessions/{}/transfer", over.call), "").await;
+    assert_eq!(json(&shown)["in_progress"], true);
+    over.until(|over| !over.world.server.record.ends().is_empty()).await;
+    let announced = over.other.report().announced;
+    assert_eq!(announced, ["A caller is being put through to you. A cat is ill."]);
+    assert_eq!((over.told(), over.world.server.record.ends()), (vec!["answered"], vec!["transfer"]));
+    // They talk without us, until one of them hangs up.
+    over.until(|over| over.caller.report().completed && over.other.report().completed).await;
+    assert_eq!(over.other.commands(), ["speak", "bridge"]);
+    assert!(!over.caller.commands().contains(&"hangup".to_owned()), "{:?}", over.caller.commands());
+    over.world.server.stop().await.settled(&["transfer"]);
+}
+
+#[tokio::test]
+async fn over_telnyx_who_cannot_be_reached_gives_the_caller_back() {
+    type Change = fn(voice_telephony::sim::TelnyxCallPlan) -> voice_telephony::sim::TelnyxCallPlan;
+    let cases: [(Change, &str, &str); 3] = [
+        (|plan| plan.is_busy(), WISH, "busy"),
+        (|plan| plan.is_machine(), WISH, "machine"),
+        (|plan| plan.with_script(stays(Duration::from_millis(300))), WISH, "hung_up"),
+    ];
+    for (other, wish, why) in cases {
+        let over = OverTelnyx::with(other).await;
+        assert_eq!(over.transfer(wish).await, 202);
+        over.until(|over| over.told().last() == Some(&why)).await;
+        assert_eq!(over.told().iter().filter(|told| **told != "answered").count(), 1, "{:?}", over.told());
+        let shown = over.world.ask("GET", &format!("/api/v1/sessions/{}", over.call), "").await;
+        assert_eq!(json(&shown)["on_hold"], false, "{why}: the caller is with the voice again");
+        assert!(over.world.server.record.ends().is_empty(), "{why}");
+        // Nothing is left of the other leg.
+        over.until(|over| over.other.report().failure.is_some() || over.other.report().completed).await;
+    }
+}
+
+#[tokio::test]
+async fn over_telnyx_a_caller_who_hangs_up_ends_the_other_leg_once() {
+    let over = OverTelnyx::with(|plan| plan.nobody_answers()).await;
+    assert_eq!(over.transfer(WISH).await, 202);
+    pause().await;
+    let hung_up = over.world.ask("POST", &format!("/api/v1/sessions/{}/end", over.call), "").await;
+    assert_eq!(hung_up.status(), 202);
+    over.until(|over| over.other.commands() == ["hangup"]).await;
+    assert_eq!(over.told(), ["call_over"]);
+    over.world.server.stop().await.settled(&["hung_up"]);
+}
+
+/// A caller over Twilio, and an account that can call somebody.
+struct OverTwilio {
+    server: Server,
+    rooms: Rooms,
+    call: String,
+    report: oneshot::Receiver<CallReport>,
+    _calls: mpsc::Sender<CallsIn>,
+}
+
+impl OverTwilio {
+    async fn with(change: impl FnOnce(&mut TwilioApiPlan)) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let clock = Clock::start();
+        let mut plan = TwilioApiPlan::new(ACCOUNT, Secret::new(TOKEN.to_owned()));
+        plan.unix = clock.unix(MonoTime::ZERO);
+        change(&mut plan);
+        let rooms = plan.rooms.clone();
+        let (calls, incoming) = mpsc::channel(4);
+        let dial = Arc::new(Dialer::plain());
+        // Ends with the test.
+        tokio::spawn(serve_twilio(listener, clock, (plan, incoming), dial, std::future::pending()));
+        let credentials = Credentials::AuthToken(Secret::new(TOKEN.to_owned()));
+        let api = TwilioApi::new(ACCOUNT.parse().unwrap(), credentials).with_url(&url).unwrap();
+        let server = Server::with(|parts| {
+            parts.world.fleet = Silent::fleet();
+            parts.outbound = OutboundParts {
+                http: Some(Arc::new(Rest::plain())),
+                twilio: Some(TwilioLine { api, from: "+15005550009".parse().unwrap() }),
+                ..OutboundParts::default()
+            };
+        })
+        .await;
+        let (told, report) = oneshot::channel();
+        let caller = server.plan().with_script(long()).in_rooms(rooms.clone());
+        assert!(calls.send((caller, told)).await.is_ok());
+        server.record.wait_for_live().await;
+        let call = server.record.calls().remove(0);
+        Self { server, rooms, call, report, _calls: calls }
+    }
+
+    async fn post(&self, what: &str, body: &str) -> String {
+        let (path, length) = (format!("/api/v1/sessions/{}/{what}", self.call), body.len());
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}"
+        );
+        self.server.exchange(&format!("{head}\r\n\r\n{body}")).await
+    }
+
+    async fn until(&self, is_so: impl Fn(&Self) -> bool) {
+        while !is_so(self) {
+            pause().await;
+        }
+    }
+
+    fn told(&self) -> Vec<&'static str> {
+        self.server.record.transfers()
+    }
+}
+
+#[tokio::test]
+async fn over_twilio_somebody_accepts_by_a_key_and_has_the_caller() {
+    let over = OverTwilio::with(|plan| {
+        plan.presses = Some('1');
+        plan.leaves_after = Some(Duration::from_secs(12));
+    })
+    .await;
+    let wish = r#"{"to":"+15005550008","summary":"A cat is ill.","accept":true}"#;
+    let answer = over.post("transfer", wish).await;
+    assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+    over.until(|over| !over.server.record.ends().is_empty()).await;
+    assert_eq!((over.told(), over.server.record.ends()), (vec!["answered"], vec!["transfer"]));
+    let room = || over.rooms.names().first().cloned().unwrap_or_default();
+    over.until(|over| over.rooms.most(&room()) == 2).await;
+    // The other hangs up, and the caller's leg ends with that.
+    let OverTwilio { server, report, .. } = over;
+    let report = report.await.unwrap();
+    assert!(report.traffic.frames_received > 0, "they heard music meanwhile: {report:?}");
+    server.stop().await.settled(&["transfer"]);
+}
+
+#[tokio::test]
+async fn over_twilio_who_cannot_be_reached_gives_the_caller_back() {
+    let cases: [(fn(&mut TwilioApiPlan), &str, &str); 4] = [
+        (|plan| plan.rudeness = vec![ApiRudeness::Busy], r#"{"to":"+15005550008"}"#, "busy"),
+        (|plan| plan.rudeness = vec![ApiRudeness::ServerError], r#"{"to":"+15005550008"}"#, "carrier"),
+        (|plan| plan.presses = Some('2'), r#"{"to":"+15005550008","accept":true}"#, "declined"),
+        (
+            |plan| plan.leaves_after = Some(Duration::from_secs(1)),
+            r#"{"to":"+15005550008","summary":"This takes longer than anybody has patience for today."}"#,
+            "hung_up",
+        ),
+    ];
+    for (change, wish, why) in cases {
+        let over = OverTwilio::with(change).await;
+        let answer = over.post("transfer", wish).await;
+        assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+        // An answer that may have come too late is waited for.
+        over.until(|over| over.told().last() == Some(&why)).await;
+        assert_eq!(over.told().iter().filter(|told| **told != "answered").count(), 1, "{:?}", over.told());
+        assert!(over.server.record.ends().is_empty(), "{why}: the caller is with the voice again");
+    }
+}
+
+#[tokio::test]
+async fn over_twilio_a_caller_is_put_through_at_once_or_joins_a_conference() {
+    for (what, wish) in
+        [("transfer", r#"{"to":"+15005550008","kind":"blind"}"#), ("conference", r#"{"name":"board room"}"#)]
+    {
+        let over = OverTwilio::with(|plan| plan.leaves_after = Some(Duration::from_secs(5))).await;
+        let answer = over.post(what, wish).await;
+        assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+        over.until(|over| !over.server.record.ends().is_empty()).await;
+        assert_eq!(over.server.record.ends(), ["transfer"], "{what}");
+    }
+}
+
+#[tokio::test]
+async fn orders_that_make_no_sense_are_refused() {
+    let over = OverTwilio::with(|_| {}).await;
+    for (what, body, status) in [
+        ("transfer", "{}", 422),
+        ("transfer", r#"{"to":"123"}"#, 422),
+        ("transfer", r#"{"target":"nobody"}"#, 422),
+        ("transfer", r#"{"to":"+15005550008","kind":"blind","summary":"x"}"#, 422),
+        ("conference", r#"{"name":"<a>"}"#, 422),
+        ("dtmf", r#"{"digits":"12x"}"#, 422),
+        ("dtmf", r#"{"digits":"12#"}"#, 202),
+        ("hangup", "", 202),
+    ] {
+        let answer = over.post(what, body).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{what} {body}: {answer}");
+    }
+    over.until(|over| !over.server.record.ends().is_empty()).await;
+    over.server.stop().await.settled(&["hung_up"]);
+}

@@ -1,0 +1,160 @@
+//! Transfers under whatever a carrier may tell: late, twice, in any order, of legs that nobody knows, or not at
+//! all. Each is told once how it went, and no leg is left behind.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use voice_core::sim::rng::Rng;
+use voice_core::time::MonoTime;
+use voice_core::transfer::{TransferKind, TransferNews, TransferOrder};
+use voice_telephony::carrier_error::{CarrierError, Cause, Reach};
+use voice_telephony::status::FailReason;
+use voice_telephony::transfer::{Abilities, Act, Input, LegEnd, LegNews, Output, Transfer};
+
+const LEG: &str = "leg-1";
+
+/// What became of one transfer.
+#[derive(Debug, Default)]
+struct Story {
+    done: u32,
+    failed: u32,
+    withdrawn: bool,
+    /// Somebody's telephone rings, or they talk.
+    leg_is_up: bool,
+    /// How often its end was asked for, and carried out.
+    ends: u32,
+    ends_tried: u32,
+    /// The caller was led to the leg.
+    joined: bool,
+}
+
+fn refusal(rng: &mut Rng) -> CarrierError {
+    match rng.range(0..4) {
+        0 => CarrierError::unanswered(Reach::NeverSent),
+        1 => CarrierError::refused(Cause::Number, Some("21211")),
+        2 => CarrierError::refused(Cause::Throttled { retry_after: None }, None),
+        _ => CarrierError::refused(Cause::Credentials, None),
+    }
+}
+
+fn garbage(rng: &mut Rng) -> LegNews {
+    let ends = [
+        LegEnd::HungUp,
+        LegEnd::Declined,
+        LegEnd::Failed(FailReason::Busy),
+        LegEnd::Failed(FailReason::NoAnswer),
+    ];
+    match rng.range(0..8) {
+        0 | 1 => LegNews::Answered,
+        2 => LegNews::Said,
+        3 => LegNews::Key(Some(*rng.pick(&['1', '2']))),
+        4 => LegNews::Key(None),
+        5 => LegNews::Machine,
+        6 => LegNews::Bridged,
+        _ => LegNews::Over(*rng.pick(&ends)),
+    }
+}
+
+fn play(seed: u64) -> Story {
+    let mut rng = Rng::new(seed);
+    let kind = *rng.pick(&[TransferKind::Warm, TransferKind::Blind, TransferKind::Conference]);
+    let mut order = TransferOrder::new(kind, "support", "+15005550006");
+    order.accept = rng.percent(50);
+    let abilities = Abilities { conferences: rng.percent(50), tells_bridged: rng.percent(50) };
+    let mut now = MonoTime::from_millis(1);
+    let mut transfer = Transfer::new(now, &order, abilities);
+    let mut story = Story::default();
+    let mut later: BTreeMap<(MonoTime, u64), Input> = BTreeMap::new();
+    let mut count = 0;
+    for _ in 0..rng.range(0..12) {
+        count += 1;
+        let leg = if rng.percent(85) { LEG } else { "another" };
+        later.insert((now + rng.millis(100..90_000), count), Input::Told(leg.to_owned(), garbage(&mut rng)));
+    }
+    if rng.percent(25) {
+        count += 1;
+        later.insert((now + rng.millis(0..60_000), count), Input::Withdraw);
+    }
+    for _ in 0..10_000 {
+        let wake = loop {
+            match transfer.poll() {
+                Output::Tell(TransferNews::Done) => story.done += 1,
+                Output::Tell(TransferNews::Failed(_)) => story.failed += 1,
+                Output::Tell(_) => {}
+                Output::Dial => {
+                    count += 1;
+                    let answer = if rng.percent(60) {
+                        story.leg_is_up = true;
+                        if rng.percent(80) {
+                            Ok(LEG.to_owned())
+                        } else {
+                            Err(CarrierError::unanswered(Reach::Unknown))
+                        }
+                    } else {
+                        Err(refusal(&mut rng))
+                    };
+                    let at = now + rng.millis(10..20_000);
+                    if answer.as_ref().is_err_and(|error| error.may_have_happened) {
+                        // A leg that exists is told of, sooner or later.
+                        let at = at + rng.millis(0..40_000);
+                        later.insert((at, count + 1_000), Input::Told(LEG.to_owned(), LegNews::Answered));
+                    }
+                    later.insert((at, count), Input::Dialled(answer));
+                }
+                Output::Act(act) => {
+                    count += 1;
+                    let works = rng.percent(75);
+                    match act {
+                        Act::EndLeg => {
+                            story.ends_tried += 1;
+                            story.ends += u32::from(works);
+                            if works {
+                                assert!(story.ends <= 1, "seed {seed}: ended twice");
+                            }
+                        }
+                        Act::Join => story.joined |= works,
+                        Act::Speak | Act::BringBack => {}
+                    }
+                    let answer = if works { Ok(()) } else { Err(refusal(&mut rng)) };
+                    later.insert((now + rng.millis(10..9_000), count), Input::Acted(act, answer));
+                }
+                Output::WaitUntil(at) => break Some(at),
+                Output::Finished => break None,
+            }
+        };
+        let Some(wake) = wake else { return story };
+        let next = later.first_key_value().map(|((at, _), _)| *at);
+        if next.is_some_and(|next| next <= wake) {
+            let ((at, _), input) = later.pop_first().expect("it was there just now");
+            now = now.max(at);
+            match &input {
+                Input::Told(leg, LegNews::Over(_)) if leg == LEG => story.leg_is_up = false,
+                Input::Withdraw => story.withdrawn = true,
+                Input::Told(..) | Input::Dialled(_) | Input::Acted(..) | Input::Tick => {}
+            }
+            transfer.handle(now, input);
+        } else {
+            now = now.max(wake) + Duration::from_millis(1);
+            transfer.handle(now, Input::Tick);
+        }
+    }
+    panic!("seed {seed} never ends: {story:?}");
+}
+
+#[test]
+fn each_is_told_once_and_no_leg_is_left_behind() {
+    let (mut done, mut failed, mut ended) = (0, 0, 0);
+    for seed in 1..=20_000 {
+        let story = play(seed);
+        assert!(story.done + story.failed <= 1, "seed {seed}: {story:?}");
+        assert!(story.done + story.failed == 1 || story.withdrawn, "seed {seed}: {story:?}");
+        assert!(story.done == 0 || story.joined || story.ends == 0, "seed {seed}: {story:?}");
+        // Nobody is left on a line who was not given the caller; the carrier may refuse to end it, in vain.
+        let is_left = story.leg_is_up && story.done == 0 && story.ends_tried == 0;
+        assert!(!is_left, "seed {seed}: {story:?}");
+        done += story.done;
+        failed += story.failed;
+        ended += story.ends;
+    }
+    assert!(done > 1_000 && failed > 5_000 && ended > 2_000, "{done} {failed} {ended}");
+}
