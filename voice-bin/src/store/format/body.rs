@@ -56,7 +56,6 @@ bodies! {
     Digit = "digit" { digit: char }
     DigitsSent = "digits_sent" { digits: String }
     Ended = "ended" { reason: StoredEnd, totals: StoredTotals }
-    GoodbyeWanted = "goodbye_wanted" {}
     FirstSound = "first_sound" {
         reply: u64,
         detection_us: u64,
@@ -64,6 +63,7 @@ bodies! {
         pacing_us: u64,
         network_us: u64,
     }
+    GoodbyeWanted = "goodbye_wanted" {}
     Held = "held" { music: bool }
     Live = "live" { attachment: u32, gap_us: u64 }
     Muted = "muted" { on: bool }
