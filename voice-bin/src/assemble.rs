@@ -22,7 +22,7 @@ use crate::random;
 use crate::recording::{EXCHANGE_MAX, RecordingParts, Recordings, Uploads, recover};
 use crate::server::{OutboundParts, Parts, TelnyxLine, TelnyxParts, TwilioLine, TwilioParts, TwilioRest};
 use crate::store::{Journal, Store};
-use crate::telemetry::{LogReader, Metrics, MetricsReader};
+use crate::telemetry::{LogReader, Metrics, Prices};
 
 /// What outlives a server's run: the journal must be closed after the last call.
 pub(crate) struct Assembly {
@@ -45,14 +45,16 @@ pub(crate) struct Assembly {
 impl Assembly {
     pub(crate) async fn new(config: &Config) -> anyhow::Result<Self> {
         let clock = Clock::start();
-        let metrics = Metrics::install()?;
+        let metrics = Metrics::install()?.with_budget(prices(config), config.money.budget);
+        metrics.name_server(&config.environment);
         let store = Store::open(&config.database_url)
             .await
-            .with_context(|| format!("DATABASE_URL: cannot open {}", masked(&config.database_url)))?;
+            .with_context(|| format!("DATABASE_URL: cannot open {}", masked(&config.database_url)))?
+            .with_node(config.node.clone());
         let journal = Journal::start(store.clone(), clock);
-        info!(database = masked(&config.database_url), "journal open");
+        info!(database = masked(&config.database_url), node = %config.node, "journal open");
         let readers: Vec<Arc<dyn Reader>> =
-            vec![Arc::new(journal.reader()), Arc::new(MetricsReader), Arc::new(LogReader)];
+            vec![Arc::new(journal.reader()), Arc::new(metrics.reader()), Arc::new(LogReader)];
         let tools: (_, Arc<dyn RunTool>) = (Vec::new(), Arc::new(NoTools));
         let stop = CancellationToken::new();
         let recordings = config.recording.as_ref().map(|to| recordings(to, clock)).transpose()?;
@@ -143,6 +145,15 @@ impl Assembly {
     }
 }
 
+/// What the providers themselves say they cost, and over it what the configuration says.
+fn prices(config: &Config) -> Prices {
+    let known = config.providers.iter().filter_map(|one| {
+        let price = one.provider.capabilities().price.clone()?;
+        Some((one.id.clone(), price))
+    });
+    Prices::new(known.chain(config.money.prices.iter().cloned()))
+}
+
 fn recordings(config: &RecordingConfig, clock: Clock) -> anyhow::Result<Recordings> {
     let dir = &config.dir;
     let recordings = Recordings::start(dir, clock)
@@ -171,7 +182,7 @@ fn roster(config: &Config) -> Arc<SharedRoster> {
     Arc::new(SharedRoster::new(settings, candidates.collect()))
 }
 
-fn agent(config: &Config, tools: Vec<ToolDefinition>) -> anyhow::Result<CallConfig> {
+pub(crate) fn agent(config: &Config, tools: Vec<ToolDefinition>) -> anyhow::Result<CallConfig> {
     let Config { agent, calls, .. } = config;
     let greeting = match &agent.greeting {
         Some(cue) => Greeting::Voice(Some(cue.clone())),

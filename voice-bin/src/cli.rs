@@ -1,5 +1,6 @@
 //! voice-server's command line: load, build, run, drain.
 
+mod replay;
 mod serve;
 
 use std::path::PathBuf;
@@ -42,6 +43,20 @@ enum Command {
         /// Also ask the AI services whether they answer and take the keys. Costs nothing.
         #[arg(long)]
         online: bool,
+    },
+    /// Write the record of a stored call to standard output, one JSON object a line.
+    Export {
+        /// The call's id.
+        call: String,
+    },
+    /// Play a stored call once more in virtual time, with this build and configuration, and show where it
+    /// goes another way. Exits with 1 if it does.
+    Replay {
+        /// The call's id, or a file that `export` wrote.
+        call: String,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
     },
     /// Place simulated calls through the real server, on this machine alone, and show what was said.
     Demo {
@@ -92,6 +107,12 @@ async fn run(arguments: Arguments) -> ExitCode {
         Command::Serve => {
             with_log(loaded, |config| config.providers.is_empty(), async |config| serve::serve(config).await)
                 .await
+        }
+        Command::Export { call } => {
+            with_log(loaded, |_| true, async |config| replay::export(&config, &call).await).await
+        }
+        Command::Replay { call, json } => {
+            with_log(loaded, |_| true, async |config| replay::replay(&config, &call, json).await).await
         }
         Command::Demo { once, json, calls, provider, carrier } => {
             let kind = provider.and_then(|name| Kind::named(&name)).unwrap_or(KINDS[0]);

@@ -5,9 +5,11 @@ mod check;
 mod door;
 mod layers;
 mod mask;
+mod money;
 mod providers;
 mod recording;
 pub(crate) mod settings;
+mod storage;
 mod telnyx;
 
 use std::fmt;
@@ -19,6 +21,8 @@ use voice_core::roster::{Sticky, Strategy};
 use voice_core::sensitive::Secret;
 use voice_telephony::number::E164;
 
+use crate::store::Node;
+
 pub use crate::providers::Configured;
 pub use crate::recording::RecordingConfig;
 pub use calls::CallsConfig;
@@ -26,6 +30,7 @@ pub(crate) use check::{Check, parse};
 pub use door::DoorConfig;
 pub use layers::{Environment, NotText, Origin, Strings};
 pub(crate) use mask::masked;
+pub use money::MoneyConfig;
 pub use settings::Setting;
 pub use telnyx::TelnyxConfig;
 
@@ -43,6 +48,8 @@ pub struct Config {
     pub public_url: Option<PublicUrl>,
     /// Where the journal is kept.
     pub database_url: String,
+    /// In whose name this server writes there.
+    pub node: Node,
     /// How log lines look.
     pub log_format: LogFormat,
     /// Which log lines are written, in the syntax of `RUST_LOG`.
@@ -65,6 +72,10 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Where recordings go; without it nothing is recorded.
     pub recording: Option<RecordingConfig>,
+    /// What calls cost and may cost.
+    pub money: MoneyConfig,
+    /// Where this server stands, for metrics: `production`, `staging`.
+    pub environment: String,
     /// Who may ask, and how often.
     pub door: DoorConfig,
     /// All settings as they came out, for people.

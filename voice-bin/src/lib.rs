@@ -13,6 +13,7 @@ mod providers;
 mod random;
 pub mod recording;
 mod recovery;
+mod replay;
 mod routes;
 pub mod server;
 #[cfg(test)]

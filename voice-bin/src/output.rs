@@ -2,6 +2,7 @@
 //! lines included, on standard error.
 
 pub(crate) mod check;
+pub(crate) mod export;
 pub(crate) mod figures;
 pub(crate) mod summary;
 

@@ -1,15 +1,20 @@
 //! Which request goes where.
 
+mod answers;
 mod authorise;
+mod body;
 mod correlation;
+mod document;
 mod door;
 mod health;
+mod measure;
 mod media;
 mod outbound;
 pub(crate) mod problem;
 mod providers;
 mod recording;
-mod sessions;
+mod session_metrics;
+pub(crate) mod sessions;
 mod telnyx;
 mod twilio;
 
@@ -17,12 +22,15 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
+use http::StatusCode;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
+use utoipa_axum::routes;
 use voice_telephony::telnyx::CARRIER as TELNYX;
 use voice_telephony::twilio::CARRIER as TWILIO;
 
 use crate::server::{App, Errand};
 use door::{Entrance, knock};
+use problem::Problem;
 
 /// Twilio asks here what to do with a call, and tells how it goes.
 pub(crate) const TWILIO_WEBHOOK: &str = "/api/v1/telephony/webhooks/twilio";
@@ -44,24 +52,33 @@ const OUTBOUND_CALL: &str = "/api/v1/telephony/outbound/{call}";
 
 /// All routes of the server.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    let guarded = Router::new()
+    let (router, document) = documented(&app).split_for_parts();
+    router
+        .merge(document::routes(document))
+        .fallback(|| async { Problem::not_found() })
+        .method_not_allowed_fallback(|| async { Problem::of(StatusCode::METHOD_NOT_ALLOWED) })
+        .layer(from_fn(correlation::correlate))
+        .layer(from_fn_with_state(app.clone(), measure::measure))
+        .with_state(app)
+}
+
+/// Everything that is registered is in the document, and the other way round: there is no second list.
+fn documented(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
+    let guarded = OpenApiRouter::new()
         .merge(sessions::routes())
+        .merge(session_metrics::routes())
         .merge(providers::routes())
         .merge(recording::routes())
+        .merge(outbound::routes())
+        .layer(from_fn(body::take))
         .layer(from_fn_with_state(app.clone(), authorise::guard));
     let behind = |carrier, errand| from_fn_with_state(Entrance { app: app.clone(), carrier, errand }, knock);
-    Router::new()
+    OpenApiRouter::with_openapi(document::beginning())
         .merge(guarded)
-        .route(TWILIO_WEBHOOK, post(twilio::webhook).layer(behind(TWILIO, Errand::Webhook)))
-        .route(TWILIO_MEDIA, get(media::socket::<twilio::Opens>).layer(behind(TWILIO, Errand::Socket)))
-        .route(TELNYX_WEBHOOK, post(telnyx::webhook).layer(behind(TELNYX, Errand::Webhook)))
-        .route(TELNYX_MEDIA, get(media::socket::<telnyx::Opens>).layer(behind(TELNYX, Errand::Socket)))
-        .route(OUTBOUND, post(outbound::place))
-        .route(OUTBOUND_CALL, get(outbound::show).delete(outbound::end))
-        .route("/health", get(health::health))
-        .route("/live", get(health::live))
-        .route("/ready", get(health::ready))
-        .route("/metrics", get(health::metrics))
-        .layer(from_fn(correlation::correlate))
-        .with_state(app)
+        .merge(sessions::open_routes())
+        .routes(routes!(twilio::webhook).layer(behind(TWILIO, Errand::Webhook)))
+        .routes(routes!(media::twilio).layer(behind(TWILIO, Errand::Socket)))
+        .routes(routes!(telnyx::webhook).layer(behind(TELNYX, Errand::Webhook)))
+        .routes(routes!(media::telnyx).layer(behind(TELNYX, Errand::Socket)))
+        .merge(health::routes())
 }

@@ -3,10 +3,15 @@
 mod calls;
 mod client_address;
 mod connections;
+mod course;
+mod feed;
+mod followers;
 mod front;
 mod http;
+mod on_behalf;
 mod outbound;
 mod patience;
+mod prepared;
 mod telnyx;
 
 use std::future::{Future, pending};
@@ -25,6 +30,7 @@ use voice_core::sensitive::Pii;
 use voice_core::sensitive::Secret;
 use voice_core::time::UnixMillis;
 use voice_telephony::legs::LegKey;
+use voice_telephony::rest::HttpSend;
 use voice_telephony::ticket::{StreamTicket, Tickets};
 use voice_telephony::twilio::{Lifeline, StreamUrl, Tokens};
 
@@ -37,11 +43,16 @@ use crate::telemetry::Metrics;
 
 pub(crate) use calls::{Calls, Slot};
 pub(crate) use client_address::ClientAddress;
-pub(crate) use connections::{Connections, Place};
+pub(crate) use connections::{Connections, Place as ConnectionPlace};
+pub(crate) use course::{Begin as CourseBegin, Course};
+pub(crate) use feed::{CallFeed, Feed, Next, Place};
+pub(crate) use followers::{Followers, TICKET_LIFETIME as FOLLOWER_TICKET_LIFETIME};
 pub(crate) use front::{Answer, Errand, Front};
+pub(crate) use on_behalf::{Correlated, on_behalf};
 pub(crate) use outbound::{NotPlaced, Outbound, Page};
 pub use outbound::{OutboundParts, TwilioLine};
 pub(crate) use patience::Patient;
+pub(crate) use prepared::{Prepared, Refused, State as WaitingState, WAIT as SESSION_WAIT, Waiting};
 pub(crate) use telnyx::{Begin, CODEC as TELNYX_CODEC, Facts, Heard, LegLine, Legs};
 pub use telnyx::{TelnyxLine, TelnyxParts};
 
@@ -111,6 +122,12 @@ pub(crate) struct App {
     /// Where calls over Twilio go when their media socket breaks.
     pub(crate) lifeline: Option<Lifeline>,
     pub(crate) front: Front,
+    /// What calls tell, for those who ask and follow.
+    pub(crate) feed: Arc<Feed>,
+    pub(crate) followers: Followers,
+    pub(crate) prepared: Prepared,
+    /// The address that carriers and browsers are given.
+    pub(crate) base: PublicUrl,
     /// Media sockets that have not yet said which call they are.
     pub(crate) opening: Arc<Connections>,
     /// Taken when a call is set up and when its media arrives, for microseconds, never over an await.
@@ -150,9 +167,9 @@ pub async fn run_until(
 ) -> io::Result<()> {
     let address = listener.local_addr()?;
     let app = Arc::new(App::new(parts, address));
-    let metrics = app.parts.metrics.clone();
+    let (metrics, clock) = (app.parts.metrics.clone(), app.parts.world.clock);
     // The recorder keeps every measurement until it is told to fold them.
-    let upkeep = tokio::spawn(async move { metrics.upkeep().await });
+    let upkeep = tokio::spawn(async move { metrics.upkeep(clock).await });
     info!(%address, "listening");
 
     // Beside the calls: those of before are looked for while new ones are taken.
@@ -167,7 +184,7 @@ pub async fn run_until(
     if !app.calls.is_handing_over() {
         app.telnyx.finish().await;
     }
-    app.outbound.finish().await;
+    tokio::join!(app.outbound.finish(), app.followers.finish());
     http.finish().await;
     upkeep.abort();
     info!("stopped");
@@ -246,17 +263,33 @@ impl App {
 
     fn new(mut parts: Parts, address: SocketAddr) -> Self {
         let base = base(&parts, address);
+        let clock = parts.world.clock;
+        parts.outbound.http =
+            parts.outbound.http.take().map(|http| Arc::new(Correlated(http)) as Arc<dyn HttpSend>);
+        let feed = Arc::new(Feed::new(clock));
+        let readers: Vec<Arc<dyn Reader>> =
+            parts.world.readers.iter().cloned().chain([feed.clone() as Arc<dyn Reader>]).collect();
+        parts.world.readers = readers.into();
+        let calls = Calls::new(parts.limits.calls_max);
+        let reach = calls.clone();
+        parts
+            .metrics
+            .orders_by(move |call, control| reach.find(call).is_some_and(|call| call.control(control)));
         let pasts = Arc::new(Pasts::new(parts.world.clock));
         let readers = parts.world.readers.iter().cloned();
         // First of all: who asks for a call that has just ended must find it.
         parts.world.readers = std::iter::once(pasts.clone() as Arc<dyn Reader>).chain(readers).collect();
         Self {
-            calls: Calls::new(parts.limits.calls_max),
-            outbound: Outbound::new(&parts.outbound, &base, parts.world.clock),
+            calls,
+            outbound: Outbound::new(&parts.outbound, &base, clock),
             telnyx: Legs::new(&base),
             pasts,
             lifeline: lifeline(&parts, &base),
             front: Front::new(&parts.door),
+            followers: Followers::new(clock),
+            prepared: Prepared::new(clock, feed.clone()),
+            feed,
+            base,
             opening: Connections::new(parts.door.connections_max, parts.door.connections_from_one_max, None),
             tickets: Mutex::new(Tickets::default()),
             parts,

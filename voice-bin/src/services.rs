@@ -21,9 +21,13 @@ fn address(variable: &str, test: &str) -> Option<String> {
     let address = std::env::var(variable).ok().filter(|address| !address.is_empty());
     if address.is_none() {
         assert!(std::env::var("CI").as_deref() != Ok("true"), "{variable} is not set; see scripts/services");
-        // Not by a macro, whose output is kept from whoever runs tests that pass.
-        let line = format!("SKIPPED {test}: {variable} is not set; try scripts/services run\n");
-        let _nobody_listens = std::io::stderr().write_all(line.as_bytes());
+        skip(test, &format!("{variable} is not set; try scripts/services run"));
     }
     address
+}
+
+/// Says that a test does not take place, to people as well: not by a macro, whose output is kept from whoever
+/// runs tests that pass.
+pub(crate) fn skip(test: &str, why: &str) {
+    let _nobody_listens = std::io::stderr().write_all(format!("SKIPPED {test}: {why}\n").as_bytes());
 }

@@ -22,9 +22,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::time::Instant;
 use voice_core::id::CallId;
 
 use engine::{Dialect, Engine, Postgres, Sqlite, Statement};
+
+use crate::telemetry::database::{Pool, tell_recovery, timed};
 
 pub use format::FormatError;
 pub use journal::{Journal, JournalReader};
@@ -86,12 +89,14 @@ impl Store {
     /// # Errors
     /// If it cannot be opened or reached, or was made by a newer version.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
+        let began = Instant::now();
         let is_postgres = url.starts_with("postgres:") || url.starts_with("postgresql:");
         let (engine, dialect): (Arc<dyn Engine>, _) = if is_postgres {
             (Arc::new(Postgres::open(url).await?), engine::POSTGRES)
         } else {
             (Arc::new(Sqlite::open(url).await?), engine::SQLITE)
         };
+        tell_recovery("database", began);
         Ok(Self { engine, dialect, node: Node::new("voice"), write_failed: Arc::default() })
     }
 
@@ -142,9 +147,14 @@ impl Store {
         Ok(!rows.is_empty())
     }
 
+    /// How its connections are used.
+    pub(crate) fn pool(&self) -> Pool {
+        self.engine.pool()
+    }
+
     /// Whether the database answers.
     pub async fn is_up(&self) -> bool {
-        self.engine.read(Statement::new("SELECT CAST(1 AS BIGINT)")).await.is_ok()
+        timed("is_up", self.engine.read(Statement::new("SELECT CAST(1 AS BIGINT)"))).await.is_ok()
     }
 
     /// Whether what happens in calls can be written down. Once a write has failed, the next question tries

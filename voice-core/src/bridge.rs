@@ -23,12 +23,16 @@ use crate::provider::{Provider, ProviderCommand, SessionInput, Setup};
 use crate::record::{EndReason, Entry};
 use crate::recording::Recorded;
 use crate::time::{MonoTime, UnixMillis};
+use crate::transfer::Operation;
 use crate::wire::{Endpoint, LineEnd, WireMessage};
 
 use attachment::{Attachment, Told};
 
 /// The line that was there first: the carrier's.
 pub const CARRIER_LINE: LineId = LineId(0);
+
+/// Sent whenever a line is opened, with the call's correlation id.
+pub const CORRELATION_HEADER: &str = "x-correlation-id";
 
 /// The only way in.
 #[non_exhaustive]
@@ -55,6 +59,9 @@ pub enum BridgeOutput {
     Dial(LineId, Endpoint),
     /// Send this message.
     Send(LineId, WireMessage),
+    /// Nothing comes of this line although something is due, and its peer answers pings: find out whether it is
+    /// there.
+    Doubt(LineId),
     /// Close this line politely. Nothing that still comes of it is wanted.
     HangUp(LineId),
     /// Find somebody to talk with the caller.
@@ -74,6 +81,8 @@ pub enum BridgeOutput {
     RunTool(ToolCall),
     /// Nobody waits for this tool any more.
     AbandonTool(ToolCallId),
+    /// Ask this of whoever operates the carrier; answered with [`Control::Transferred`].
+    Operate(Operation),
     /// One more entry of the record.
     Report(Entry),
     /// For whoever writes the recording down; only while there is one.
@@ -301,6 +310,11 @@ impl Bridge {
             // Looked up each time: what the call makes of an event may let go of the session.
             let Some(attachment) = self.attachments.iter_mut().find(|a| a.id == id) else { return };
             match attachment.poll(now, &mut self.next_line) {
+                Told::Bridge(BridgeOutput::Dial(line, endpoint)) => {
+                    // Services ignore a header that they do not know; who runs one finds the call by it.
+                    let endpoint = endpoint.header(CORRELATION_HEADER, self.correlation.as_str());
+                    self.outbox.push_back(BridgeOutput::Dial(line, endpoint));
+                }
                 Told::Bridge(output) => self.outbox.push_back(output),
                 Told::Call(event) => self.tell_call(now, Input::Provider(id, event)),
                 Told::Nothing => return,
@@ -325,7 +339,9 @@ impl Bridge {
                 Output::Detach(id) => self.detach(now, id),
                 Output::Outcome(id, outcome) => self.outbox.push_back(BridgeOutput::Settle(id, outcome)),
                 Output::RunTool(call) => self.outbox.push_back(BridgeOutput::RunTool(call)),
+                Output::Doubt(id) => self.doubt(id),
                 Output::AbandonTool(id) => self.outbox.push_back(BridgeOutput::AbandonTool(id)),
+                Output::Operate(operation) => self.outbox.push_back(BridgeOutput::Operate(operation)),
                 Output::Record(recorded) => self.outbox.push_back(BridgeOutput::Record(recorded)),
                 Output::Report(entry) => self.outbox.push_back(BridgeOutput::Report(entry)),
                 Output::WaitUntil(at) => return self.rest = Rest::WaitUntil(at),
@@ -358,6 +374,12 @@ impl Bridge {
         let Some(attachment) = self.attachments.iter_mut().find(|a| a.id == id) else { return };
         attachment.command(now, command);
         self.drain_session(now, id);
+    }
+
+    fn doubt(&mut self, id: AttachmentId) {
+        let doubted = self.attachments.iter().filter(|attachment| attachment.id == id);
+        let lines = doubted.flat_map(Attachment::lines_to_doubt);
+        self.outbox.extend(lines.map(BridgeOutput::Doubt));
     }
 
     fn detach(&mut self, now: MonoTime, id: AttachmentId) {

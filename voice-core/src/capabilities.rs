@@ -141,6 +141,9 @@ pub struct Lifetime {
     pub resumes: bool,
     /// Whether the service says when a conversation will end.
     pub announced: bool,
+    /// Whether it answers WebSocket pings within a second, whatever it is doing. Where it does, a connection that
+    /// is half open is told from a service that thinks in less than two seconds.
+    pub answers_pings: bool,
 }
 
 /// How a service calls tools.

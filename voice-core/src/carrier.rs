@@ -5,6 +5,8 @@
 
 use crate::audio::{AudioFormat, AudioFrame};
 use crate::id::MarkId;
+use crate::limits::DIGITS_MAX;
+use crate::sensitive::Pii;
 use crate::time::MonoTime;
 use crate::wire::{LineEnd, WireMessage};
 
@@ -97,6 +99,35 @@ impl Digit {
     /// The key.
     pub const fn as_char(self) -> char {
         self.0
+    }
+}
+
+/// Keys to be pressed, for the other side of the line to hear: an extension, a menu.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Digits(Pii<String>);
+
+/// Keys that no telephone has, none at all, or too many of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("keys are 0-9, *, # and A-D, and w for a pause of half a second; 1 to {DIGITS_MAX} of them")]
+pub struct DigitsError;
+
+impl Digits {
+    /// `0`–`9`, `*`, `#`, `A`–`D`, and `w` for half a second of silence; at most
+    /// [`DIGITS_MAX`](crate::limits::DIGITS_MAX) of them.
+    ///
+    /// # Errors
+    /// If there is anything else, or nothing.
+    pub fn new(keys: &str) -> Result<Self, DigitsError> {
+        let is_key = |key: char| matches!(key, 'w' | 'W') || Digit::new(key).is_some();
+        if keys.is_empty() || keys.len() > DIGITS_MAX || !keys.chars().all(is_key) {
+            return Err(DigitsError);
+        }
+        Ok(Self(keys.to_ascii_uppercase().into()))
+    }
+
+    /// The keys, in capitals: people type card numbers.
+    pub const fn keys(&self) -> &Pii<String> {
+        &self.0
     }
 }
 

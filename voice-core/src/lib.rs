@@ -102,4 +102,5 @@ pub mod sensitive;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod time;
+pub mod transfer;
 pub mod wire;

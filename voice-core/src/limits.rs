@@ -67,6 +67,24 @@ pub const TOOL_ARGUMENTS_BYTES_MAX: usize = 64 << 10;
 /// Bytes of a tool's output that are passed on; the rest is cut and the model is told so.
 pub const TOOL_OUTPUT_BYTES_MAX: usize = 64 << 10;
 
+/// Keys that are pressed at once: a telephone number, its extension and some pauses. They take six
+/// seconds.
+pub const DIGITS_MAX: usize = 32;
+
+/// The longest transfer: a minute of ringing, a minute of a summary, half a minute for a key, and the
+/// requests to the carrier. Then the caller comes back to the voice.
+pub const TRANSFER_MAX: Duration = Duration::from_secs(180);
+
+/// How long the caller may still hear the voice before they are put on hold for a transfer.
+pub const TRANSFER_HOLD_AFTER: Duration = Duration::from_secs(10);
+
+/// From the end of a stream that may have ended because the caller was joined with somebody until that is
+/// known for sure: a request to the carrier and its repetition.
+pub const TRANSFER_VERDICT: Duration = Duration::from_secs(20);
+
+/// Of the last turns, so much is told to whom the caller is led: a minute of speech.
+pub const TRANSFER_SUMMARY_BYTES_MAX: usize = 900;
+
 /// Messages of a carrier that make no sense before the stream is given up.
 pub const ODDITIES_MAX: u32 = 500;
 

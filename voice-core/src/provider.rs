@@ -42,6 +42,13 @@ pub trait Provider: Send + Sync {
     fn probe(&self) -> Option<Endpoint> {
         None
     }
+
+    /// That, and the same of every other service without which this one cannot talk. Of those others not all know
+    /// the question: one that answers 404 or 405 is there, and its key was not refused. A fourth method with
+    /// an answer of its own, because most providers are one service.
+    fn probes(&self) -> Vec<Endpoint> {
+        self.probe().into_iter().collect()
+    }
 }
 
 /// One conversation with the service: a translator between its wires and our events.

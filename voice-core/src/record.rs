@@ -4,6 +4,8 @@
 //! rebuilds the call. Text and numbers of people are [`Pii`], so that a reader must say so when it
 //! prints them.
 
+mod measured;
+
 use std::time::Duration;
 
 use crate::audio::AudioFormat;
@@ -16,6 +18,9 @@ use crate::provider::Usage;
 use crate::recording::RecordingEnd;
 use crate::sensitive::Pii;
 use crate::time::MonoTime;
+use crate::transfer::{TransferFailure, TransferId, TransferKind};
+
+pub use measured::{Sound, VoiceToVoice};
 
 /// One line of the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,6 +177,11 @@ pub enum CallEvent {
         /// How much sound of it has reached the caller by now.
         heard: Duration,
     },
+    /// The first sound of an answer has reached the caller, by the word of the carrier's marks.
+    FirstSound(VoiceToVoice),
+    /// How well sound got through since the last such entry: every ten seconds, when another voice talks, and
+    /// at the end.
+    Sound(Sound),
     /// A reply is over, as far as the caller is concerned.
     ReplyHeard {
         /// Which reply.
@@ -228,6 +238,35 @@ pub enum CallEvent {
         after: Duration,
         /// Whether that was because it took too long.
         timed_out: bool,
+    },
+    /// The caller is to be led to somebody else. [`CallEvent::TransferFailed`] of the same id follows, or the
+    /// call ends with [`EndReason::Transfer`].
+    Transferring {
+        /// Which transfer of this call.
+        id: TransferId,
+        /// With how much ceremony.
+        kind: TransferKind,
+        /// What they are called.
+        name: String,
+        /// Where they are.
+        to: Pii<String>,
+    },
+    /// Somebody has answered, to whom the caller is to be led.
+    TransferAnswered {
+        /// Which transfer.
+        id: TransferId,
+    },
+    /// The caller was not led to somebody else, and is still here.
+    TransferFailed {
+        /// Which transfer.
+        id: TransferId,
+        /// Why.
+        why: TransferFailure,
+    },
+    /// Keys are pressed for the caller's side of the line to hear.
+    DigitsSent {
+        /// Which; private, because people type card numbers.
+        digits: Pii<String>,
     },
     /// The voice hears silence instead of the caller, or hears the caller again.
     Muted {

@@ -27,7 +27,9 @@ mod tests {
 
     use crate::deepgram::Credential;
     use crate::deepgram::agent::{Agent, AgentSettings};
+    use crate::deepgram::pipeline::{Pipeline, PipelineSettings};
     use crate::gemini::{Gemini, GeminiSettings};
+    use crate::llm::ChatEndpoint;
     use crate::openai::{OpenAi, OpenAiSettings};
 
     fn key() -> Secret<String> {
@@ -74,6 +76,22 @@ mod tests {
             token,
         );
         check(agent(Some("ws://127.0.0.1:9/v1/agent/converse")), "http://127.0.0.1:9/v1/projects", token);
+    }
+
+    #[test]
+    fn a_pipeline_is_looked_at_where_it_hears_and_where_it_thinks() {
+        let mind = |url: &str| ChatEndpoint::new(url, "m").expect("a good address");
+        let probes = |mind| {
+            let settings = PipelineSettings::builder(Credential::ApiKey(key()), mind).build();
+            Pipeline::new(settings.expect("settings are fine")).probes()
+        };
+        let secret = Secret::new("k-2".to_owned());
+        let both = probes(mind("https://llm.example/v1/").bearer(secret.clone()));
+        assert_eq!(both.len(), 2);
+        check(both.first().cloned(), "https://api.deepgram.com/v1/projects", ("authorization", "Token k-1"));
+        check(both.last().cloned(), "https://llm.example/v1/models", ("authorization", "Bearer k-2"));
+        let azure = mind("https://x.openai.azure.com/openai/v1").key(secret);
+        assert_eq!(probes(azure).len(), 1, "it knows no such question");
     }
 
     #[test]

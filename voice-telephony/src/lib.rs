@@ -30,6 +30,11 @@
 //! [`outbound::OutboundCall`] decides, and a carrier's [`outbound::PlaceCalls`] says it in requests. Send
 //! them yourself, or with the feature `rest` let `rest::Desk` do it.
 //!
+//! # How a caller is led to somebody else
+//!
+//! [`transfer::Transfer`] decides, and a carrier's [`transfer::LeadCalls`] says it in requests; with the feature
+//! `rest`, `rest::TransferDesk` does both.
+//!
 //! # Adding a carrier
 //!
 //! A folder beside [`twilio`] and [`telnyx`], and its line below. What carriers share stands in [`door`], [`webhook`],
@@ -54,6 +59,7 @@ pub mod sim;
 pub mod status;
 pub mod telnyx;
 pub mod ticket;
+pub mod transfer;
 pub mod twilio;
 pub mod webhook;
 mod wire;

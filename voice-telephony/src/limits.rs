@@ -192,3 +192,28 @@ pub const HANGUP_WAIT: Duration = Duration::from_secs(5);
 
 /// How long the event of a call is waited for that may have been dialled, before it counts as lost.
 pub const RECONCILE_WAIT: Duration = Duration::from_secs(10);
+
+/// From when a telephone should have stopped ringing until that counts as unanswered: Twilio alone adds five
+/// seconds (protocol notes, Twilio §6), and webhooks take their time.
+pub const LEG_RING_SLACK: Duration = Duration::from_secs(15);
+
+/// A leg whose request was not answered is told of by webhook within seconds, if there is one.
+pub const LEG_LOST_WAIT: Duration = Duration::from_secs(15);
+
+/// A leg that nobody wants any more is ended when it turns up; after so long it was never called.
+pub const LEG_STRAY_WAIT: Duration = Duration::from_secs(60);
+
+/// A minute of summary, and the word that it was said. Then it counts as said.
+pub const LEG_SPEECH_MAX: Duration = Duration::from_secs(75);
+
+/// How long somebody may think about a call before they did not want it.
+pub const LEG_KEY_WAIT: Duration = Duration::from_secs(20);
+
+/// How long it may take to join two legs that are there: a request, or its event.
+pub const LEG_JOIN_WAIT: Duration = Duration::from_secs(20);
+
+/// How often a leg is ended, or joined, before it is left to the carrier's own limits.
+pub const LEG_ENDS_MAX: u32 = 4;
+
+/// Transfers at once; each is some kB and has a leg that costs money. One more fails.
+pub const TRANSFERS_MAX: usize = 1_000;

@@ -64,6 +64,50 @@ impl E164 {
     }
 }
 
+/// Whom a carrier can call: a number, or a SIP address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Callee {
+    /// A number.
+    Number(E164),
+    /// `sip:` or `sips:`, a user and a host.
+    Sip(Pii<String>),
+}
+
+impl Callee {
+    /// The number or address. Whoever calls this answers for where it goes.
+    pub fn expose(&self) -> &str {
+        match self {
+            Self::Number(number) => number.expose(),
+            Self::Sip(address) => address.expose(),
+        }
+    }
+}
+
+impl From<E164> for Callee {
+    fn from(number: E164) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl FromStr for Callee {
+    type Err = NumberError;
+
+    /// A SIP address is looked at roughly: the carrier knows better.
+    fn from_str(text: &str) -> Result<Self, NumberError> {
+        let text = text.trim();
+        let Some(address) = text.strip_prefix("sip:").or_else(|| text.strip_prefix("sips:")) else {
+            return text.parse().map(Self::Number);
+        };
+        let is_clean = address.len() <= SIP_BYTES_MAX && address.bytes().all(|byte| byte.is_ascii_graphic());
+        let has_host =
+            address.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty());
+        if is_clean && has_host { Ok(Self::Sip(text.into())) } else { Err(NumberError::NotDigits) }
+    }
+}
+
+/// What Twilio takes as an address.
+const SIP_BYTES_MAX: usize = 255;
+
 impl FromStr for E164 {
     type Err = NumberError;
 

@@ -10,6 +10,7 @@
 mod connection;
 mod desk;
 mod tls;
+mod transfers;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,6 +35,7 @@ use crate::limits::{
 use connection::Connection;
 pub use desk::{Desk, DeskFull, Observe, Placing};
 pub use tls::TlsError;
+pub use transfers::{Leading, Listen, TransferDesk};
 
 /// Something that sends a request and answers with what came back.
 ///

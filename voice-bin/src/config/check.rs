@@ -3,6 +3,7 @@
 mod door;
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 use std::time::Duration;
 
 use tracing_subscriber::filter::LevelFilter;
@@ -14,6 +15,7 @@ use voice_telephony::number::{E164, NumberError};
 use super::layers::{Layers, Origin, Raw};
 use super::mask::masked as masked_address;
 use super::settings::{self, Setting};
+use super::storage::{database_url, node_name, own_name};
 use super::{
     AgentConfig, ChoiceConfig, Config, ConfigErrors, Effective, LimitsConfig, LogFormat, Notice, PublicUrl,
     TelnyxConfig, TwilioConfig,
@@ -39,6 +41,7 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
     let port = check.parse(&settings::PORT, port);
     let public_url = check.parse(&settings::PUBLIC_URL, public_url);
     let database_url = check.parse(&settings::DATABASE_URL, database_url);
+    let node = check.parse(&settings::NODE_NAME, node_name);
     let log_format = check.parse(&settings::LOG_FORMAT, log_format);
     let log_level = check.parse(&settings::LOG_LEVEL, log_level);
     let providers = check.providers();
@@ -51,6 +54,8 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
     let limits = check.limits();
     let door = check.door();
     let recording = check.recording();
+    let money = check.money();
+    let environment = check.parse(&settings::ENVIRONMENT, environment).unwrap_or_default();
     let all = (host, port, database_url, log_format, log_level, agent, calls, limits, choice);
     let (
         Some(host),
@@ -75,6 +80,7 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
         port,
         public_url,
         database_url,
+        node: node.unwrap_or_else(|| own_name(port)),
         log_format,
         log_level,
         providers,
@@ -86,6 +92,8 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
         calls,
         limits,
         recording,
+        money,
+        environment,
         door,
         settings,
         notices: check.notices,
@@ -267,19 +275,37 @@ fn notices_of(config: &Config, mut note: impl FnMut(&Setting, &str)) {
     if has_number && config.public_url.is_some() && config.api_token.is_none() {
         note(&settings::API_TOKEN, "not set, so only this machine itself can order calls");
     }
-    match &config.public_url {
-        None => note(
+    if config.public_url.is_none() {
+        note(
             &settings::PUBLIC_URL,
             "not set, so only requests to this machine itself can be verified; set it to the address that the carrier calls",
-        ),
-        Some(url) if url.to_string().starts_with("http://") && !is_local(&url.to_string()) => {
-            note(
-                &settings::PUBLIC_URL,
-                "carriers only stream to wss://, which needs an https:// address here",
-            );
-        }
-        Some(_) => {}
+        );
     }
+    if config.public_url.is_some() && config.host.is_loopback() && !config.settings.iter().any(is_proxied) {
+        note(
+            &settings::TRUSTED_PROXIES,
+            "not set, though PUBLIC_URL leads to this machine by way of a proxy (HOST is a loopback address): all \
+             callers look like the proxy and share its limits; set it to the proxy's address, like 127.0.0.1",
+        );
+    }
+    if let Some(folder) = missing_folder(&config.database_url) {
+        note(
+            &settings::DATABASE_URL,
+            &format!("there is no folder {folder}, so the database cannot be made"),
+        );
+    }
+}
+
+/// Whether somebody said which proxies to believe.
+fn is_proxied(line: &Effective) -> bool {
+    line.setting.env == settings::TRUSTED_PROXIES.env && line.origin != Origin::Default
+}
+
+/// Of a database in a file whose folder does not exist.
+fn missing_folder(url: &str) -> Option<String> {
+    let file = url.strip_prefix("sqlite:")?.trim_start_matches("//").split('?').next()?;
+    let folder = Path::new(file).parent().filter(|folder| !folder.as_os_str().is_empty())?;
+    (!file.starts_with(':') && !folder.is_dir()).then(|| folder.display().to_string())
 }
 
 /// Values of which services have many.
@@ -394,17 +420,13 @@ fn public_url(text: &str) -> Result<PublicUrl, Wrong> {
     if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
         return Err(wrong("has more than scheme, host, port and path"));
     }
-    Ok(PublicUrl::new(url.as_str().trim_end_matches('/')))
-}
-
-fn database_url(text: &str) -> Result<String, Wrong> {
-    if text.strip_prefix("sqlite:").is_some_and(|file| !file.is_empty()) {
-        return Ok(text.to_owned());
+    if url.scheme() == "http" && !is_local(text) {
+        return Err(Wrong(
+            format!("{} is not encrypted", masked_address(text)),
+            "write https://; carriers stream to wss:// only, and calls must not cross a network in the open",
+        ));
     }
-    Err(Wrong(
-        format!("{} is not a database this build knows", masked_address(text)),
-        "use sqlite:FILE, like sqlite:voice.db",
-    ))
+    Ok(PublicUrl::new(url.as_str().trim_end_matches('/')))
 }
 
 fn log_format(text: &str) -> Result<LogFormat, Wrong> {
@@ -504,6 +526,14 @@ fn api_token(text: &str) -> Result<Secret<String>, Wrong> {
         return Err(Wrong("it is shorter than 16 characters".to_owned(), FIX));
     }
     Ok(token)
+}
+
+fn environment(text: &str) -> Result<String, Wrong> {
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if text.is_empty() || text.len() > 40 || !text.bytes().all(is_word) {
+        return Err(Wrong(format!("{text:?} is no name"), "use 1 to 40 letters, digits, - and _"));
+    }
+    Ok(text.to_owned())
 }
 
 fn text(text: &str) -> Result<String, Wrong> {

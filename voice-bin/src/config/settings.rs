@@ -62,6 +62,7 @@ settings! {
     MAX_CONNECTIONS = Setting::new("MAX_CONNECTIONS", "door", "max_connections", Some("2048"));
     MAX_CONNECTIONS_PER_ADDRESS =
         Setting::new("MAX_CONNECTIONS_PER_ADDRESS", "door", "max_connections_per_address", Some("512"));
+    NODE_NAME = Setting::new("NODE_NAME", "storage", "node_name", None);
     DATABASE_URL = Setting::new("DATABASE_URL", "storage", "database_url", Some("sqlite:voice.db"));
     RECORDING_DIR = Setting::new("RECORDING_DIR", "recording", "dir", None);
     RECORDING_CONSENT = Setting::new("RECORDING_CONSENT", "recording", "consent", Some("off"));
@@ -73,13 +74,18 @@ settings! {
     RECORDING_BUCKET_PREFIX = Setting::new("RECORDING_BUCKET_PREFIX", "recording", "bucket_prefix", None);
     AWS_ACCESS_KEY_ID = Setting::new("AWS_ACCESS_KEY_ID", "recording", "access_key_id", None);
     AWS_SECRET_ACCESS_KEY = Setting::secret("AWS_SECRET_ACCESS_KEY", "recording", "secret_access_key");
+    ENVIRONMENT = Setting::new("ENVIRONMENT", "log", "environment", Some("production"));
     LOG_FORMAT = Setting::new("LOG_FORMAT", "log", "format", Some("text"));
     LOG_LEVEL = Setting::new("LOG_LEVEL", "log", "level", Some("info"));
     VOICE_STANDBY = Setting::new("VOICE_STANDBY", "calls", "standby", Some("off"));
     COVER_PROMPTS = Setting::new("COVER_PROMPTS", "calls", "cover_prompts", Some("on"));
     GAP_SECONDS = Setting::new("GAP_SECONDS", "calls", "gap_seconds", Some("30"));
     CALL_SECONDS_MAX = Setting::new("CALL_SECONDS_MAX", "calls", "seconds_max", Some("7200"));
+    CALL_BUDGET_USD = Setting::new("CALL_BUDGET_USD", "calls", "budget_usd", None);
+    CALL_BUDGET_WARN_PERCENT = Setting::new("CALL_BUDGET_WARN_PERCENT", "calls", "budget_warn_percent", Some("80"));
+    CALL_BUDGET_ACTION = Setting::new("CALL_BUDGET_ACTION", "calls", "budget_action", Some("warn"));
     VOICE_PROVIDERS = Setting::new("VOICE_PROVIDERS", "providers", "order", None);
+    PROVIDER_PRICES = Setting::new("PROVIDER_PRICES", "providers", "prices", None);
     VOICE_STRATEGY = Setting::new("VOICE_STRATEGY", "providers", "strategy", Some("priority"));
     VOICE_STICKY = Setting::new("VOICE_STICKY", "providers", "sticky", Some("no"));
     VOICE_PROBE_SECONDS = Setting::new("VOICE_PROBE_SECONDS", "providers", "probe_seconds", Some("30"));

@@ -110,12 +110,24 @@ fn what_is_probably_not_meant_is_said() {
         ("OPENAI_API_KEY", KEY),
         ("TWILIO_AUTH_TOKEN", "0123456789abcdef0123456789abcdef"),
         ("PUBLIC_URL", "https://voice.test"),
+        ("TRUSTED_PROXIES", "127.0.0.1"),
     ];
     assert_eq!(settings(&complete), Vec::<&str>::new());
-    assert_eq!(
-        settings(&[complete[0], complete[1], complete[2], ("OPENAI_REALTIME_URL", "ws://far.test/v1")]),
-        ["OPENAI_REALTIME_URL"]
-    );
+    let and = |more| settings(&[&complete[..], &[more]].concat());
+    assert_eq!(and(("OPENAI_REALTIME_URL", "ws://far.test/v1")), ["OPENAI_REALTIME_URL"]);
+    assert_eq!(and(("DATABASE_URL", "sqlite:/nowhere/at/all/voice.db")), ["DATABASE_URL"]);
+    assert_eq!(and(("DATABASE_URL", "sqlite://voice.db?mode=rwc")), Vec::<&str>::new());
+    assert_eq!(settings(&[&complete[..3], &[("HOST", "127.0.0.1")]].concat()), ["TRUSTED_PROXIES"]);
+    assert_eq!(settings(&[&complete[..3], &[("HOST", "0.0.0.0")]].concat()), Vec::<&str>::new());
+}
+
+#[test]
+fn calls_do_not_cross_a_network_in_the_open() {
+    let url = |url| load("", &[("PUBLIC_URL", url)]).map(|config| config.public_url.unwrap().to_string());
+    assert!(url("http://voice.example.org").unwrap_err().to_string().contains("https://"));
+    for fine in ["http://127.0.0.1:8080", "http://localhost:8080", "https://voice.example.org"] {
+        assert_eq!(url(fine).unwrap(), fine);
+    }
 }
 
 #[test]
@@ -124,7 +136,12 @@ fn telnyx_says_what_is_missing_and_refuses_what_is_no_key() {
     let public = ("TELNYX_PUBLIC_KEY", "HFlC+XgDSJG0dV7Oz5Ck0cqU1tYYUXQvtBIgEGyHAX8=");
     let from = ("TELNYX_FROM_NUMBER", "+15005550006");
     let told = |environment: &[(&'static str, &'static str)]| -> Vec<&'static str> {
-        let base = [("OPENAI_API_KEY", KEY), ("PUBLIC_URL", "https://voice.test"), ("API_TOKEN", KEY)];
+        let base = [
+            ("OPENAI_API_KEY", KEY),
+            ("PUBLIC_URL", "https://voice.test"),
+            ("API_TOKEN", KEY),
+            ("TRUSTED_PROXIES", "127.0.0.1"),
+        ];
         let config = load("", &[&base, environment].concat()).unwrap();
         config.notices().iter().map(|notice| notice.setting).collect()
     };

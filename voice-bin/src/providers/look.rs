@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
-use voice_core::driver::Dial;
+use voice_core::driver::{Dial, ask};
 use voice_core::failure::Failure;
 
 use super::{Configured, Kind};
@@ -26,24 +26,21 @@ pub(crate) struct Seen {
     key: &'static str,
 }
 
-/// Asks each service that has a free question for it (see [`voice_core::provider::Provider::probe`]), all at
+/// Asks each service that has a free question for it (see [`voice_core::provider::Provider::probes`]), all at
 /// once, in five seconds at most.
 pub(crate) async fn look(providers: &[Configured], dial: Arc<dyn Dial>) -> Vec<Seen> {
     let mut looks = JoinSet::new();
     for (place, one) in providers.iter().enumerate() {
-        let Some(endpoint) = one.provider.probe() else { continue };
+        let endpoints = one.provider.probes();
+        if endpoints.is_empty() {
+            continue;
+        }
         let (name, dial) = (one.id.to_string(), dial.clone());
         let key = Kind::named(&name).map_or("its key", |kind| kind.key.env);
         // Side by side, because one that hangs must not delay the others.
         looks.spawn(async move {
-            let answer = match timeout(PATIENCE, dial.dial(endpoint)).await {
-                Ok(Ok(line)) => {
-                    line.close();
-                    Ok(())
-                }
-                Ok(Err(end)) => Err(Failure::from_line_end(&end)),
-                Err(_) => Err(Failure::NotReady(PATIENCE)),
-            };
+            let answer = timeout(PATIENCE, ask(dial.as_ref(), endpoints)).await;
+            let answer = answer.unwrap_or(Err(Failure::NotReady(PATIENCE)));
             (place, Seen { name, answer, key })
         });
     }

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use metrics::counter;
 use tokio::sync::mpsc::{OwnedPermit, Receiver, Sender, channel};
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 use voice_core::audio::{AudioFormat, FRAME};
 use voice_core::driver::{Clock, RecordSink, RecordWriter, Written};
@@ -23,6 +24,7 @@ use voice_core::recording::{Block, RecordingEnd, RecordingStart};
 
 use super::wav::{self, HEADER_BYTES};
 use crate::metrics_names as names;
+use crate::telemetry::database::tell_recovery;
 
 /// Blocks that may wait: at 500 recorded calls more than a second, at ten more than a minute. Full of mu-law
 /// they are 14 MB.
@@ -261,7 +263,7 @@ impl Wav {
 /// # Errors
 /// If the directory cannot be read. A file that cannot be saved is left as it is, and told in the log.
 pub fn recover(dir: &Path) -> io::Result<usize> {
-    let mut saved = 0;
+    let (mut saved, began) = (0, Instant::now());
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
         if path.extension().is_none_or(|extension| extension != UNFINISHED) {
@@ -273,6 +275,7 @@ pub fn recover(dir: &Path) -> io::Result<usize> {
             Err(error) => warn!(file = %path.display(), %error, "an unfinished recording cannot be saved"),
         }
     }
+    tell_recovery("recordings", began);
     if saved > 0 {
         info!(saved, "recordings of a server that was killed are whole again, but for their last second");
     }

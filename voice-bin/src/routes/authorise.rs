@@ -10,10 +10,12 @@ use axum::response::Response;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HOST};
 use http::uri::Authority;
+use metrics::counter;
 use subtle::ConstantTimeEq;
 use voice_core::sensitive::Secret;
 
 use super::problem::Problem;
+use crate::metrics_names as names;
 use crate::server::{App, ClientAddress};
 
 /// Headers by which a proxy says that somebody else is behind it, and a browser that a page asks.
@@ -35,7 +37,15 @@ const NOT_FROM_HERE: [&str; 9] = [
 /// they ask for somebody else: a proxy or a web page on this machine would otherwise open the API to the
 /// world. A server that is published (`PUBLIC_URL`) has a proxy as a rule, and lets nobody in without one.
 pub(super) fn authorise(app: &App, client: ClientAddress, headers: &HeaderMap) -> Result<(), Problem> {
-    check(app.outbound.api_token(), app.parts.public_url.is_some(), client, headers)
+    let token = app.outbound.api_token();
+    check(token, app.parts.public_url.is_some(), client, headers).inspect_err(|_| {
+        let reason = match (token, headers.contains_key(AUTHORIZATION)) {
+            (None, _) => "not_local",
+            (Some(_), false) => "missing",
+            (Some(_), true) => "wrong",
+        };
+        counter!(names::AUTH_FAILURES, "reason" => reason).increment(1);
+    })
 }
 
 fn check(

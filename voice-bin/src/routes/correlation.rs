@@ -7,13 +7,15 @@ use http::{HeaderName, HeaderValue};
 use uuid::Uuid;
 use voice_core::id::CorrelationId;
 
+use super::problem::sign;
+
 const HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
 
 pub(super) async fn correlate(mut request: Request, next: Next) -> Response {
     let given = request.headers().get(HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
     let id = given.unwrap_or_else(new_correlation);
     request.extensions_mut().insert(id.clone());
-    let mut response = next.run(request).await;
+    let mut response = sign(next.run(request).await, &id).await;
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {
         response.headers_mut().insert(HEADER, value);
     }

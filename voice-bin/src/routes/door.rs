@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::RETRY_AFTER;
 use http::request::Parts as Head;
-use metrics::counter;
+use metrics::{counter, histogram};
 use tracing::{debug, error, warn};
 use voice_core::id::CorrelationId;
 use voice_telephony::door::{Layer, TurnedAway};
@@ -38,12 +38,17 @@ pub(super) async fn knock(
     request: Request,
     next: Next,
 ) -> Response {
-    let now = entrance.app.parts.world.clock.now();
+    let clock = entrance.app.parts.world.clock;
+    let (now, carrier, errand) = (clock.now(), entrance.carrier, entrance.errand);
     if let Err(away) = entrance.app.front.knock(now, entrance.errand, entrance.carrier, client) {
         return turn_away(entrance.errand, entrance.carrier, &correlation, client, away);
     }
     let visit = Visit { entrance, client, failed: true };
     let response = next.run(request).await;
+    if errand == Errand::Webhook {
+        let took = clock.now().since(now);
+        histogram!(names::WEBHOOK_DURATION, "provider" => carrier).record(took.as_secs_f64());
+    }
     visit.end(response.status());
     response
 }
@@ -107,7 +112,7 @@ pub(super) fn turn_away(
     let (what, reason, layer, client) = (errand.name(), away.name(), away.layer().name(), client.0);
     match errand {
         Errand::Webhook => {
-            counter!(names::WEBHOOK_REJECTIONS, "carrier" => carrier, "reason" => reason, "layer" => layer)
+            counter!(names::WEBHOOK_REJECTIONS, "provider" => carrier, "reason" => reason, "layer" => layer)
                 .increment(1);
         }
         Errand::Socket => {

@@ -9,15 +9,27 @@ use axum::response::IntoResponse;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::server::App;
+use crate::telemetry::database::{publish_health, publish_pool};
 use crate::telemetry::publish_roster;
 
 /// A disk that needs longer to answer is not ready.
 const STORE_TIMEOUT: Duration = Duration::from_secs(1);
 
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(health))
+        .routes(routes!(live))
+        .routes(routes!(ready))
+        .routes(routes!(metrics))
+}
+
 /// The answer of `/health`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Health {
     status: &'static str,
     version: &'static str,
@@ -25,24 +37,38 @@ struct Health {
 }
 
 /// The answer of `/ready`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Ready {
     ready: bool,
     /// Why not.
     reasons: Vec<&'static str>,
 }
 
-pub(super) async fn health(State(app): State<Arc<App>>) -> impl IntoResponse {
+/// What runs here.
+#[utoipa::path(
+    get, path = "/health", tag = "operation", operation_id = "health", security(()),
+    responses((status = 200, body = Health)),
+)]
+async fn health(State(app): State<Arc<App>>) -> impl IntoResponse {
     let status = if app.calls.is_draining() { "draining" } else { "ok" };
     Json(Health { status, version: env!("CARGO_PKG_VERSION"), calls: app.calls.running() })
 }
 
 /// The process answers: all that a liveness probe should ask.
-pub(super) async fn live() -> &'static str {
+#[utoipa::path(
+    get, path = "/live", tag = "operation", operation_id = "live", security(()),
+    responses((status = 200, body = str, content_type = "text/plain")),
+)]
+async fn live() -> &'static str {
     "ok"
 }
 
-pub(super) async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
+/// Whether calls can be taken.
+#[utoipa::path(
+    get, path = "/ready", tag = "operation", operation_id = "ready", security(()),
+    responses((status = 200, body = Ready), (status = 503, body = Ready)),
+)]
+async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
     let mut reasons = Vec::new();
     if app.calls.is_draining() {
         reasons.push("draining");
@@ -64,10 +90,22 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
     (status, Json(Ready { ready: reasons.is_empty(), reasons }))
 }
 
-pub(super) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
+/// Figures, in Prometheus' text format.
+#[utoipa::path(
+    get, path = "/metrics", tag = "operation", operation_id = "metrics", security(()),
+    responses((status = 200, body = str, content_type = "text/plain; version=0.0.4; charset=utf-8")),
+)]
+async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     let now = app.parts.world.clock.now();
     if let Some(roster) = app.parts.world.fleet.roster() {
-        publish_roster(&roster.with(|roster| roster.snapshot(now)));
+        publish_roster(now, &roster.with(|roster| roster.snapshot(now)));
+    }
+    if let Some(store) = &app.parts.store {
+        // Before the two questions, which wait for their turn like all others.
+        publish_pool(store.pool());
+        let is_up = tokio::time::timeout(STORE_TIMEOUT, store.is_up()).await.unwrap_or(false);
+        let is_writable = tokio::time::timeout(STORE_TIMEOUT, store.can_write()).await.unwrap_or(false);
+        publish_health(is_up, is_writable);
     }
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.parts.metrics.render())
 }

@@ -30,12 +30,15 @@ use voice_telephony::ticket::TicketError;
 use voice_telephony::twilio::AccountSid;
 use voice_telephony::webhook::Rejection;
 
+use super::answers::FailsToCarrier;
 use super::door::turn_away;
+use super::{TELNYX_MEDIA, TWILIO_MEDIA};
 use crate::metrics_names as names;
 use crate::recovery::{self, Entrant, TwilioLeg};
-use crate::server::{App, ClientAddress, Errand, Grant, Patient, Place, Slot};
+use crate::server::{App, ClientAddress, ConnectionPlace, Errand, Grant, Patient, Slot, on_behalf};
+use crate::telemetry::sockets::{CountedLine, OpenSocket};
 
-type Socket = WebSocketLine<TcpStream>;
+pub(super) type Socket = WebSocketLine<TcpStream>;
 
 /// What a carrier's socket does before it is known which call it is.
 pub(super) trait Opens: Sized + Send + 'static {
@@ -63,7 +66,35 @@ pub(super) struct Opened {
     pub(super) session: Box<dyn CarrierSession>,
 }
 
-pub(super) async fn socket<O: Opens>(
+/// Telnyx's media socket. Opened with a ticket from the answer to its webhook.
+#[utoipa::path(
+    get, path = TELNYX_MEDIA, tag = "carriers", operation_id = "telnyx_media", security(()),
+    responses((status = 101, description = "The socket is open"), FailsToCarrier),
+)]
+pub(super) async fn telnyx(
+    app: State<Arc<App>>,
+    client: Extension<ClientAddress>,
+    correlation: Extension<CorrelationId>,
+    request: Request,
+) -> Response {
+    socket::<super::telnyx::Opens>(app, client, correlation, request).await
+}
+
+/// Twilio's media socket. Opened with a ticket from the answer to its webhook.
+#[utoipa::path(
+    get, path = TWILIO_MEDIA, tag = "carriers", operation_id = "twilio_media", security(()),
+    responses((status = 101, description = "The socket is open"), FailsToCarrier),
+)]
+pub(super) async fn twilio(
+    app: State<Arc<App>>,
+    client: Extension<ClientAddress>,
+    correlation: Extension<CorrelationId>,
+    request: Request,
+) -> Response {
+    socket::<super::twilio::Opens>(app, client, correlation, request).await
+}
+
+async fn socket<O: Opens>(
     State(app): State<Arc<App>>,
     Extension(client): Extension<ClientAddress>,
     Extension(correlation): Extension<CorrelationId>,
@@ -92,7 +123,7 @@ pub(super) async fn socket<O: Opens>(
 }
 
 /// The answer to the client's key, if the request asks for a WebSocket as RFC 6455 wants it.
-fn upgrade_key(headers: &HeaderMap) -> Option<String> {
+pub(super) fn upgrade_key(headers: &HeaderMap) -> Option<String> {
     let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
     let wants = text(CONNECTION)?.split(',').any(|word| word.trim().eq_ignore_ascii_case("upgrade"));
     let is_web_socket =
@@ -102,7 +133,7 @@ fn upgrade_key(headers: &HeaderMap) -> Option<String> {
 
 async fn attend<O: Opens>(
     app: Arc<App>,
-    (client, opening): (ClientAddress, Place),
+    (client, opening): (ClientAddress, ConnectionPlace),
     correlation: CorrelationId,
     on_upgrade: OnUpgrade,
     opens: O,
@@ -112,6 +143,7 @@ async fn attend<O: Opens>(
         Err(error) => return debug!(%correlation, %error, "a media socket went away while it was opened"),
     };
     let Some(mut line) = line(upgraded).await else { return };
+    let _open = OpenSocket::new();
     let failed = || app.front.failed(app.parts.world.clock.now(), Errand::Socket, client);
     let admitted = match open(&app, opens, &mut line).await {
         Ok(Some(opened)) => admit(&app, O::CARRIER, opened).await,
@@ -139,7 +171,7 @@ async fn attend<O: Opens>(
     }
 }
 
-async fn line(upgraded: Upgraded) -> Option<Socket> {
+pub(super) async fn line(upgraded: Upgraded) -> Option<Socket> {
     let parts = upgraded.downcast::<TokioIo<Patient>>().ok()?;
     let stream = parts.io.into_inner().into_inner();
     Some(WebSocketLine::server(stream, parts.read_buf, CARRIER_MESSAGE_BYTES_MAX).await)
@@ -211,7 +243,8 @@ async fn converse(
     let Opened { carrier_call, format, session, account, .. } = opened;
     let Entrant { grant: Grant { call, correlation, from, to, leg }, back } = entrant;
     let twilio = TwilioLeg::of(app, account.as_ref(), &carrier_call).filter(|_| leg.is_none());
-    let (world, agent, line) = (app.parts.world.clone(), app.parts.agent.clone(), Box::new(line));
+    let (world, agent, line) =
+        (app.parts.world.clone(), app.parts.agent.clone(), Box::new(CountedLine::new(line)));
     let is_new = back.is_none();
     let placed = match back {
         Some(back) => {
@@ -219,12 +252,18 @@ async fn converse(
             place_again(call, world, agent, &start, back, session, line)
         }
         None => {
+            let correlation = correlation.clone();
             let start = CallStart { carrier, carrier_call, format, from, to, correlation };
             place(call, world, agent, start, session, line)
         }
     };
     let (handle, task) = app.recorded(placed, is_new);
-    let end = slot.run(handle, task).await;
+    if is_new && app.outbound.page(call).is_some() {
+        app.parts.metrics.placed(call);
+    }
+    let end = on_behalf(correlation, slot.run(handle, task)).await;
+    app.feed.close(call);
+    app.parts.metrics.over(call);
     if let Some(leg) = leg {
         return leg.media_over(end).await;
     }

@@ -4,29 +4,26 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use http::StatusCode;
 use http::header::LOCATION;
-use http::{HeaderMap, Request, StatusCode};
 use serde::{Deserialize, Serialize};
 use tracing::info;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
 use voice_core::id::{CallId, CorrelationId};
 use voice_telephony::number::{E164, NumberError};
 use voice_telephony::outbound::{AnsweredBy, Order, Route, Voicemail};
 
-use super::OUTBOUND;
-use super::authorise::authorise;
-use super::problem::Problem;
-use crate::server::{App, ClientAddress, NotPlaced, Page};
-
-/// An order has a few hundred bytes; its metadata may be some thousand.
-const BODY_BYTES_MAX: usize = 64 << 10;
-
-/// Whoever orders a call sends that at once.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+use super::answers::{FailsForOne, FailsToOrder};
+use super::problem::{Problem, understood};
+use super::{OUTBOUND, OUTBOUND_CALL};
+use crate::server::{App, NotPlaced, Page};
 
 /// How long it rings unless it is said; four to six rings.
 const RING: Duration = Duration::from_secs(30);
@@ -41,22 +38,31 @@ const MESSAGE_CHARACTERS_MAX: usize = 1_000;
 const METADATA_MAX: (usize, usize, usize) = (50, 64, 500);
 
 /// A call to be placed, as it is ordered.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = CallOrder)]
 #[serde(deny_unknown_fields)]
-struct Wish {
+pub(super) struct Wish {
+    /// In E.164: `+` and up to 15 digits.
     to_number: String,
+    /// One of ours at the carrier; without it the one that is configured.
     from_number: Option<String>,
+    /// The carrier that is asked first.
     telephony_provider: Option<String>,
+    /// There is one, `default`.
     agent: Option<String>,
+    /// At most 50 names of 64 bytes with values of 500 bytes.
     #[serde(default)]
     metadata: BTreeMap<String, String>,
+    #[schema(minimum = 5, maximum = 600, default = 30)]
     ring_seconds: Option<u64>,
     voicemail: Option<OnVoicemail>,
+    /// With `voicemail: leave_message`.
+    #[schema(max_length = 1000)]
     voicemail_message: Option<String>,
 }
 
 /// What to do when a machine answers.
-#[derive(Deserialize, PartialEq, Eq)]
+#[derive(Deserialize, PartialEq, Eq, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum OnVoicemail {
     GoOn,
@@ -65,7 +71,8 @@ enum OnVoicemail {
 }
 
 /// How a call goes.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = OutboundCall)]
 struct Shown<'a> {
     call_id: String,
     status: &'static str,
@@ -84,7 +91,8 @@ struct Shown<'a> {
 }
 
 /// Why the last carrier refused it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = OutboundRefusal)]
 struct ShownError<'a> {
     cause: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,7 +100,8 @@ struct ShownError<'a> {
 }
 
 /// The numbers, for whoever ordered the call and knows them.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = OutboundAccepted)]
 struct Accepted<'a> {
     call_id: String,
     status: &'static str,
@@ -103,22 +112,23 @@ struct Accepted<'a> {
     metadata: &'a BTreeMap<String, String>,
 }
 
-pub(super) async fn place(
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(place)).routes(routes!(show, end))
+}
+
+/// Places a call.
+#[utoipa::path(
+    post, path = OUTBOUND, tag = "outbound", operation_id = "place_call",
+    request_body = Wish, responses((status = 202, body = Accepted<'static>), FailsToOrder),
+)]
+async fn place(
     State(app): State<Arc<App>>,
-    Extension(client): Extension<ClientAddress>,
     Extension(correlation): Extension<CorrelationId>,
-    request: Request<Body>,
+    body: Bytes,
 ) -> Result<Response, Problem> {
-    let (head, body) = request.into_parts();
-    authorise(&app, client, &head.headers)?;
-    let wish = read(body).await?;
+    let wish = understood(&body)?;
     let (order, metadata) = understand(&app, wish)?;
-    if app.calls.is_draining() {
-        return Err(Problem::unavailable("shutting_down", "The server is shutting down", 30));
-    }
-    if !app.has_room() {
-        return Err(Problem::unavailable("no_room", "The server has as many calls as it can take", 10));
-    }
+    takes_calls(&app)?;
     let accepted = accepted(&order, &correlation, &metadata);
     let location = format!("{OUTBOUND}/{}", order.call);
     let call = order.call;
@@ -127,28 +137,39 @@ pub(super) async fn place(
     Ok((StatusCode::ACCEPTED, [(LOCATION, location)], accepted).into_response())
 }
 
-pub(super) async fn show(
-    State(app): State<Arc<App>>,
-    Extension(client): Extension<ClientAddress>,
-    headers: HeaderMap,
-    Path(call): Path<String>,
-) -> Result<Response, Problem> {
-    authorise(&app, client, &headers)?;
+/// How a call that was placed goes.
+#[utoipa::path(
+    get, path = OUTBOUND_CALL, tag = "outbound", operation_id = "show_placed_call",
+    params(("call" = String, Path, format = Uuid)),
+    responses((status = 200, body = Shown<'static>), FailsForOne),
+)]
+async fn show(State(app): State<Arc<App>>, Path(call): Path<String>) -> Result<Response, Problem> {
     let (call, page) = find(&app, &call)?;
     Ok(Json(shown(call, &page)).into_response())
 }
 
-pub(super) async fn end(
-    State(app): State<Arc<App>>,
-    Extension(client): Extension<ClientAddress>,
-    headers: HeaderMap,
-    Path(call): Path<String>,
-) -> Result<Response, Problem> {
-    authorise(&app, client, &headers)?;
+/// Ends a call that was placed.
+#[utoipa::path(
+    delete, path = OUTBOUND_CALL, tag = "outbound", operation_id = "end_placed_call",
+    params(("call" = String, Path, format = Uuid)),
+    responses((status = 202, body = Shown<'static>), FailsForOne),
+)]
+async fn end(State(app): State<Arc<App>>, Path(call): Path<String>) -> Result<Response, Problem> {
     let (call, page) = find(&app, &call)?;
     // One that is over already was ended as well as it can be.
     app.outbound.hang_up(call);
     Ok((StatusCode::ACCEPTED, Json(shown(call, &page))).into_response())
+}
+
+/// Whether a call could be placed now.
+pub(super) fn takes_calls(app: &App) -> Result<(), Problem> {
+    if app.calls.is_draining() {
+        return Err(Problem::unavailable("shutting_down", "The server is shutting down", 30));
+    }
+    if !app.has_room() {
+        return Err(Problem::unavailable("no_room", "The server has as many calls as it can take", 10));
+    }
+    Ok(())
 }
 
 fn find(app: &App, call: &str) -> Result<(CallId, Page), Problem> {
@@ -185,25 +206,8 @@ fn accepted(order: &Order, correlation: &CorrelationId, metadata: &BTreeMap<Stri
     .into_response()
 }
 
-async fn read(body: Body) -> Result<Wish, Problem> {
-    let too_large = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The request is too large");
-    let late = Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", "The request did not come in time");
-    let body = match tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, BODY_BYTES_MAX)).await {
-        Ok(body) => body.map_err(|_| too_large)?,
-        Err(_late) => return Err(late),
-    };
-    serde_json::from_slice(&body).map_err(|error| {
-        let problem = if error.is_data() {
-            Problem::invalid()
-        } else {
-            Problem::new(StatusCode::BAD_REQUEST, "invalid_json", "The body is not JSON")
-        };
-        problem.detail(error.to_string())
-    })
-}
-
 /// Everything that is wrong at once.
-fn understand(app: &App, wish: Wish) -> Result<(Order, BTreeMap<String, String>), Problem> {
+pub(super) fn understand(app: &App, wish: Wish) -> Result<(Order, BTreeMap<String, String>), Problem> {
     let mut problem = Problem::invalid();
     let mut number = |field, text: &str| {
         let number: Result<E164, _> = text.parse();
@@ -259,7 +263,7 @@ fn voicemail(wish: &Wish) -> Result<Voicemail, (&'static str, &'static str)> {
     }
 }
 
-fn not_placed(why: NotPlaced) -> Problem {
+pub(super) fn not_placed(why: NotPlaced) -> Problem {
     match why {
         NotPlaced::NoCarrier => {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no_carrier", "No carrier is set up to place calls")

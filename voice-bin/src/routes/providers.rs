@@ -2,38 +2,41 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use tracing::info;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use voice_core::breaker::BreakerSnapshot;
 use voice_core::call::Control;
 use voice_core::id::ProviderId;
 use voice_core::roster::{HealthSlice, MemberSnapshot, Order};
 use voice_core::time::MonoTime;
 
+use super::answers::{Fails, FailsForOne, FailsToOrderOne};
 use super::problem::{Problem, understood, yes};
 use crate::output::millis;
 use crate::server::App;
 
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/api/v1/providers/health", get(all))
-        .route("/api/v1/providers/{id}/health", get(one))
-        .route("/api/v1/providers/{id}/breaker", post(breaker_order))
-        .route("/api/v1/providers/{id}/drain", post(drain))
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(all))
+        .routes(routes!(one))
+        .routes(routes!(breaker_order))
+        .routes(routes!(drain))
 }
 
 /// What is wanted of both breakers of a provider.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct BreakerWish {
     action: BreakerAction,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum BreakerAction {
     Reset,
@@ -42,7 +45,7 @@ enum BreakerAction {
 }
 
 /// Whether a provider is to run empty: it takes no new calls, and leaves those it is in.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct DrainWish {
     #[serde(default = "yes")]
@@ -50,13 +53,15 @@ struct DrainWish {
 }
 
 /// All of them.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Providers)]
 struct All {
     providers: Vec<Provider>,
 }
 
 /// One of them, with its day.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProviderDay)]
 struct One {
     #[serde(flatten)]
     provider: Provider,
@@ -64,7 +69,7 @@ struct One {
     history: Vec<Checks>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Provider {
     provider_id: String,
     status: &'static str,
@@ -86,7 +91,7 @@ struct Provider {
     breakers: Vec<Breaker>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Checks {
     checks: u32,
     failed: u32,
@@ -95,14 +100,14 @@ struct Checks {
     latency_max_ms: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Latency {
     smoothed: u64,
     p50: u64,
     p95: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Breaker {
     name: &'static str,
     state: &'static str,
@@ -119,17 +124,24 @@ struct Breaker {
     transitions: u64,
 }
 
-async fn all(State(app): State<Arc<App>>) -> Json<impl Serialize> {
+/// How all providers fare.
+#[utoipa::path(
+    get, path = "/api/v1/providers/health", tag = "providers", operation_id = "providers_health",
+    responses((status = 200, body = All), Fails),
+)]
+async fn all(State(app): State<Arc<App>>) -> Json<All> {
     let now = app.parts.world.clock.now();
     let members = app.parts.world.fleet.roster().map(|roster| roster.with(|roster| roster.snapshot(now)));
     let providers = members.unwrap_or_default().iter().map(|member| provider(now, member)).collect();
     Json(All { providers })
 }
 
-async fn one(
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-) -> Result<Json<impl Serialize + use<>>, Problem> {
+/// How one provider fares, with its day.
+#[utoipa::path(
+    get, path = "/api/v1/providers/{id}/health", tag = "providers", operation_id = "provider_health",
+    params(("id" = String, Path)), responses((status = 200, body = One), FailsForOne),
+)]
+async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<One>, Problem> {
     let now = app.parts.world.clock.now();
     let id: ProviderId = id.parse().map_err(|_| Problem::not_found())?;
     let roster = app.parts.world.fleet.roster().ok_or_else(Problem::not_found)?;
@@ -139,11 +151,17 @@ async fn one(
     Ok(Json(One { provider: provider(now, member), history: history.iter().map(checks).collect() }))
 }
 
+/// Holds the breakers of a provider open or closed, or lets them go.
+#[utoipa::path(
+    post, path = "/api/v1/providers/{id}/breaker", tag = "providers", operation_id = "order_breaker",
+    params(("id" = String, Path)), request_body = BreakerWish,
+    responses((status = 200, body = One), FailsToOrderOne),
+)]
 async fn breaker_order(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     body: Bytes,
-) -> Result<Json<impl Serialize + use<>>, Problem> {
+) -> Result<Json<One>, Problem> {
     let BreakerWish { action } = understood(&body)?;
     let wanted = match action {
         BreakerAction::Reset => Order::Reset,
@@ -155,11 +173,17 @@ async fn breaker_order(
     one(State(app), Path(id)).await
 }
 
+/// Lets a provider run empty, or take calls again.
+#[utoipa::path(
+    post, path = "/api/v1/providers/{id}/drain", tag = "providers", operation_id = "drain_provider",
+    params(("id" = String, Path)), request_body = Option<DrainWish>,
+    responses((status = 200, body = One), FailsToOrderOne),
+)]
 async fn drain(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     body: Bytes,
-) -> Result<Json<impl Serialize + use<>>, Problem> {
+) -> Result<Json<One>, Problem> {
     let DrainWish { drain } = understood(&body)?;
     let provider = order(&app, &id, if drain { Order::Drain } else { Order::Resume })?;
     info!(provider = id, drain, "drain ordered");

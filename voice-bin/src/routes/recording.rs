@@ -2,37 +2,43 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use axum::{Json, Router};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use voice_core::call::{Control, Recording};
 use voice_core::consent::{Consent, Given, Method, Revocation, Scope};
 use voice_core::recording::{RecordCommand, RecordingOrder};
 use voice_core::sensitive::Pii;
 use voice_core::time::UnixMillis;
 
-use super::problem::{Problem, understood};
+use super::answers::FailsToOrderOne;
+use super::problem::{Problem, object, understood};
 use super::sessions::{conflict, find, tell};
 use crate::server::App;
 
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/api/v1/sessions/{id}/recording", post(order))
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(order))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = RecordingWish)]
 #[serde(deny_unknown_fields)]
 struct Wish {
     action: Action,
+    #[serde(default, deserialize_with = "object")]
     consent: Option<ConsentTold>,
     /// Why the consent is taken back.
     reason: Option<String>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[schema(as = RecordingAction)]
 #[serde(rename_all = "snake_case")]
 enum Action {
     Start,
@@ -44,7 +50,8 @@ enum Action {
 }
 
 /// Either who agreed and how, or why nobody need agree.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Consent)]
 #[serde(deny_unknown_fields)]
 struct ConsentTold {
     by: Option<String>,
@@ -59,12 +66,19 @@ struct ConsentTold {
     transcription: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = RecordingOrdered)]
 struct Ordered {
     session_id: String,
     status: &'static str,
 }
 
+/// Begins, pauses, goes on with or ends the recording of a session.
+#[utoipa::path(
+    post, path = "/api/v1/sessions/{id}/recording", tag = "sessions", operation_id = "record_session",
+    params(("id" = String, Path, format = Uuid)), request_body = Wish,
+    responses((status = 202, body = Ordered), FailsToOrderOne),
+)]
 async fn order(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,

@@ -1,22 +1,36 @@
-//! The API for calls that run: how they stand, who talks, and who is to talk instead.
+//! The API for sessions: calls that are prepared, that run, and that are over. Here: what running ones are
+//! told, who talks, and who is to talk instead.
+
+mod history;
+mod prepare;
+mod query;
+mod read;
+mod session;
+mod socket;
+pub(crate) mod time;
+mod told;
+mod transcript;
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tracing::info;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use voice_core::breaker::{self, TripReason};
 use voice_core::call::{Attached, Attempt, CallStatus, Control, Standing, Switches};
 use voice_core::driver::{CallHandle, Untold};
-use voice_core::id::{CallId, ProviderId};
+use voice_core::id::ProviderId;
 use voice_core::roster::{MemberSnapshot, Status};
 
-use super::problem::{Problem, understood, yes};
+use super::answers::{FailsForRunning, FailsToOrderOne};
+use super::problem::{Nothing, Problem, understood, yes};
 use crate::output::millis;
 use crate::server::App;
 
@@ -26,41 +40,39 @@ const REASON_CHARACTERS_MAX: usize = 200;
 /// Seconds after which it may be worth asking again for what stands until somebody acts.
 const UNTIL_SOMEBODY_ACTS: u16 = 60;
 
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/api/v1/sessions", get(list))
-        .route("/api/v1/sessions/{id}", get(show))
-        .route("/api/v1/sessions/{id}/end", post(end))
-        .route("/api/v1/sessions/{id}/hold", post(hold))
-        .route("/api/v1/sessions/{id}/resume", post(resume))
-        .route("/api/v1/sessions/{id}/mute", post(mute))
-        .route("/api/v1/sessions/{id}/switch-provider", post(switch))
-        .route("/api/v1/sessions/{id}/switch-back", post(switch_back))
-        .route("/api/v1/sessions/{id}/switch-status", get(switch_status))
-        .route("/api/v1/sessions/{id}/switch-history", get(switch_history))
-        .route("/api/v1/sessions/{id}/auto-failover", post(auto_failover))
+/// The largest number of an entry that is stored.
+const SEQ_MAX: u64 = i64::MAX.cast_unsigned();
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .merge(prepare::routes())
+        .merge(read::routes())
+        .merge(socket::guarded_routes())
+        .routes(routes!(end))
+        .routes(routes!(hold))
+        .routes(routes!(resume))
+        .routes(routes!(mute))
+        .routes(routes!(switch))
+        .routes(routes!(switch_back))
+        .routes(routes!(switch_status))
+        .routes(routes!(switch_history))
+        .routes(routes!(auto_failover))
 }
 
-/// A call that runs.
-#[derive(Serialize)]
-struct Shown {
+/// Routes that know by themselves who may use them.
+pub(super) fn open_routes() -> OpenApiRouter<Arc<App>> {
+    socket::routes()
+}
+
+/// What was ordered, and is done soon.
+#[derive(Serialize, ToSchema)]
+struct Ordered {
+    #[schema(format = Uuid)]
     session_id: String,
     status: &'static str,
-    provider: Option<String>,
-    successor: Option<String>,
-    standby: Option<String>,
-    on_hold: bool,
-    muted: bool,
-    total_switches: u32,
 }
 
-#[derive(Serialize)]
-struct Listed {
-    sessions: Vec<Shown>,
-    total: usize,
-}
-
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SwitchWish {
     provider: String,
@@ -70,28 +82,28 @@ struct SwitchWish {
     reason: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct FailoverWish {
     #[serde(default)]
     force: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct HoldWish {
     #[serde(default = "yes")]
     music: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct MuteWish {
     #[serde(default = "yes")]
     muted: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct EndWish {
     /// Lets the caller hear the end of what is being said.
@@ -99,7 +111,7 @@ struct EndWish {
     after_reply: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct SwitchStatus {
     session_id: String,
     in_progress: bool,
@@ -113,7 +125,7 @@ struct SwitchStatus {
     message: &'static str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct SwitchHistory {
     session_id: String,
     /// In the whole call, of which the last ones are listed.
@@ -122,7 +134,7 @@ struct SwitchHistory {
     switches: Vec<Switched>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Switched {
     from_provider: String,
     /// Nobody, where a switch failed before anybody was chosen.
@@ -140,7 +152,7 @@ struct Switched {
     cause: Option<&'static str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Failover {
     session_id: String,
     failover_triggered: bool,
@@ -149,36 +161,66 @@ struct Failover {
     message: &'static str,
 }
 
-async fn list(State(app): State<Arc<App>>) -> Json<Listed> {
-    let sessions: Vec<Shown> = app.calls.all().iter().map(|call| shown(call.id(), &call.status())).collect();
-    Json(Listed { total: sessions.len(), sessions })
-}
-
-async fn show(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Shown>, Problem> {
-    let call = find(&app, &id).await?;
-    Ok(Json(shown(call.id(), &call.status())))
-}
-
+/// Ends a session: hangs up, or gives up a call that was not answered or not even placed.
+#[utoipa::path(
+    post, path = "/api/v1/sessions/{id}/end", tag = "sessions", operation_id = "end_session",
+    params(("id" = String, Path, format = Uuid)), request_body = Option<EndWish>,
+    responses((status = 202, body = Ordered), FailsToOrderOne),
+)]
 async fn end(State(app): State<Arc<App>>, Path(id): Path<String>, body: Bytes) -> Result<Response, Problem> {
     let wish: EndWish = understood(&body)?;
+    let call = read::id_of(&id)?;
+    if app.calls.find(call).is_none() && prepare::end(&app, call) {
+        let body = Ordered { session_id: call.to_string(), status: "ending" };
+        return Ok((StatusCode::ACCEPTED, Json(body)).into_response());
+    }
     let control = if wish.after_reply { Control::HangUpAfterReply } else { Control::HangUp };
     order(&app, &id, control, "ending").await
 }
 
+/// Puts the caller on hold: neither side hears the other.
+#[utoipa::path(
+    post, path = "/api/v1/sessions/{id}/hold", tag = "sessions", operation_id = "hold_session",
+    params(("id" = String, Path, format = Uuid)), request_body = Option<HoldWish>,
+    responses((status = 202, body = Ordered), FailsToOrderOne),
+)]
 async fn hold(State(app): State<Arc<App>>, Path(id): Path<String>, body: Bytes) -> Result<Response, Problem> {
     let wish: HoldWish = understood(&body)?;
     order(&app, &id, Control::Hold { music: wish.music }, "holding").await
 }
 
-async fn resume(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, Problem> {
+/// Takes the caller off hold.
+#[utoipa::path(
+    post, path = "/api/v1/sessions/{id}/resume", tag = "sessions", operation_id = "resume_session",
+    params(("id" = String, Path, format = Uuid)),
+    responses((status = 202, body = Ordered), FailsToOrderOne),
+)]
+async fn resume(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let Nothing {} = understood(&body)?;
     order(&app, &id, Control::Resume, "resuming").await
 }
 
+/// Lets the voice hear silence instead of the caller, or the caller again.
+#[utoipa::path(
+    post, path = "/api/v1/sessions/{id}/mute", tag = "sessions", operation_id = "mute_session",
+    params(("id" = String, Path, format = Uuid)), request_body = Option<MuteWish>,
+    responses((status = 202, body = Ordered), FailsToOrderOne),
+)]
 async fn mute(State(app): State<Arc<App>>, Path(id): Path<String>, body: Bytes) -> Result<Response, Problem> {
     let wish: MuteWish = understood(&body)?;
     order(&app, &id, Control::Mute(wish.muted), if wish.muted { "muting" } else { "unmuting" }).await
 }
 
+/// Lets another provider take over, at the next pause.
+#[utoipa::path(
+    post, path = "/api/v1/sessions/{id}/switch-provider", tag = "sessions", operation_id = "switch_provider",
+    params(("id" = String, Path, format = Uuid)), request_body = SwitchWish,
+    responses((status = 202, body = SwitchStatus), FailsToOrderOne),
+)]
 async fn switch(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
@@ -208,7 +250,18 @@ async fn switch(
     Ok((StatusCode::ACCEPTED, Json(body)).into_response())
 }
 
-async fn switch_back(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, Problem> {
+/// Gives up a switch that is under way, or leads back to whoever talked before.
+#[utoipa::path(
+    post, path = "/api/v1/sessions/{id}/switch-back", tag = "sessions", operation_id = "switch_back",
+    params(("id" = String, Path, format = Uuid)),
+    responses((status = 202, body = Ordered), FailsToOrderOne),
+)]
+async fn switch_back(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let Nothing {} = understood(&body)?;
     let call = find(&app, &id).await?;
     let status = call.status();
     if status.successor.is_none() && status.switches.done == 0 {
@@ -217,6 +270,12 @@ async fn switch_back(State(app): State<Arc<App>>, Path(id): Path<String>) -> Res
     order(&app, &id, Control::SwitchBack, "switching_back").await
 }
 
+/// Whether a switch is under way.
+#[utoipa::path(
+    get, path = "/api/v1/sessions/{id}/switch-status", tag = "sessions", operation_id = "switch_status",
+    params(("id" = String, Path, format = Uuid)),
+    responses((status = 200, body = SwitchStatus), FailsForRunning),
+)]
 async fn switch_status(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
@@ -239,6 +298,12 @@ async fn switch_status(
     }))
 }
 
+/// The last switches, oldest first.
+#[utoipa::path(
+    get, path = "/api/v1/sessions/{id}/switch-history", tag = "sessions", operation_id = "switch_history",
+    params(("id" = String, Path, format = Uuid)),
+    responses((status = 200, body = SwitchHistory), FailsForRunning),
+)]
 async fn switch_history(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
@@ -253,6 +318,12 @@ async fn switch_history(
     }))
 }
 
+/// Leaves a provider that ails, or any.
+#[utoipa::path(
+    post, path = "/api/v1/sessions/{id}/auto-failover", tag = "sessions", operation_id = "auto_failover",
+    params(("id" = String, Path, format = Uuid)), request_body = Option<FailoverWish>,
+    responses((status = 200, body = Failover), (status = 202, body = Failover), FailsToOrderOne),
+)]
 async fn auto_failover(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
@@ -282,26 +353,20 @@ async fn auto_failover(
     Ok((StatusCode::ACCEPTED, Json(body)).into_response())
 }
 
-/// A call that runs; one that has ended is a conflict, one that never was is unknown.
+/// A call that runs; one that has ended or waits is a conflict, one that never was is unknown.
 pub(super) async fn find(app: &App, id: &str) -> Result<CallHandle, Problem> {
-    let id: CallId =
-        id.parse().map_err(|_| Problem::not_found().detail("a session id is a UUID, as lists show it"))?;
-    if let Some(call) = app.calls.find(id) {
+    let call = read::id_of(id)?;
+    if let Some(call) = app.calls.find(call) {
         return Ok(call);
     }
-    let known = match &app.parts.store {
-        Some(store) => store.knows(id).await.unwrap_or(false),
-        None => false,
-    };
-    if known { Err(conflict("ended", "The session has ended")) } else { Err(Problem::not_found()) }
+    if app.feed.find(call).is_none_or(|feed| feed.place().seq == 0) && app.prepared.find(call).is_some() {
+        return Err(conflict("not_running", "The session does not run"));
+    }
+    read::is_known(app, call).await?;
+    Err(conflict("ended", "The session has ended"))
 }
 
 async fn order(app: &App, id: &str, control: Control, status: &'static str) -> Result<Response, Problem> {
-    #[derive(Serialize)]
-    struct Ordered {
-        session_id: String,
-        status: &'static str,
-    }
     let call = find(app, id).await?;
     tell(&call, control)?;
     let body = Ordered { session_id: call.id().to_string(), status };
@@ -390,24 +455,6 @@ fn member(app: &App, id: &ProviderId) -> Option<MemberSnapshot> {
 
 pub(super) fn conflict(name: &'static str, title: &'static str) -> Problem {
     Problem::new(StatusCode::CONFLICT, name, title)
-}
-
-fn shown(id: CallId, status: &CallStatus) -> Shown {
-    Shown {
-        session_id: id.to_string(),
-        status: match status.standing {
-            Standing::Attaching => "pending",
-            Standing::Talking if status.on_hold => "paused",
-            Standing::Talking => "active",
-            Standing::Leaving | Standing::Ended => "completed",
-        },
-        provider: name(status.live.as_ref()),
-        successor: name(status.successor.as_ref()),
-        standby: name(status.standby.as_ref()),
-        on_hold: status.on_hold,
-        muted: status.muted,
-        total_switches: status.switches.done,
-    }
 }
 
 fn name(attached: Option<&Attached>) -> Option<String> {

@@ -9,13 +9,13 @@ use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::StatusCode;
 use http::request::Parts as Head;
-use metrics::counter;
+use http::{HeaderMap, StatusCode};
+use metrics::{counter, histogram};
 use tracing::{debug, error, info, warn};
 use uuid::Uuid;
 use voice_core::id::{CallId, CorrelationId};
-use voice_core::time::MonoTime;
+use voice_core::time::{MonoTime, UnixMillis};
 use voice_core::wire::WireMessage;
 use voice_telephony::door::{Fingerprint, TurnedAway};
 use voice_telephony::opening::Step;
@@ -27,12 +27,22 @@ use voice_telephony::telnyx::{
 use voice_telephony::webhook::{RawRequest, Rejection, Verified, verify};
 
 use super::TELNYX_WEBHOOK;
+use super::answers::FailsToCarrier;
 use super::door::take_webhook;
 use super::media::{self, Opened};
 use super::twilio::texts;
 use crate::metrics_names as names;
 use crate::server::{Answer, App, Begin, ClientAddress, Facts, Heard, Legs, TELNYX_CODEC};
 
+/// When Telnyx signed, in seconds since 1970; part of what it signs.
+const SIGNED_AT: &str = "telnyx-timestamp";
+
+/// Telnyx tells here what happens. Signed by the carrier.
+#[utoipa::path(
+    post, path = TELNYX_WEBHOOK, tag = "carriers", operation_id = "telnyx_webhook", security(()),
+    request_body(content = str, content_type = "application/json"),
+    responses((status = 200, description = "Taken note of"), FailsToCarrier),
+)]
 pub(super) async fn webhook(
     State(app): State<Arc<App>>,
     Extension(client): Extension<ClientAddress>,
@@ -56,10 +66,20 @@ fn receive(
     let headers = texts(&head.headers);
     let raw = RawRequest { method: head.method.as_str(), url: TELNYX_WEBHOOK, headers: &headers, body };
     let webhook = verify::<TelnyxWebhook>(&app.parts.telnyx.keys, &raw, clock.unix(now))?;
+    tell_drift(&head.headers, clock.unix(now));
     // A retry is signed anew, and carries the same event; so does a replay, and neither does anything.
     let print = Fingerprint::of(&[CARRIER.as_bytes(), webhook.id.as_str().as_bytes()]);
     let opens_a_call = is_incoming(&webhook);
     app.front.once((now, CARRIER, client), print, None, opens_a_call, || act(app, correlation, webhook))
+}
+
+/// How far the carrier's clock is from ours, by the time that it signed.
+fn tell_drift(headers: &HeaderMap, now: UnixMillis) {
+    let signed = headers.get(SIGNED_AT).and_then(|value| value.to_str().ok()?.parse::<i64>().ok());
+    if let Some(signed) = signed {
+        let drift = now.0.abs_diff(signed.saturating_mul(1_000)) as f64 / 1_000.0;
+        histogram!(names::WEBHOOK_DRIFT, "provider" => CARRIER).record(drift);
+    }
 }
 
 fn is_incoming(webhook: &TelnyxWebhook) -> bool {
@@ -67,7 +87,7 @@ fn is_incoming(webhook: &TelnyxWebhook) -> bool {
 }
 
 fn act(app: &Arc<App>, correlation: &CorrelationId, webhook: Verified<TelnyxWebhook>) -> Answer {
-    counter!(names::WEBHOOK_REQUESTS, "carrier" => CARRIER, "kind" => webhook.event.name()).increment(1);
+    counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => webhook.event.name()).increment(1);
     let is_welcome = told(&webhook).is_some_and(|(key, told)| app.outbound.tell(key, told));
     // Recordings and conferences: nobody waits for those.
     let Some(name) = webhook.leg.call_control_id.clone() else { return taken() };
@@ -121,7 +141,7 @@ fn answer_call(
         }
         return heard;
     }
-    counter!(names::WEBHOOK_REQUESTS, "carrier" => CARRIER, "kind" => "busy").increment(1);
+    counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => "busy").increment(1);
     let why = if app.calls.is_draining() { "shutting down" } else { "no room for one more" };
     warn!(%correlation, calls = app.calls.running(), "call answered with busy: {why}");
     Legs::begin(app, name, facts, Begin::Busy)
@@ -140,7 +160,8 @@ fn give_voice(
     if is_welcome && app.can_serve() && app.calls.promise(now, name.as_str()) {
         return Legs::begin(app, name, facts, Begin::Stream);
     }
-    counter!(names::WEBHOOK_REQUESTS, "carrier" => CARRIER, "kind" => "stray").increment(1);
+    counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => "stray").increment(1);
+    counter!(names::DISCREPANCIES, "kind" => "answered_without_us").increment(1);
     info!(%correlation, call = %key.call, "an answered call is hung up: nobody waits for it");
     Legs::begin(app, name, facts, Begin::Dismiss)
 }

@@ -29,6 +29,7 @@ use voice_telephony::twilio::{
 };
 use voice_telephony::webhook::{RawRequest, Rejection, Verified, verify};
 
+use super::answers::FailsToCarrier;
 use super::door::take_webhook;
 use super::media::{self, Opened};
 use super::{TWILIO_MEDIA, TWILIO_WEBHOOK};
@@ -42,6 +43,12 @@ use crate::server::{Answer, App, ClientAddress, Grant};
 const SIGNATURE: &str = "x-twilio-signature";
 const RETRY_TOKEN: &str = "i-twilio-idempotency-token";
 
+/// Twilio asks here what to do with a call, and tells how it goes. Signed by the carrier.
+#[utoipa::path(
+    post, path = TWILIO_WEBHOOK, tag = "carriers", operation_id = "twilio_webhook", security(()),
+    request_body(content = str, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "TwiML: what to do with the call", body = str, content_type = "text/xml"), (status = 204, description = "Taken note of"), FailsToCarrier),
+)]
 pub(super) async fn webhook(
     State(app): State<Arc<App>>,
     Extension(client): Extension<ClientAddress>,
@@ -134,7 +141,8 @@ fn answer_voice(
         return answer_call(app, base, correlation, voice, call);
     };
     if !app.outbound.tell(key, told) || !app.has_room() {
-        counter!(names::WEBHOOK_REQUESTS, "carrier" => CARRIER, "kind" => "stray").increment(1);
+        counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => "stray").increment(1);
+        counter!(names::DISCREPANCIES, "kind" => "answered_without_us").increment(1);
         info!(%correlation, call = %key.call, "an answered call is hung up: nobody waits for it");
         return document(Twiml::of(&[Verb::Hangup]));
     }
@@ -152,7 +160,7 @@ fn answer_call(
     if account.as_ref().is_some_and(|ours| ours != voice.account_sid.as_str()) {
         counter!(
             names::WEBHOOK_REJECTIONS,
-            "carrier" => CARRIER, "reason" => "wrong_account", "layer" => Layer::Signature.name()
+            "provider" => CARRIER, "reason" => "wrong_account", "layer" => Layer::Signature.name()
         )
         .increment(1);
         warn!(%correlation, "webhook refused: it is about another account than TWILIO_ACCOUNT_SID");
@@ -171,7 +179,7 @@ fn answer_call(
     };
     let (now, carrier_call) = (app.parts.world.clock.now(), voice.call_sid.as_str());
     if !app.can_serve() || !app.calls.promise(now, carrier_call) {
-        counter!(names::WEBHOOK_REQUESTS, "carrier" => CARRIER, "kind" => "busy").increment(1);
+        counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => "busy").increment(1);
         let why = if app.calls.is_draining() { "shutting down" } else { "no room for one more" };
         warn!(%correlation, calls = app.calls.running(), "call answered with busy: {why}");
         return document(Twiml::reject(RejectReason::Busy));
@@ -191,7 +199,7 @@ fn answer_call(
     };
     match made {
         Ok(twiml) => {
-            counter!(names::WEBHOOK_REQUESTS, "carrier" => CARRIER, "kind" => "voice").increment(1);
+            counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => "voice").increment(1);
             info!(%correlation, %call, carrier_call, "call is connected");
             document(twiml)
         }
@@ -212,7 +220,7 @@ fn answer_again(
 ) -> Answer {
     let hang_up = || document(Twiml::of(&[Verb::Hangup]));
     let (Some(again), Some(lifeline)) = (again, &app.lifeline) else { return hang_up() };
-    counter!(names::WEBHOOK_REQUESTS, "carrier" => CARRIER, "kind" => "again").increment(1);
+    counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => "again").increment(1);
     let known = app.pasts.look(again.call);
     let is_over = known.as_ref().is_some_and(|known| !known.past.may_return());
     if is_over || !again.is_hopeful() {
@@ -263,7 +271,7 @@ fn take_note(app: &App, correlation: &CorrelationId, webhook: &Verified<TwilioWe
         }
         _newer => "other",
     };
-    counter!(names::WEBHOOK_REQUESTS, "carrier" => CARRIER, "kind" => kind).increment(1);
+    counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => kind).increment(1);
 }
 
 /// Somebody hung up while their server was dead.

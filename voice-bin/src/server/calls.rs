@@ -25,7 +25,7 @@ use crate::metrics_names as names;
 ///
 /// A place is taken when the carrier is told to open a media socket, not when the socket comes: else a
 /// burst of calls would all be told to come, and most be sent away. The promise ends with the ticket.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Calls {
     table: Arc<Table>,
     sockets: TaskTracker,
@@ -72,6 +72,7 @@ pub(crate) struct Slot {
 impl Calls {
     /// Room for so many.
     pub(crate) fn new(calls_max: usize) -> Self {
+        gauge!(names::CALLS_LIMIT).set(calls_max as f64);
         let table = Table { calls_max, places: Mutex::default(), changed: Notify::new() };
         Self { table: Arc::new(table), sockets: TaskTracker::new() }
     }

@@ -123,7 +123,7 @@ impl Front {
         match replays.arrive(now, print, name) {
             Arrival::First => {}
             Arrival::Again(answer) => {
-                counter!(names::WEBHOOK_REQUESTS, "carrier" => carrier, "kind" => "retry").increment(1);
+                counter!(names::WEBHOOK_REQUESTS, "provider" => carrier, "kind" => "retry").increment(1);
                 return Ok(answer);
             }
             // Nothing is acted upon without this lock, so the first one broke off in the middle.

@@ -1,10 +1,19 @@
 //! HTTP connections: accepted within limits, served one task each, and closed in time.
+//!
+//! When all places are taken, whoever has been idle for longest makes room: to hold them all somebody must
+//! keep asking for something. Beyond that a few more are let in, for a moment, to ask whether the server is
+//! alive: a flood must not look like a dead process to whoever would restart it.
 
+use std::convert::Infallible;
+use std::future::{Future, ready};
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::response::{IntoResponse, Response};
+use http::header::CONNECTION;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service;
@@ -21,6 +30,7 @@ use super::connections::{Connections, Place};
 use super::patience::{IDLE_MAX, Patient};
 use crate::metrics_names as names;
 use crate::routes;
+use crate::routes::problem::Problem;
 
 /// From the connection's beginning, or the last answer, to the whole head of the next request.
 const HEAD_TIMEOUT: Duration = IDLE_MAX;
@@ -34,6 +44,15 @@ const HEAD_BYTES_MAX: usize = 32 << 10;
 /// After a failed accept (no file handles left, as a rule) the next one waits this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Connections beyond the limit that may ask how the server is, in all and from one address; and how long
+/// they may take from beginning to end.
+const PROBES_MAX: usize = 16;
+const PROBES_FROM_ONE_MAX: usize = 2;
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What they may ask.
+const PROBES: [&str; 3] = ["/live", "/ready", "/health"];
+
 /// How long requests under way may take once the server stops.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -44,6 +63,7 @@ const CROWDED: &[u8] =
 /// The HTTP connections of a server. Those that become media sockets leave it.
 pub(super) struct Http {
     connections: Arc<Connections>,
+    probes: Arc<Connections>,
     tasks: TaskTracker,
     /// Answer what is under way, and close.
     stop: CancellationToken,
@@ -60,6 +80,7 @@ impl Http {
                 door.connections_from_one_max,
                 Some(names::HTTP_CONNECTIONS),
             ),
+            probes: Connections::new(PROBES_MAX, PROBES_FROM_ONE_MAX, None),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
@@ -92,25 +113,37 @@ impl Http {
 
     fn admit(&self, stream: TcpStream, peer: SocketAddr, app: &Arc<App>, router: &axum::Router) {
         let peer = peer.ip();
-        match self.connections.take(peer, app.front.is_proxy(peer)) {
-            Ok(place) => {
-                let requests =
-                    Requests { app: app.clone(), peer, router: TowerToHyperService::new(router.clone()) };
-                let (stop, cut) = (self.stop.clone(), self.cut.clone());
-                // One task per connection, so that a slow peer keeps nobody else waiting.
-                self.tasks.spawn(async move {
-                    tokio::select! {
-                        () = serve(stream, requests, place, &stop) => {}
-                        () = cut.cancelled() => {}
-                    }
-                });
+        let now = app.parts.world.clock.now();
+        let (place, is_probe) = match self.connections.take_or_evict(now, peer, app.front.is_proxy(peer)) {
+            Ok((place, evicted)) => {
+                if evicted {
+                    counter!(names::HTTP_REFUSED, "reason" => "idlest").increment(1);
+                    debug!(%peer, "the connection that was idle for longest makes room");
+                }
+                (place, false)
             }
             Err(crowded) => {
                 counter!(names::HTTP_REFUSED, "reason" => crowded.name()).increment(1);
                 debug!(%peer, reason = crowded.name(), "a connection too many");
-                turn_away(stream);
+                match self.probes.take(peer, false) {
+                    Ok(place) => (place, true),
+                    Err(_) => return turn_away(stream),
+                }
             }
-        }
+        };
+        let (app, router) = (app.clone(), TowerToHyperService::new(router.clone()));
+        let place = Arc::new(place);
+        let requests = Requests { app, peer, place: place.clone(), is_probe, router };
+        let (stop, cut) = (self.stop.clone(), self.cut.clone());
+        // One task per connection, so that a slow peer keeps nobody else waiting.
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = serve(stream, requests, &stop) => {}
+                () = cut.cancelled() => {}
+                () = place.evicted() => {}
+                () = tokio::time::sleep(PROBE_TIMEOUT), if is_probe => {}
+            }
+        });
     }
 }
 
@@ -121,7 +154,7 @@ fn turn_away(stream: TcpStream) {
     }
 }
 
-async fn serve(stream: TcpStream, requests: Requests, _place: Place, stop: &CancellationToken) {
+async fn serve(stream: TcpStream, requests: Requests, stop: &CancellationToken) {
     let _unset_is_only_slower = stream.set_nodelay(true);
     // Between requests a proxy may keep a connection for a while; who has not sent a byte is none.
     match tokio::time::timeout(FIRST_TIMEOUT, stream.peek(&mut [0])).await {
@@ -151,17 +184,30 @@ async fn serve(stream: TcpStream, requests: Requests, _place: Place, stop: &Canc
 struct Requests {
     app: Arc<App>,
     peer: IpAddr,
+    place: Arc<Place>,
+    /// Let in only to ask how the server is.
+    is_probe: bool,
     router: TowerToHyperService<axum::Router>,
 }
 
 impl Service<hyper::Request<Incoming>> for Requests {
-    type Response = <TowerToHyperService<axum::Router> as Service<hyper::Request<Incoming>>>::Response;
-    type Error = <TowerToHyperService<axum::Router> as Service<hyper::Request<Incoming>>>::Error;
-    type Future = <TowerToHyperService<axum::Router> as Service<hyper::Request<Incoming>>>::Future;
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
     fn call(&self, mut request: hyper::Request<Incoming>) -> Self::Future {
+        if self.is_probe && !PROBES.contains(&request.uri().path()) {
+            let full =
+                Problem::unavailable("crowded", "The server has as many connections as it can take", 5);
+            return Box::pin(ready(Ok(([(CONNECTION, "close")], full).into_response())));
+        }
         let client = self.app.front.client(self.peer, request.headers());
         request.extensions_mut().insert(client);
-        self.router.call(request)
+        let busy = self.place.busy(self.app.parts.world.clock);
+        let answer = self.router.call(request);
+        Box::pin(async move {
+            let _until_it_is_answered = busy;
+            answer.await
+        })
     }
 }

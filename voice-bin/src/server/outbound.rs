@@ -23,6 +23,7 @@ use voice_telephony::twilio::outbound::TwilioOutbound;
 use voice_telephony::twilio::rest::TwilioApi;
 use voice_telephony::twilio::{self};
 
+use super::on_behalf::on_behalf;
 use super::telnyx::{CALLS_PER_SECOND, TelnyxLine};
 use super::{TELNYX_WEBHOOK, TWILIO_WEBHOOK};
 use crate::config::PublicUrl;
@@ -164,9 +165,10 @@ impl Outbound {
             refusal: None,
         };
         let placing = self.desk.place(order).map_err(|DeskFull| NotPlaced::Full)?;
+        let correlation = page.correlation.clone();
         self.book.open(call, page);
         // A call outlives the request that ordered it.
-        self.tasks.spawn(placing.run());
+        self.tasks.spawn(on_behalf(correlation, placing.run()));
         Ok(())
     }
 
@@ -262,6 +264,7 @@ fn tell_log(call: CallId, correlation: &CorrelationId, progress: &Progress) {
             warn!(%correlation, %call, %carrier, %error, "a carrier did not place the call");
         }
         Progress::Uncertain(carrier) => {
+            counter!(names::DISCREPANCIES, "kind" => "uncertain").increment(1);
             warn!(%correlation, %call, %carrier, "the carrier may have placed the call; looking for it");
         }
         Progress::Accepted(carrier, name) => {
@@ -270,6 +273,7 @@ fn tell_log(call: CallId, correlation: &CorrelationId, progress: &Progress) {
         }
         Progress::Stray(carrier) => {
             count(carrier, "stray");
+            counter!(names::DISCREPANCIES, "kind" => "stray").increment(1);
             warn!(%correlation, %call, %carrier, "a call that was given up turned up, and is hung up");
         }
         Progress::LeftBehind(carrier) => {

@@ -27,6 +27,7 @@ use voice_telephony::webhook::Verified;
 
 use self::leg::Leg;
 use super::App;
+use super::on_behalf::on_behalf;
 use crate::config::PublicUrl;
 use crate::routes::TELNYX_MEDIA;
 
@@ -169,9 +170,10 @@ impl Legs {
         }
         let place = Entry { table: legs.table.clone(), name: name.as_str().to_owned() };
         let rest = (api.clone(), http.clone());
+        let correlation = facts.correlation.clone();
         let leg = Leg::new(app.clone(), place, (control, name, facts), (line, words), rest);
         // A call outlives the webhook that told of it.
-        legs.tasks.spawn(leg.run(legs.closing.clone()));
+        legs.tasks.spawn(on_behalf(correlation, leg.run(legs.closing.clone())));
         Heard::Taken
     }
 

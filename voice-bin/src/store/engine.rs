@@ -16,10 +16,11 @@ pub(super) use sqlite::{DIALECT as SQLITE, Sqlite};
 
 use super::StoreError;
 use super::format::FormatError;
+use crate::telemetry::database::Pool;
 
 /// A database.
 #[async_trait]
-pub(super) trait Engine: Debug + Send + Sync {
+pub(super) trait Engine: Pooled + Debug + Send + Sync {
     /// Rows, as they stand after the last commit.
     async fn read(&self, statement: Statement) -> Result<Vec<Row>, StoreError>;
 
@@ -28,6 +29,12 @@ pub(super) trait Engine: Debug + Send + Sync {
 
     /// Closes every connection after what is under way.
     async fn close(&self);
+}
+
+/// Something that keeps connections.
+pub(super) trait Pooled {
+    /// How they are used just now.
+    fn pool(&self) -> Pool;
 }
 
 /// Statements that take effect together, at [`Batch::commit`]; dropped before, none does.

@@ -7,6 +7,8 @@ mod body;
 mod consent;
 mod parts;
 
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 use voice_core::record::CallEvent;
 
 use body::Body;
@@ -41,6 +43,21 @@ pub struct Stored {
     pub kind: &'static str,
     /// JSON.
     pub body: String,
+}
+
+/// The shape of what [`encode`] writes, for the protocol document.
+pub(crate) struct StoredEvent;
+
+impl PartialSchema for StoredEvent {
+    fn schema() -> RefOr<Schema> {
+        Body::schema()
+    }
+}
+
+impl ToSchema for StoredEvent {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Body::schemas(schemas);
+    }
 }
 
 /// The stored form of an event. It holds numbers of people and what they said.

@@ -20,6 +20,7 @@ use super::write::{Line, Portion, StatusLine};
 use super::{Store, StoreError};
 use crate::metrics_names as names;
 use crate::telemetry::chain;
+use crate::telemetry::database::timed;
 
 pub use queue::JournalReader;
 use queue::{Item, Shared};
@@ -73,8 +74,9 @@ impl Journal {
         }
     }
 
-    fn with_queue(store: Store, clock: Clock, queue_max: usize) -> Self {
+    pub(super) fn with_queue(store: Store, clock: Clock, queue_max: usize) -> Self {
         let (queue, items) = channel(queue_max);
+        gauge!(names::JOURNAL_LIMIT).set(queue_max as f64);
         let shared = Arc::new(Shared::default());
         let reader = JournalReader { queue, shared: Arc::clone(&shared), clock };
         let closing = CancellationToken::new();
@@ -178,6 +180,7 @@ impl Writer {
                 return Ok(());
             }
             self.shared.put_back(losses);
+            counter!(names::UPDATE_FAILURES, "reason" => "write").increment(1);
             if error.is_refusal() {
                 return Err(error);
             }
@@ -189,15 +192,18 @@ impl Writer {
     }
 
     async fn try_once(&self, portion: Portion<'_>) -> Result<(), StoreError> {
-        let began = self.clock.now();
-        let written = match tokio::time::timeout(WRITE_TIMEOUT, self.store.write(portion)).await {
-            Ok(written) => written?,
-            Err(_) => {
-                self.store.note_write(false);
-                return Err(StoreError::Slow);
-            }
-        };
-        histogram!(names::JOURNAL_WRITE).record(self.clock.now().since(began).as_secs_f64());
+        let written =
+            match tokio::time::timeout(WRITE_TIMEOUT, timed("journal", self.store.write(portion))).await {
+                Ok(written) => written?,
+                Err(_) => {
+                    self.store.note_write(false);
+                    return Err(StoreError::Slow);
+                }
+            };
+        if let Some(oldest) = portion.lines.first() {
+            let lag = self.clock.unix(self.clock.now()).0.saturating_sub(oldest.unix.0).max(0);
+            histogram!(names::SYNC_LAG).record(lag as f64 / 1_000.0);
+        }
         counter!(names::JOURNAL_WRITTEN).increment(written.entries);
         for loss in &written.lost {
             // It stands in the table already.
@@ -212,6 +218,7 @@ impl Writer {
         let lost = self.shared.lost.load(Ordering::Relaxed);
         if lost > self.told {
             error!(
+                error_type = "journal_lost",
                 entries = lost - self.told,
                 in_all = lost,
                 "entries of the journal are lost; is the database slow or full?"

@@ -13,6 +13,7 @@ use super::rows::{
     StoredEntry, SwitchRow, TurnRow,
 };
 use super::{Node, Store, StoreError};
+use crate::telemetry::database::timed;
 
 /// Columns of a call, in the order in which [`call_row`] reads them.
 const CALL: &str = "SELECT call_id, node, started_unix_ms, ended_unix_ms, carrier, carrier_call, from_number,
@@ -162,7 +163,7 @@ impl Store {
         statement: Statement,
         read: impl Fn(&Row) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
-        self.engine.read(statement).await?.iter().map(read).collect()
+        timed("read", self.engine.read(statement)).await?.iter().map(read).collect()
     }
 }
 

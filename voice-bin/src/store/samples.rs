@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use voice_core::audio::AudioFormat;
+use voice_core::audio::quality::{Rating, Reading};
 use voice_core::carrier::{CarrierEnd, Digit, Oddity};
 use voice_core::consent::{Consent, Given, Method, Revocation, Scope};
 use voice_core::conversation::ToolCall;
@@ -10,11 +11,13 @@ use voice_core::failure::Failure;
 use voice_core::id::{AttachmentId, CarrierId, CorrelationId, ProviderId, ReplyId, ToolCallId, UtteranceId};
 use voice_core::provider::Usage;
 use voice_core::record::{
-    Away, CallEvent, CoverKind, EndReason, Loss, Party, Switch, SwitchRefusal, Totals, Why,
+    Away, CallEvent, CoverKind, EndReason, Loss, Party, Sound, Switch, SwitchRefusal, Totals, VoiceToVoice,
+    Why,
 };
 use voice_core::recording::RecordingEnd;
 use voice_core::sensitive::Pii;
 use voice_core::time::UnixMillis;
+use voice_core::transfer::{TransferFailure, TransferId, TransferKind};
 use voice_core::wire::{LineEnd, Unreachable};
 
 /// What must not show up in logs or metrics.
@@ -148,6 +151,15 @@ fn conversation() -> Vec<CallEvent> {
     vec![
         CallEvent::Held { music: true },
         CallEvent::Resumed { after: Duration::from_secs(40), timed_out: false },
+        CallEvent::Transferring {
+            id: TransferId(1),
+            kind: TransferKind::Warm,
+            name: "support".to_owned(),
+            to: PRIVATE[1].into(),
+        },
+        CallEvent::TransferAnswered { id: TransferId(1) },
+        CallEvent::TransferFailed { id: TransferId(1), why: TransferFailure::NoAnswer },
+        CallEvent::DigitsSent { digits: PRIVATE[5].into() },
         CallEvent::Muted { on: true },
         CallEvent::Silence { of: Party::Caller, over: None },
         CallEvent::Silence { of: Party::Provider, over: Some(Duration::from_secs(2)) },
@@ -161,6 +173,15 @@ fn conversation() -> Vec<CallEvent> {
         CallEvent::ReplyStarted { reply, latency: Some(Duration::from_millis(420)) },
         CallEvent::ReplyStarted { reply, latency: None },
         CallEvent::ReplyProgress { reply, more: PRIVATE[3].into(), heard },
+        CallEvent::FirstSound(VoiceToVoice {
+            reply,
+            detection: Duration::from_millis(500),
+            provider: Duration::from_millis(380),
+            pacing: Duration::from_millis(20),
+            network: Duration::from_millis(140),
+        }),
+        sound(Some(Rating::of(0.01, 1.0, heard))),
+        sound(None),
         CallEvent::ReplyHeard { reply, text: PRIVATE[3].into(), heard, unheard, cut: true },
         CallEvent::BargeIn { reply, heard, unheard },
         CallEvent::ToolCalled(ToolCall { id, name: "balance".to_owned(), arguments: PRIVATE[4].into() }),
@@ -169,6 +190,24 @@ fn conversation() -> Vec<CallEvent> {
         CallEvent::ToolCancelled { id },
         CallEvent::Digit { digit: Pii::new(Digit::new('7').unwrap()) },
     ]
+}
+
+fn sound(rating: Option<Rating>) -> CallEvent {
+    let line = Reading {
+        received: Duration::from_secs(10),
+        lost: Duration::from_millis(100),
+        gaps: 2,
+        jitter: Duration::from_micros(2_300),
+    };
+    CallEvent::Sound(Sound {
+        attachment: Some(AttachmentId(1)),
+        span: Duration::from_secs(10),
+        line,
+        way: Duration::from_millis(120),
+        rating,
+        to_provider: 500,
+        from_provider: 240,
+    })
 }
 
 fn failures() -> Vec<Failure> {

@@ -21,7 +21,7 @@ macro_rules! on_every_database {
             async fn $name() {
                 let directory = tempfile::tempdir().unwrap();
                 let url = format!("sqlite:{}", directory.path().join("voice.db").display());
-                super::$name(super::Store::open(&url).await.unwrap()).await;
+                super::$name(crate::store::Store::open(&url).await.unwrap()).await;
             })*
         }
 
@@ -29,12 +29,16 @@ macro_rules! on_every_database {
             $(#[tokio::test]
             async fn $name() {
                 if let Some(database) = crate::services::postgres(stringify!($name)).await {
-                    super::$name(super::Store::open(&database).await.unwrap()).await;
+                    super::$name(crate::store::Store::open(&database).await.unwrap()).await;
                 }
             })*
         }
     };
 }
+
+mod crash;
+mod faults;
+mod schema;
 
 const CALL: CallId = CallId::from_u128(7);
 

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::time::SystemTime;
 
 use tracing::{debug, error, info, warn};
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::SubscriberExt;
@@ -13,9 +13,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 use voice_core::failure::{Failure, Verdict};
 use voice_core::id::CallId;
-use voice_core::record::{CallEvent, Entry, Loss, Reader, Totals};
+use voice_core::record::{CallEvent, Entry, Loss, Reader, Totals, VoiceToVoice};
 use voice_core::recording::RecordingEnd;
 
+use super::log_counts::CountLines;
 use crate::config::LogFormat;
 
 /// Why the log cannot be started.
@@ -41,7 +42,14 @@ pub fn start_log(format: LogFormat, level: &str) -> Result<(), LogError> {
         }
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    tracing_subscriber::registry().with(layer.with_filter(filter)).try_init().map_err(|_| LogError::Started)
+    // Lines are counted from this level on whatever is written, but nothing finer: that would cost more than
+    // it tells.
+    let counted = CountLines.with_filter(LevelFilter::INFO);
+    tracing_subscriber::registry()
+        .with(layer.with_filter(filter))
+        .with(counted)
+        .try_init()
+        .map_err(|_| LogError::Started)
 }
 
 /// `14:03:07.512`, in UTC: who reads along knows the day. JSON lines carry the full time.
@@ -79,6 +87,8 @@ impl Reader for LogReader {
             | CallEvent::CallerPaused { .. }
             | CallEvent::CallerSaid { .. }
             | CallEvent::ReplyStarted { .. }
+            | CallEvent::FirstSound(_)
+            | CallEvent::Sound(_)
             | CallEvent::ReplyHeard { .. }
             | CallEvent::BargeIn { .. }
             | CallEvent::Digit { .. } => conversation(call, &entry.event),
@@ -127,6 +137,10 @@ fn course(call: CallId, event: &CallEvent) {
         info!(%call, from = %switch.from, to = %switch.to, why = ?switch.why, gap = ?switch.gap, "another voice talks");
     } else if let CallEvent::Returned { leg, after, why, .. } = event {
         warn!(%call, leg, ?after, why = why.name(), "the call has come back");
+    } else if let CallEvent::Transferring { id, kind, name, .. } = event {
+        info!(%call, transfer = id.0, kind = kind.name(), to = name, "the caller is being led to somebody else");
+    } else if let CallEvent::TransferFailed { id, why } = event {
+        warn!(%call, transfer = id.0, why = why.name(), "the caller was not led to somebody else");
     } else if let CallEvent::Silence { of, over: None } = event {
         info!(%call, ?of, "nothing comes from somebody who should be heard");
     } else {
@@ -201,6 +215,13 @@ fn conversation(call: CallId, event: &CallEvent) {
         debug!(%call, %utterance, bytes = text.expose().len(), "caller's words are known");
     } else if let CallEvent::ReplyStarted { reply, latency } = event {
         info!(%call, %reply, ?latency, "reply begins");
+    } else if let CallEvent::FirstSound(told) = event {
+        let VoiceToVoice { reply, detection, provider, pacing, network } = told;
+        let total = told.total();
+        info!(%call, %reply, ?total, ?detection, ?provider, ?pacing, ?network, "the answer is heard");
+    } else if let CallEvent::Sound(sound) = event {
+        let (mos, loss) = (sound.rating.map(|rating| rating.mos()), sound.line.loss());
+        debug!(%call, mos, loss, jitter = ?sound.line.jitter, way = ?sound.way, "how it sounds");
     } else if let CallEvent::ReplyHeard { reply, heard, unheard, cut, text: _ } = event {
         debug!(%call, %reply, ?heard, ?unheard, cut, "reply is over");
     } else if let CallEvent::BargeIn { reply, heard, unheard } = event {

@@ -2,17 +2,24 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is a failure like any other")]
 
+mod budget;
 mod command_line;
+mod contract;
 mod demo;
 mod door;
 mod draining;
+mod events;
+mod every_metric;
+mod monitoring;
 mod outbound;
+mod problems;
 mod recording;
 mod refusals;
 mod returning;
 mod routes;
 mod sessions;
 mod signals;
+mod story;
 mod telnyx;
 mod voice_sim;
 mod world;

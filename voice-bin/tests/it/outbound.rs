@@ -137,7 +137,7 @@ async fn who_is_busy_is_not_called_again() {
 async fn a_refused_order_says_everything_that_is_wrong() {
     let server = server(&[], short(), None).await;
     for (body, status, said) in [
-        ("", 400, "invalid_json"),
+        ("", 422, "to_number"),
         ("{", 400, "invalid_json"),
         ("{}", 422, "to_number"),
         (r#"{"to_number":"500"}"#, 422, "country code"),
@@ -188,5 +188,56 @@ async fn a_server_that_stops_takes_back_the_calls_that_still_ring() {
     let server = server(&[ApiRudeness::NoAnswer], short(), None).await;
     order(&server, r#"{"to_number":"+15005550006"}"#).await;
     // Ends by itself, and soon: the call is canceled, not waited for.
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_is_prepared_started_talked_and_over() {
+    let server = server(&[], short(), None).await;
+    let ask = async |method: &str, path: &str, body: &str| {
+        let response = ask(&server, method, path, "", body).await;
+        (response.status().as_u16(), json(&response))
+    };
+    const SESSIONS: &str = "/api/v1/sessions";
+    let wish = r#"{"to_number":"+15005550006","metadata":{"order":"77"}}"#;
+    let (status, made) = ask("POST", &format!("{SESSIONS}/bootstrap"), wish).await;
+    assert_eq!((status, &made["status"], &made["metadata"]["order"]), (201, &"pending".into(), &"77".into()));
+    assert_eq!(made["protocols"][0], "voice.events.v1");
+    let id = made["session_id"].as_str().unwrap().to_owned();
+    let session = format!("{SESSIONS}/{id}");
+    assert!(made["websocket_url"].as_str().unwrap().ends_with(&format!("/ws/sessions/{id}")));
+    assert_eq!(ask("GET", &session, "").await.1["to_number"], "+15005550006");
+    let (_, listed) = ask("GET", &format!("{SESSIONS}?status=pending"), "").await;
+    assert_eq!(listed["sessions"][0]["session_id"], id.as_str());
+    assert_eq!(ask("POST", &format!("{session}/hold"), "").await.1["type"], "urn:voice:problem:not_running");
+
+    assert_eq!(ask("POST", &format!("{session}/start"), "").await.0, 202);
+    assert_eq!(ask("POST", &format!("{session}/start"), "").await.0, 409);
+    assert_eq!(outcome(&server, &id).await["end"], "completed");
+    let (_, over) = ask("GET", &session, "").await;
+    assert_eq!((&over["status"], &over["provider"]), (&"completed".into(), &"silent".into()), "{over}");
+    assert_eq!(over["created_at"], made["created_at"]);
+    // The call that was talked is the one that was prepared.
+    assert_eq!(server.record.calls(), [id]);
+    assert_eq!(ask("POST", &format!("{session}/end"), "").await.0, 409);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_that_is_given_up_places_no_call() {
+    let server = server(&[], short(), None).await;
+    let ask = async |method: &str, path: &str, body: &str| {
+        let response = ask(&server, method, path, "", body).await;
+        (response.status().as_u16(), json(&response))
+    };
+    let (status, made) = ask("POST", "/api/v1/sessions", r#"{"to_number":"+15005550006"}"#).await;
+    assert_eq!(status, 201);
+    let session = format!("/api/v1/sessions/{}", made["session_id"].as_str().unwrap());
+    assert_eq!(ask("POST", &format!("{session}/end"), "").await.0, 202);
+    let (_, over) = ask("GET", &session, "").await;
+    assert_eq!((&over["status"], &over["end_reason"]), (&"terminated".into(), &"hung_up".into()));
+    assert_eq!(ask("POST", &format!("{session}/start"), "").await.1["type"], "urn:voice:problem:ended");
+    let (status, problem) = ask("POST", "/api/v1/sessions", r#"{"to_number":"7","limit":1}"#).await;
+    assert_eq!((status, &problem["errors"][0]["field"]), (422, &"limit".into()));
     server.stop().await;
 }

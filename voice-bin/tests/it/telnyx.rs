@@ -30,7 +30,7 @@ const ACCOUNT: &str = "AC00112233445566778899aabbccddeeff";
 const OUTBOUND: &str = "/api/v1/telephony/outbound";
 
 /// A server that Telnyx calls, and a Telnyx that it commands.
-struct World {
+pub(crate) struct World {
     server: Server,
     exchange: TelnyxExchange,
     clock: Clock,
@@ -50,7 +50,7 @@ fn plan(webhook: &str, names: u64) -> TelnyxCallPlan {
     TelnyxCallPlan::new(webhook, SEED, Secret::new(KEY.to_owned())).with_names(names).with_script(short())
 }
 
-async fn world(change: impl FnOnce(&mut Parts)) -> World {
+pub(crate) async fn world(change: impl FnOnce(&mut Parts)) -> World {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/v2", listener.local_addr().unwrap());
     let (clock, exchange) = (Clock::start(), TelnyxExchange::default());
@@ -79,7 +79,7 @@ impl World {
         format!("http://{}{TELNYX_WEBHOOK}", self.server.address)
     }
 
-    fn plan(&self, names: u64) -> TelnyxCallPlan {
+    pub(crate) fn plan(&self, names: u64) -> TelnyxCallPlan {
         plan(&self.webhook(), names).with_epoch(self.clock.unix(MonoTime::ZERO))
     }
 
@@ -95,7 +95,7 @@ impl World {
         (caller, run)
     }
 
-    async fn call(&self, plan: TelnyxCallPlan) -> (CallReport, Vec<String>) {
+    pub(crate) async fn call(&self, plan: TelnyxCallPlan) -> (CallReport, Vec<String>) {
         let (caller, run) = self.connect(plan);
         let report = run.await;
         (report, caller.commands())

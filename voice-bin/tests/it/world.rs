@@ -69,6 +69,18 @@ impl Record {
         calls
     }
 
+    /// Whoever was connected, in order.
+    pub(crate) fn voices(&self) -> Vec<String> {
+        let events = self.events.lock().unwrap();
+        let mut voices = Vec::new();
+        for (_, event) in events.iter() {
+            if let CallEvent::Assigned { provider, .. } = event {
+                voices.push(provider.to_string());
+            }
+        }
+        voices
+    }
+
     /// The reasons for which calls ended, in order.
     pub(crate) fn ends(&self) -> Vec<&'static str> {
         let events = self.events.lock().unwrap();

@@ -1,8 +1,10 @@
 //! Audio as it travels: formats, and pieces of it.
 
 pub mod convert;
+pub mod dtmf;
 pub mod framer;
 pub mod g711;
+pub mod quality;
 pub mod reorder;
 pub mod resample;
 pub mod speech;

@@ -33,6 +33,7 @@ pub(super) struct Attachment {
     mouth: Mouth,
     /// Where the service does not say that the caller speaks.
     detector: Option<Detector>,
+    answers_pings: bool,
     /// The session's own line numbers, at the place of the bridge's.
     lines: Vec<(LineId, LineId)>,
     /// Events made of one message, waiting for the call to take them.
@@ -62,6 +63,7 @@ impl Attachment {
         Self {
             id,
             session: provider.open(setup),
+            answers_pings: provider.capabilities().lifetime.answers_pings,
             wakes: None,
             to_provider: Converter::new(line_format, hears),
             hears,
@@ -83,6 +85,11 @@ impl Attachment {
     /// The session's own number of one of the bridge's lines.
     pub(super) fn own_line(&self, line: LineId) -> Option<LineId> {
         self.lines.iter().find(|(_, bridge)| *bridge == line).map(|(own, _)| *own)
+    }
+
+    /// The lines whose peer is there if it answers a ping; none of a service that lets pings wait.
+    pub(super) fn lines_to_doubt(&self) -> impl Iterator<Item = LineId> {
+        self.lines.iter().filter(|_| self.answers_pings).map(|(_, line)| *line)
     }
 
     /// This line is no more. One that a session makes for each request must not count for ever.

@@ -19,6 +19,7 @@ use crate::time::MonoTime;
 
 use super::covers::is_cover;
 use super::held::Lost;
+use super::transfer::Transfers;
 use super::{Call, Timer};
 
 /// So much silence ends a turn of the caller, as services judge it.
@@ -36,6 +37,8 @@ pub(super) struct Aside {
     withheld: Lost,
     /// A frame of silence on this line, once one was needed.
     silence: Option<Bytes>,
+    /// Who leads them elsewhere.
+    pub(super) transfers: Transfers,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +67,7 @@ impl Aside {
 impl Call {
     /// Neither hears the other any more.
     pub(super) fn hold(&mut self, now: MonoTime, music: bool) {
-        if self.aside.is_on_hold() || self.phase.is_leaving() {
+        if self.aside.is_on_hold() || (self.phase.is_leaving() && !self.aside.transfers.is_under_way()) {
             return;
         }
         self.report(now, CallEvent::Held { music });
@@ -80,6 +83,9 @@ impl Call {
 
     /// Both hear each other again. `timed_out`: because nobody else saw to it.
     pub(super) fn take_off_hold(&mut self, now: MonoTime, timed_out: bool) {
+        if self.take_back(now) {
+            return;
+        }
         let Some(hold) = self.aside.hold.take() else { return };
         self.timers.clear(Timer::Hold);
         self.hush(now);

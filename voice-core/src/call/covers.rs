@@ -11,6 +11,7 @@ use crate::provider::ReplyEnd;
 use crate::record::{CallEvent, CoverKind, Why};
 use crate::time::MonoTime;
 
+use super::keys::Keys;
 use super::{Call, Timer, prompts};
 
 /// Attachments are numbered from 1; what we say ourselves comes from nobody.
@@ -27,6 +28,8 @@ pub(super) const PAUSE: Duration = Duration::from_millis(300);
 pub(super) struct Covers {
     /// How many there were, for their ids.
     count: u32,
+    /// Keys that are pressed, which are covers of their own.
+    pub(super) keys: Keys,
     /// Those that the caller has not heard to the end.
     playing: VecDeque<(ReplyId, CoverKind)>,
     /// Since when somebody has waited and heard nothing.
@@ -36,6 +39,12 @@ pub(super) struct Covers {
 }
 
 impl Covers {
+    /// The id of the next thing that we say ourselves.
+    pub(super) fn next(&mut self) -> ReplyId {
+        self.count += 1;
+        ReplyId::new(NOBODY, self.count)
+    }
+
     /// The caller hears the voice: a silence after it is a new one, in which nobody was told anything.
     pub(super) fn on_voice_heard(&mut self) {
         self.prompts = 0;
@@ -93,8 +102,7 @@ impl Call {
         if frames.is_empty() {
             return false;
         }
-        self.covers.count += 1;
-        let reply = ReplyId::new(NOBODY, self.covers.count);
+        let reply = self.covers.next();
         self.covers.playing.push_back((reply, kind));
         for frame in frames {
             self.playout.push(reply, frame);
@@ -113,6 +121,7 @@ impl Call {
 
     pub(super) fn on_cover_over(&mut self, reply: ReplyId) {
         self.covers.playing.retain(|(playing, _)| *playing != reply);
+        self.covers.keys.over(reply);
     }
 
     /// Whether somebody waits to hear something, and with how much patience.

@@ -1,11 +1,12 @@
 //! What a call is told.
 
-use crate::carrier::CarrierEvent;
+use crate::carrier::{CarrierEvent, Digits};
 use crate::conversation::ToolResult;
 use crate::id::{AttachmentId, ProviderId, ToolCallId};
 use crate::provider::ProviderEvent;
 use crate::recording::RecordCommand;
 use crate::sensitive::Pii;
+use crate::transfer::{TransferId, TransferNews, TransferOrder};
 
 /// The only way into a [`super::Call`].
 #[derive(Debug)]
@@ -75,6 +76,15 @@ pub enum Control {
     Resume,
     /// Whether the voice hears silence instead of the caller.
     Mute(bool),
+    /// Lead the caller to somebody else. They are put on hold once they have heard what is being said;
+    /// [`Control::Resume`] takes them back.
+    Transfer(TransferOrder),
+    /// How a transfer goes, from whoever was asked for it ([`super::Output::Operate`]). What is told of one
+    /// that is over is ignored.
+    Transferred(TransferId, TransferNews),
+    /// Press keys, for the caller's side of the line to hear: after what is being said, and without
+    /// interrupting anybody.
+    SendDigits(Digits),
     /// Begin, pause or end a recording.
     Record(RecordCommand),
     /// The server shuts down: end the call at once, and say why in the record.

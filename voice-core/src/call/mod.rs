@@ -15,15 +15,20 @@
 //! | `held.rs` | what the caller says while nobody hears them |
 //! | `covers.rs`, `prompts.rs` | what the caller hears when nobody has anything to say |
 //! | `aside.rs` | the caller on hold, or muted |
+//! | `transfer.rs` | the caller is led to somebody else, or comes back |
+//! | `keys.rs` | keys that are pressed for the caller |
 //! | `tools.rs` | tools under way |
 //! | `tape.rs` | what is told to a recorder |
+//! | `gauges.rs` | what is measured: the parts of an answer's latency, how well sound gets through |
 
 mod aside;
 mod backoff;
 mod config;
 mod covers;
+mod gauges;
 mod held;
 mod input;
+mod keys;
 mod output;
 mod past;
 mod phase;
@@ -34,6 +39,7 @@ mod status;
 mod tape;
 mod tools;
 mod transcript;
+mod transfer;
 mod voice;
 
 use std::collections::VecDeque;
@@ -61,6 +67,7 @@ pub use status::{Attached, Attempt, CallStatus, FailedSwitch, Recording, Standin
 
 use aside::Aside;
 use covers::Covers;
+use gauges::Gauges;
 use held::Lost;
 use phase::Phase;
 use playout::{Cut, Playout, Progress, Release};
@@ -144,6 +151,8 @@ struct Books {
     reckoned: MonoTime,
     /// Live providers that failed almost at once, in a row.
     quick_failures: u32,
+    /// Whose reply the caller last heard to its end.
+    heard_out: Option<AttachmentId>,
     /// How often all were asked again since somebody last talked for a while.
     rounds: u32,
     /// Makes the waits of this call differ from those of others.
@@ -160,6 +169,8 @@ struct Books {
     standby_failures: u32,
     /// Providers that will fail the same way until a human acts.
     barred: Vec<ProviderId>,
+    /// What is measured on the way.
+    gauges: Gauges,
 }
 
 impl Call {
@@ -223,7 +234,9 @@ impl Call {
         if self.phase.is_ended() {
             return;
         }
+        self.press_keys();
         self.play(now);
+        self.hold_for_transfer(now);
         self.leave_when_said(now);
         self.cut_over_if_quiet(now);
         if self.phase.is_ended() {
@@ -258,7 +271,8 @@ impl Call {
         let switches = self.books.switches.clone();
         let (on_hold, muted) = (self.aside.is_on_hold(), self.aside.is_muted());
         let recording = self.recording();
-        CallStatus { standing, live, successor, standby, on_hold, muted, recording, switches }
+        let transfer = self.aside.transfers.stage();
+        CallStatus { standing, live, successor, standby, on_hold, transfer, muted, recording, switches }
     }
 
     /// Entries of the record so far: as long as it stays the same, so does [`Self::status`].
@@ -275,6 +289,7 @@ impl Call {
         match event {
             CarrierEvent::Audio(frame) => self.on_caller_audio(now, frame),
             CarrierEvent::Lost(duration) => {
+                self.books.gauges.line.lost(duration);
                 self.report(now, CallEvent::AudioLost { what: Loss::Carrier, duration })
             }
             CarrierEvent::Digit(digit) => {
@@ -283,6 +298,7 @@ impl Call {
             }
             CarrierEvent::Played(mark) => {
                 self.playout.played(now, mark);
+                self.on_first_heard(now);
             }
             CarrierEvent::Oddity(oddity) => {
                 self.books.carrier_oddities += 1;
@@ -291,12 +307,14 @@ impl Call {
                     self.report(now, CallEvent::CarrierOddity { oddity, count });
                 }
             }
-            CarrierEvent::Ended(end) => self.end(now, EndReason::Carrier(end)),
+            CarrierEvent::Ended(end) => self.on_carrier_ended(now, end),
         }
     }
 
     fn on_caller_audio(&mut self, now: MonoTime, frame: AudioFrame) {
         self.books.totals.frames_in += 1;
+        self.books.gauges.line.arrived(now, frame.duration());
+        self.tell_sound(now, false);
         self.on_carrier_alive(now);
         self.tape_caller(now, &frame);
         if self.aside.is_shut() && !self.phase.is_leaving() {
@@ -305,6 +323,7 @@ impl Call {
         if speech::is_voiced(frame.format.encoding, &frame.data) {
             self.caller.last_voiced = Some(now);
             self.caller.unheeded = self.caller.unheeded.saturating_add(1);
+            self.doubt_the_unheeding();
         }
         self.heed(now);
         match self.phase.ear(frame) {
@@ -359,6 +378,9 @@ impl Call {
             }
             Control::Hold { music } => self.hold(now, music),
             Control::Resume => self.take_off_hold(now, false),
+            Control::Transfer(order) => self.transfer(now, order),
+            Control::Transferred(id, news) => self.on_transferred(now, id, news),
+            Control::SendDigits(digits) => self.send_digits(now, &digits),
             Control::Mute(muted) => self.mute(now, muted),
             Control::Record(command) => self.on_record(now, command),
             Control::Shutdown => self.end(now, EndReason::Shutdown),
@@ -373,8 +395,10 @@ impl Call {
             Timer::Standby => self.on_standby_due(now),
             Timer::Stall => self.on_stall(now),
             Timer::Silence => self.on_provider_silent(now),
+            Timer::Doubt => self.on_doubt(now),
             Timer::CarrierSilence => self.on_carrier_silent(now),
             Timer::Hold => self.take_off_hold(now, true),
+            Timer::Transfer => self.on_transfer_due(now),
             Timer::Cover => self.on_quiet(),
             Timer::Tool => self.on_tool_timeout(now),
             Timer::Retry => {
@@ -404,6 +428,7 @@ impl Call {
                     self.transcript.voice_speaks(reply);
                     self.books.totals.replies += 1;
                     self.covers.on_voice_heard();
+                    self.books.gauges.sent(now, reply);
                     let latency = self.caller.waiting_since.take().map(|since| now.since(since));
                     self.report(now, CallEvent::ReplyStarted { reply, latency });
                 }
@@ -426,7 +451,26 @@ impl Call {
 
     fn hear(&mut self, id: AttachmentId, frame: AudioFrame) {
         self.books.totals.frames_heard += 1;
+        self.books.gauges.heard_caller(id);
         self.tell(id, ProviderCommand::Hear(frame));
+    }
+
+    /// A mark came back: was it the first of an answer?
+    fn on_first_heard(&mut self, now: MonoTime) {
+        let told =
+            self.playout.take_first_heard().and_then(|(reply, ear)| self.books.gauges.reached(ear, reply));
+        if let Some(told) = told {
+            self.report(now, CallEvent::FirstSound(told));
+        }
+    }
+
+    /// Tells how well sound gets through: if it is time, or somebody else is about to talk, or the call ends.
+    fn tell_sound(&mut self, now: MonoTime, at_once: bool) {
+        let (gauges, way) = (&mut self.books.gauges, self.playout.lag());
+        let sound = if at_once { gauges.tell(now, way) } else { gauges.due(now, way) };
+        if let Some(sound) = sound {
+            self.report(now, CallEvent::Sound(sound));
+        }
     }
 
     fn lose(&mut self, now: MonoTime, what: Loss, lost: Lost) {
@@ -497,7 +541,7 @@ impl Caller {
 
 impl Books {
     fn new(started: MonoTime, seed: u64) -> Self {
-        Self { started, reckoned: started, seed, ..Self::default() }
+        Self { started, reckoned: started, seed, gauges: Gauges::new(started), ..Self::default() }
     }
 
     /// The number of the next attachment; `None` if this call has asked for too many of late.

@@ -8,6 +8,7 @@ use crate::provider::ProviderCommand;
 use crate::record::{EndReason, Entry};
 use crate::recording::Recorded;
 use crate::time::MonoTime;
+use crate::transfer::Operation;
 
 /// The only way out of a [`super::Call`].
 #[derive(Debug)]
@@ -35,6 +36,9 @@ pub enum Output {
     },
     /// Tell this provider.
     Provider(AttachmentId, ProviderCommand),
+    /// Nothing comes of this one although something is due: whoever has its lines finds out whether the peer is
+    /// there at all. One that thinks answers a ping; one that does not is no more.
+    Doubt(AttachmentId),
     /// Let go of this one. Nothing of it will be listened to any more.
     Detach(AttachmentId),
     /// What the breaker behind that attachment should learn. Once per assigned attachment.
@@ -43,6 +47,8 @@ pub enum Output {
     RunTool(ToolCall),
     /// Stop waiting for this tool, if that is possible.
     AbandonTool(crate::id::ToolCallId),
+    /// Ask this of whoever operates the carrier; answered with [`super::Control::Transferred`].
+    Operate(Operation),
     /// One more entry of the record.
     Report(Entry),
     /// For whoever writes the recording down; only while there is one.
@@ -82,10 +88,14 @@ pub enum Timer {
     Stall,
     /// The same, much earlier: it is only told.
     Silence,
+    /// The same, earlier still: is anybody there?
+    Doubt,
     /// Nothing comes from the carrier.
     CarrierSilence,
     /// The caller has been on hold for too long.
     Hold,
+    /// The caller is to be put on hold for a transfer, or the transfer has taken too long.
+    Transfer,
     /// The caller waits and hears nothing.
     Cover,
     /// The next frame is due at the carrier, or the last one has just been heard.

@@ -19,10 +19,12 @@ use crate::record::{CallEvent, EndReason, Entry, Party, Totals};
 use crate::recording::RecordingEnd;
 use crate::sensitive::Pii;
 use crate::time::MonoTime;
+use crate::transfer::TransferId;
 
 use super::CallStart;
 use super::tools;
 use super::transcript::{Transcript, pressed};
+use super::transfer;
 
 pub(super) use people::People;
 
@@ -88,10 +90,13 @@ pub(super) struct Due {
 }
 
 /// The caller on hold (since when in the call's own time, with music), or muted.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct PastAside {
     pub(super) hold: Option<(Duration, bool)>,
     pub(super) muted: bool,
+    /// Transfers so far, and the one that is under way.
+    pub(super) transfers: u32,
+    pub(super) transfer: Option<(TransferId, String)>,
 }
 
 /// A recording that is to go on.
@@ -264,6 +269,7 @@ impl Past {
             CallEvent::Held { music } => self.aside.hold = Some((self.elapsed(), *music)),
             CallEvent::Resumed { .. } => self.aside.hold = None,
             CallEvent::Muted { on } => self.aside.muted = *on,
+            CallEvent::Transferring { .. } | CallEvent::TransferFailed { .. } => self.take_transfer(event),
             CallEvent::RecordingStarted { .. }
             | CallEvent::RecordingPaused
             | CallEvent::RecordingResumed
@@ -272,6 +278,11 @@ impl Past {
             CallEvent::Ended { reason, totals } => {
                 self.totals = *totals;
                 self.ended = Some(reason.clone());
+                self.aside.transfer = None;
+                if let EndReason::Transfer { .. } = reason {
+                    // They were on hold only until somebody else had them.
+                    self.aside.hold = None;
+                }
                 self.stop_waiting_for_the_caller();
             }
             CallEvent::Started { .. }
@@ -285,7 +296,11 @@ impl Past {
             | CallEvent::Detached { .. }
             | CallEvent::Problem { .. }
             | CallEvent::SwitchRefused { .. }
+            | CallEvent::TransferAnswered { .. }
+            | CallEvent::DigitsSent { .. }
             | CallEvent::AudioLost { .. }
+            | CallEvent::FirstSound(_)
+            | CallEvent::Sound(_)
             | CallEvent::CarrierOddity { .. }
             | CallEvent::ProviderOddity { .. }
             | CallEvent::Used { .. } => {}
@@ -343,6 +358,20 @@ impl Past {
             self.transcript.voice_said(*reply, text.expose().clone(), *cut, true);
             // Half a sentence is no answer, unless the caller wanted no more.
             self.due.owed |= *cut && !self.due.interrupting;
+        }
+    }
+
+    fn take_transfer(&mut self, event: &CallEvent) {
+        if let CallEvent::Transferring { id, name, .. } = event {
+            self.aside.transfers = self.aside.transfers.max(id.0);
+            if self.aside.transfer.is_none() {
+                self.aside.transfer = Some((*id, name.clone()));
+            }
+        } else if let CallEvent::TransferFailed { id, why } = event {
+            let Some((_, name)) = self.aside.transfer.take_if(|(current, _)| current == id) else { return };
+            self.transcript.note(transfer::told_of(&name, *why));
+            self.due.owed = true;
+            self.due.cue = Some(Pii::new(transfer::BACK.to_owned()));
         }
     }
 

@@ -242,6 +242,9 @@ impl Call {
     }
 
     fn detach(&mut self, now: MonoTime, id: AttachmentId) {
+        if self.books.gauges.hears == Some(id) {
+            self.tell_sound(now, true);
+        }
         self.outbox.push_back(Output::Detach(id));
         self.report(now, CallEvent::Detached { attachment: id });
     }
@@ -261,9 +264,11 @@ impl Call {
     /// The time for last words is over.
     pub(super) fn leave(&mut self, now: MonoTime) {
         let reason = match self.phase {
+            // They are on their way to somebody already.
+            Phase::Leaving(_) if self.aside.transfers.is_under_way() => return,
             Phase::Leaving(_) => match &self.config.when_nobody {
                 WhenNobody::HangUp => EndReason::NoProvider,
-                WhenNobody::Transfer(to) => EndReason::Transfer { to: to.clone() },
+                WhenNobody::Transfer(to) => return self.transfer_last(now, to.clone()),
             },
             Phase::Attaching(_) | Phase::Talking(_) | Phase::Ended(_) => EndReason::HungUp,
         };
@@ -275,6 +280,8 @@ impl Call {
         if self.phase.is_ended() {
             return;
         }
+        self.drop_transfer(now, &reason);
+        self.tell_sound(now, true);
         let before = std::mem::replace(&mut self.phase, Phase::Ended(reason.clone()));
         let cut = self.cut(now);
         for finished in cut.finished {

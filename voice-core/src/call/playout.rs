@@ -60,6 +60,19 @@ pub(crate) struct Playout {
     /// What the last few marks said about that.
     lags: VecDeque<Duration>,
     marks: Marks,
+    first: First,
+}
+
+/// When the first sound of the last reply that began is heard.
+#[derive(Debug, Default)]
+enum First {
+    /// There was none, or it was cut, or has been asked for.
+    #[default]
+    Unknown,
+    /// The number of its first frame, and when that begins by the clock of sending.
+    Sent { reply: ReplyId, number: u64, begins: MonoTime },
+    /// By a mark that came back.
+    Heard { reply: ReplyId, ear: MonoTime },
 }
 
 /// A frame on its way to the ear.
@@ -117,6 +130,7 @@ impl Playout {
             lag: Duration::ZERO,
             lags: VecDeque::with_capacity(LAGS),
             marks: Marks::default(),
+            first: First::Unknown,
         }
     }
 
@@ -184,6 +198,8 @@ impl Playout {
         let ledger = self.ledger(reply);
         if !ledger.started {
             ledger.started = true;
+            let begins = self.buffered_until.max(now);
+            self.first = First::Sent { reply, number: self.marks.frames_sent + 1, begins };
             return Some(Release::Starts(reply));
         }
         let (_, frame) = self.queue.pop_front()?;
@@ -200,11 +216,24 @@ impl Playout {
         let Some(at) = self.marks.under_way.iter().position(|(m, ..)| *m == mark) else { return false };
         let (_, frame, ends) = self.marks.under_way[at];
         self.marks.under_way.drain(..=at);
+        if let First::Sent { reply, number, begins } = self.first
+            && number <= frame
+        {
+            // What lies between the two is sound, and takes as long as it is.
+            self.first = First::Heard { reply, ear: now.saturating_sub(ends.since(begins)) };
+        }
         self.learn(now.since(ends));
         while self.sent.front().is_some_and(|sent| sent.number <= frame) {
             self.hear_front();
         }
         true
+    }
+
+    /// The reply whose first sound a mark has shown to be heard, and when it was. Told once.
+    pub(crate) fn take_first_heard(&mut self) -> Option<(ReplyId, MonoTime)> {
+        let First::Heard { reply, ear } = self.first else { return None };
+        self.first = First::Unknown;
+        Some((reply, ear))
     }
 
     /// Counts as heard what the ear must have reached by now, and takes out replies that are over.
@@ -255,6 +284,7 @@ impl Playout {
         self.queue.clear();
         self.sent.clear();
         self.marks.under_way.clear();
+        self.first = First::Unknown;
         self.marks.frames_at_last = self.marks.frames_sent;
         self.buffered_until = now;
         cut

@@ -48,11 +48,12 @@ impl Call {
         }
         call.remember(&past, spent);
         let goodbye = past.due.goodbye && past.ended().is_none();
-        let aside = past.aside;
+        let aside = past.aside.clone();
         call.report(now, CallEvent::Returned { leg, format: start.format, after, why });
         let tape = call.close(now, past, spent);
         let hold = aside.hold.map(|(since, music)| (spent.saturating_sub(since), music));
         call.put_aside_again(now, hold, aside.muted);
+        call.transfer_lost(now, aside.transfers, aside.transfer);
         if let Some(tape) = tape {
             call.record_again(now, tape.consent, tape.paused);
         }

@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::id::{AttachmentId, ProviderId};
 use crate::limits::SWITCHES_KEPT;
 use crate::record::{Switch, SwitchRefusal, Why};
+use crate::transfer::TransferStage;
 
 /// A look at a call. It is old as soon as it is taken; the record tells what happens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct CallStatus {
     pub standby: Option<Attached>,
     /// The caller is on hold.
     pub on_hold: bool,
+    /// The caller is being led to somebody else, and how far that is.
+    pub transfer: Option<TransferStage>,
     /// Nobody hears the caller, by order.
     pub muted: bool,
     /// Whether what is said is kept.

@@ -5,11 +5,13 @@
 
 mod aside;
 mod covers;
+mod measured;
 mod returning;
 mod searching;
 mod silence;
 mod standby;
 mod switching;
+mod transfers;
 
 use std::time::Duration;
 
@@ -23,6 +25,8 @@ use crate::failure::Failure;
 use crate::id::{ReplyId, ToolCallId};
 use crate::provider::{ProviderEvent, ReplyEnd};
 use crate::record::Switch;
+use crate::record::VoiceToVoice;
+use crate::transfer::{Operation, TransferOrder};
 
 const A1: AttachmentId = AttachmentId(1);
 const A2: AttachmentId = AttachmentId(2);
@@ -49,6 +53,7 @@ struct Rig {
     now: MonoTime,
     said: Vec<String>,
     record: Vec<Entry>,
+    measured: Vec<VoiceToVoice>,
     finished: Option<EndReason>,
 }
 
@@ -72,7 +77,14 @@ impl Rig {
             config.prompts = Prompts::none();
         }
         let call = Call::new(at(0), Arc::new(config), start);
-        let mut rig = Self { call, now: at(0), said: Vec::new(), record: Vec::new(), finished: None };
+        let mut rig = Self {
+            call,
+            now: at(0),
+            said: Vec::new(),
+            record: Vec::new(),
+            measured: Vec::new(),
+            finished: None,
+        };
         rig.drain();
         rig
     }
@@ -159,15 +171,24 @@ impl Rig {
                 Output::Detach(id) => format!("detach {id}"),
                 Output::Outcome(id, outcome) => format!("outcome {id} {outcome:?}"),
                 Output::RunTool(call) => format!("run {}", call.name),
+                Output::Doubt(id) => format!("doubt {id}"),
                 Output::AbandonTool(id) => format!("abandon {id}"),
                 Output::Report(entry) => {
                     self.record.push(entry.clone());
-                    // Told all the time; what it is for has tests of its own.
-                    if matches!(entry.event, CallEvent::ReplyProgress { .. }) {
-                        continue;
+                    match entry.event {
+                        // Told all the time; what they are for has tests of its own.
+                        CallEvent::ReplyProgress { .. } | CallEvent::Sound(_) => continue,
+                        CallEvent::FirstSound(told) => {
+                            self.measured.push(told);
+                            continue;
+                        }
+                        event => format!("· {}", short(&event)),
                     }
-                    format!("· {}", short(&entry.event))
                 }
+                Output::Operate(Operation::Transfer(id, order)) => {
+                    format!("operate {} {} {}", id.0, order.kind.name(), summary_of(&order))
+                }
+                Output::Operate(operation) => format!("{operation:?}"),
                 Output::Record(recorded) => format!("tape {recorded:?}"),
                 Output::WaitUntil(_) => return,
                 Output::Finished(reason) => {
@@ -179,9 +200,10 @@ impl Rig {
         }
     }
 
-    /// What the call wanted since the last look, without the playing of frames and silences that are told.
+    /// What the call wanted since the last look, without the playing of frames, silences that are told, and doubts.
     fn wanted(&mut self) -> Vec<String> {
-        let told = |word: &String| word != "play" && !word.starts_with("· silence");
+        let is_aside = |word: &str| word.starts_with("· silence") || word.starts_with("doubt ");
+        let told = |word: &String| word != "play" && !is_aside(word);
         std::mem::take(&mut self.said).into_iter().filter(told).collect()
     }
 
@@ -189,6 +211,10 @@ impl Rig {
     fn silences(&mut self) -> Vec<String> {
         std::mem::take(&mut self.said).into_iter().filter(|word| word.starts_with("· silence")).collect()
     }
+}
+
+fn summary_of(order: &TransferOrder) -> &str {
+    order.summary.as_ref().map_or("-", |summary| summary.expose())
 }
 
 fn words(heard: &Heard) -> String {
@@ -219,6 +245,7 @@ fn short(event: &CallEvent) -> String {
         CallEvent::Resumed { after, timed_out } => format!("resumed {} {timed_out}", after.as_millis()),
         CallEvent::Covered { kind } => format!("covered {kind:?}"),
         CallEvent::Retrying { round, .. } => format!("retrying {round}"),
+        CallEvent::TransferFailed { id, why } => format!("transfer {} failed {why:?}", id.0),
         CallEvent::SwitchRefused { why } => format!("refused {why:?}"),
         other => format!("{other:?}").split([' ', '(']).next().unwrap_or_default().to_lowercase(),
     }

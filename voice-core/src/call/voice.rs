@@ -21,6 +21,12 @@ use super::{Call, CallLimits, Caller, Output, Timer, is_worth_telling};
 /// Who has spoken for a second has said something; a cough is shorter.
 const UNHEEDED_FRAMES: u32 = 50;
 
+/// Nothing for so long, although something is due, is worth a ping.
+const DOUBT: Duration = Duration::from_millis(500);
+
+/// And another, as long as nothing comes.
+const DOUBT_AGAIN: Duration = Duration::from_secs(1);
+
 /// A service that hears says so within a second of the pause, whatever it makes of it.
 const UNHEEDED_PAUSE: Duration = Duration::from_secs(2);
 
@@ -45,6 +51,7 @@ impl Call {
             ProviderEvent::Words { .. } if self.aside.is_on_hold() => {}
             ProviderEvent::Speech { reply, audio } => {
                 self.answered();
+                self.books.gauges.came(now, reply);
                 self.playout.push(reply, audio);
                 self.watch(now);
             }
@@ -76,10 +83,13 @@ impl Call {
         // A service that took a noise for the caller may never say that they paused.
         self.timers.set(Timer::Stall, now + self.config.limits.stall);
         self.timers.clear(Timer::Silence);
+        self.timers.clear(Timer::Doubt);
         self.caller.speaking = Some(utterance);
+        self.books.gauges.caller_spoke();
         self.books.totals.caller_turns += 1;
         self.report(now, CallEvent::CallerSpoke { utterance });
-        if !self.aside.is_on_hold() {
+        // A menu that talks must not swallow the keys that are its answer.
+        if !self.aside.is_on_hold() && !self.covers.keys.are_pressed() {
             self.barge_in(now, live);
         }
         // Only now: what was cut stands before what cut it.
@@ -112,6 +122,7 @@ impl Call {
         }
         self.caller.owed = true;
         self.caller.waiting_since = self.caller.last_voiced;
+        self.books.gauges.caller_paused(now, self.caller.last_voiced);
         self.expect(now);
         self.report(now, CallEvent::CallerPaused { utterance });
     }
@@ -137,6 +148,9 @@ impl Call {
             return self.on_cover_over(reply);
         }
         self.transcript.voice_said(reply, text.clone(), cut, true);
+        if !cut && !heard.is_zero() {
+            self.books.heard_out = Some(reply.attachment());
+        }
         if !heard.is_zero() || !unheard.is_zero() {
             self.report(now, CallEvent::ReplyHeard { reply, text: Pii::new(text), heard, unheard, cut });
         }
@@ -280,6 +294,7 @@ impl Call {
             return self.expect(now);
         }
         self.timers.clear(Timer::Silence);
+        self.timers.clear(Timer::Doubt);
         // Who took a noise for the caller is still watched: they may never say that the caller paused.
         if self.caller.speaking.is_none() {
             self.timers.clear(Timer::Stall);
@@ -291,12 +306,35 @@ impl Call {
         let CallLimits { stall, silence, .. } = self.config.limits;
         self.timers.set(Timer::Stall, now + stall);
         self.timers.set(Timer::Silence, now + silence);
+        self.timers.set(Timer::Doubt, now + DOUBT);
+    }
+
+    /// Nothing has come of the voice for a moment, although it is due: it thinks, or is not there any more.
+    pub(super) fn on_doubt(&mut self, now: MonoTime) {
+        let Some(live) = self.phase.live().filter(|_| !self.is_excused()) else { return };
+        if !self.playout.is_dry() {
+            return self.timers.set(Timer::Doubt, self.playout.ends(now) + DOUBT);
+        }
+        self.outbox.push_back(Output::Doubt(live));
+        self.timers.set(Timer::Doubt, now + DOUBT_AGAIN);
+    }
+
+    /// The caller speaks on and on, by our own ear, and whoever hears them says nothing to that.
+    pub(super) fn doubt_the_unheeding(&mut self) {
+        let Some(live) = self.phase.live().filter(|_| !self.is_excused()) else { return };
+        if self.caller.unheeded > 0 && self.caller.unheeded.is_multiple_of(UNHEEDED_FRAMES) {
+            self.outbox.push_back(Output::Doubt(live));
+        }
+    }
+
+    /// Nothing can be due: something else is under way, or the fault is on the other side.
+    fn is_excused(&self) -> bool {
+        !self.tools.is_idle() || self.aside.is_on_hold() || self.caller.is_cut_off
     }
 
     /// Nothing has come of the voice although it is due. What is being heard hides it.
     pub(super) fn on_provider_silent(&mut self, now: MonoTime) {
-        let excused = !self.tools.is_idle() || self.aside.is_on_hold() || self.caller.is_cut_off;
-        if excused || self.phase.live().is_none() || self.caller.unanswered_since.is_some() {
+        if self.is_excused() || self.phase.live().is_none() || self.caller.unanswered_since.is_some() {
             return;
         }
         let silence = self.config.limits.silence;

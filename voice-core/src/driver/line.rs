@@ -21,6 +21,11 @@ pub trait Line: Send {
     /// [`crate::limits::PROVIDER_BACKLOG_BYTES_MAX`]) is clogged, and the line is over.
     fn offer(&mut self, message: WireMessage) -> Result<(), LineEnd>;
 
+    /// Nothing has come although something is due: if the peer does not answer at once either, as it did
+    /// before, the line is over. A fourth method, because only whoever has the socket can ask below the
+    /// messages; a line without a way to ask does nothing.
+    fn doubt(&mut self) {}
+
     /// Closes politely, giving what was offered a short time to be written. The line is dropped after.
     fn close(self: Box<Self>);
 }

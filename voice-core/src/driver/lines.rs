@@ -64,6 +64,14 @@ impl Lines {
         }
     }
 
+    /// Finds out whether the peer is there.
+    pub(super) fn doubt(&mut self, id: LineId) {
+        let found = self.lines.iter_mut().find(|slot| slot.id == id);
+        if let Some(Slot { state: State::Open(line), .. }) = found {
+            line.doubt();
+        }
+    }
+
     /// Closes politely. Nothing more will be told of this line.
     pub(super) fn hang_up(&mut self, id: LineId) {
         let Some(at) = self.lines.iter().position(|slot| slot.id == id) else { return };

@@ -6,6 +6,7 @@
 //! | `lines.rs` | the lines of one call, polled by its task |
 //! | `line.rs` | the port to sockets |
 //! | `record_sink.rs` | the port to whoever writes recordings |
+//! | `operate.rs` | the port to whoever operates the carrier |
 //! | `tools.rs` | the port to the embedder's tools |
 //! | `prober.rs` | looks at providers without a call |
 //! | `load.rs` | measures whether this machine keeps up |
@@ -15,8 +16,9 @@ pub mod clock;
 pub mod line;
 mod lines;
 mod load;
+pub mod operate;
 mod prober;
-pub mod record_sink;
+mod record_sink;
 mod run;
 pub mod tools;
 
@@ -24,7 +26,8 @@ pub use crate::fleet::{Assignment, Fleet, InOrder, SharedRoster, StayId};
 pub use clock::Clock;
 pub use line::{Dial, Line};
 pub use load::watch_load;
-pub use prober::Prober;
+pub use operate::Operate;
+pub use prober::{Prober, ask};
 pub use record_sink::{RecordSink, RecordWriter, Written};
 pub use run::{CallHandle, CallTask, Untold, World, place, place_again};
 pub use tools::{NoTools, RunTool};

@@ -18,10 +18,12 @@ use crate::fleet::{Assignment, Fleet, Needs, StayId};
 use crate::id::{AttachmentId, CallId, ProviderId, ToolCallId};
 use crate::record::{EndReason, Entry, Reader};
 use crate::time::MonoTime;
+use crate::transfer::{Operation, TransferFailure, TransferNews};
 
 use super::clock::Clock;
 use super::line::{Dial, Line};
 use super::lines::{LineEvent, Lines};
+use super::operate::Operate;
 use super::record_sink::{RecordSink, Recording};
 use super::tools::RunTool;
 
@@ -57,6 +59,7 @@ pub struct CallTask {
     needs: Needs,
     status: watch::Sender<CallStatus>,
     recorder: Option<Arc<dyn RecordSink>>,
+    operator: Option<Arc<dyn Operate>>,
 }
 
 /// A way to reach a running call. Cheap to clone; the call goes on when all are dropped.
@@ -122,7 +125,7 @@ fn ready(
     let (sender, controls) = mpsc::channel(CONTROLS_MAX);
     let (status, look) = watch::channel(bridge.status());
     let handle = CallHandle { id, controls: sender, status: look, needs: Arc::new(needs.clone()) };
-    (handle, CallTask { id, bridge, line, world, controls, needs, status, recorder: None })
+    (handle, CallTask { id, bridge, line, world, controls, needs, status, recorder: None, operator: None })
 }
 
 impl CallHandle {
@@ -169,9 +172,17 @@ impl CallTask {
         self
     }
 
+    /// Lets the caller be led elsewhere by this one. Without it every transfer fails as
+    /// [`TransferFailure::Unsupported`].
+    #[must_use]
+    pub fn with_operator(mut self, operator: Arc<dyn Operate>) -> Self {
+        self.operator = Some(operator);
+        self
+    }
+
     /// Runs the call to its end.
     pub async fn run(self) -> EndReason {
-        let Self { id, mut bridge, line, world, controls, needs, status, recorder } = self;
+        let Self { id, mut bridge, line, world, controls, needs, status, recorder, operator } = self;
         let mut io = Io {
             call: id,
             lines: Lines::new(),
@@ -185,6 +196,7 @@ impl CallTask {
             world,
             needs,
             recording: Recording::new(id, recorder),
+            operator,
         };
         io.lines.adopt(CARRIER_LINE, line);
         let clock = io.world.clock;
@@ -238,6 +250,7 @@ struct Io {
     world: World,
     needs: Needs,
     recording: Recording,
+    operator: Option<Arc<dyn Operate>>,
 }
 
 /// A tool under way, and how to stop it.
@@ -273,6 +286,7 @@ impl Io {
                 BridgeOutput::Dial(line, endpoint) => {
                     self.lines.dial(line, self.world.dial.clone(), endpoint)
                 }
+                BridgeOutput::Doubt(line) => self.lines.doubt(line),
                 BridgeOutput::HangUp(line) => self.lines.hang_up(line),
                 BridgeOutput::Assign { id, wish, tried, last_resort } => {
                     let needs = self.needs.clone();
@@ -281,6 +295,7 @@ impl Io {
                 BridgeOutput::Settle(id, outcome) => self.settle(id, &outcome),
                 BridgeOutput::RunTool(tool) => self.run_tool(tool),
                 BridgeOutput::AbandonTool(id) => self.abandon_tool(id),
+                BridgeOutput::Operate(operation) => self.operate(operation),
                 BridgeOutput::Report(entry) => self.report(&entry),
                 BridgeOutput::Record(recorded) => {
                     self.pending.extend(self.recording.take(recorded).map(Event::Control));
@@ -360,6 +375,17 @@ impl Io {
     fn abandon_tool(&self, id: ToolCallId) {
         for tool in self.running.iter().filter(|tool| tool.id == id) {
             tool.handle.abort();
+        }
+    }
+
+    fn operate(&mut self, operation: Operation) {
+        match (&self.operator, operation) {
+            (Some(operator), operation) => operator.operate(self.call, operation),
+            (None, Operation::Transfer(id, _)) => {
+                let news = TransferNews::Failed(TransferFailure::Unsupported);
+                self.pending.push(Event::Control(Control::Transferred(id, news)));
+            }
+            (None, Operation::Withdraw(_)) => {}
         }
     }
 

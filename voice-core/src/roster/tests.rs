@@ -206,6 +206,17 @@ fn callers_return_to_whom_they_know_unless_that_one_fails() {
 }
 
 #[test]
+fn who_could_replace_somebody_can_do_what_the_call_needs() {
+    let mut desk = Desk::new(RosterConfig::default(), ["a", "b"].map(candidate).to_vec());
+    let a = "a".parse().expect("a name");
+    let german = Needs { language: Some("de".into()), label: Some("eu".into()), ..Needs::default() };
+    assert!(desk.roster.could_replace(at(0), &a, &Needs::default()));
+    assert!(!desk.roster.could_replace(at(0), &a, &german), "nobody carries the label");
+    desk.roster.order(at(0), &"b".parse().expect("a name"), Order::Drain).expect("it is there");
+    assert!(!desk.roster.could_replace(at(0), &a, &Needs::default()), "it is out of service");
+}
+
+#[test]
 fn nobody_returns_to_somebody_who_only_stood_by() {
     let config = RosterConfig { sticky: Sticky::Caller, ..RosterConfig::default() };
     let mut desk = Desk::new(config, ["a", "b"].map(candidate).to_vec());

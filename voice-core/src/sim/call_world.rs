@@ -11,6 +11,7 @@ mod recording;
 mod search;
 mod silence;
 mod switching;
+mod transfers;
 mod voices;
 
 use std::collections::BTreeMap;
@@ -143,6 +144,7 @@ impl World {
         world.plan_meddling();
         world.plan_recording(seed);
         world.plan_kills();
+        world.plan_transfers(seed);
         world
     }
 
@@ -255,7 +257,12 @@ impl World {
                         self.begin_to_talk(attachment);
                     }
                 }
-                Output::Outcome(..) | Output::AbandonTool(_) | Output::Record(_) => {}
+                Output::Operate(operation) => {
+                    for (delay, tells) in transfers::operate(&operation, &mut self.rng) {
+                        self.after(delay, what_is_told(tells));
+                    }
+                }
+                Output::Outcome(..) | Output::Doubt(_) | Output::AbandonTool(_) | Output::Record(_) => {}
                 Output::WaitUntil(at) => return Ok(at.map(|(at, _)| at)),
                 Output::Finished(_) => return Ok(None),
             }
@@ -387,6 +394,14 @@ impl World {
         }
     }
 
+    /// From numbers of its own, too.
+    fn plan_transfers(&mut self, seed: u64) {
+        let mut rng = Rng::new(!seed.rotate_left(17));
+        for (delay, control) in transfers::plan(&mut rng) {
+            self.after(delay, What::Control(control));
+        }
+    }
+
     fn after(&mut self, delay: Duration, what: What) {
         self.at(self.now + delay, what);
     }
@@ -394,6 +409,13 @@ impl World {
     fn at(&mut self, at: MonoTime, what: What) {
         self.scheduled += 1;
         self.schedule.insert((at, self.scheduled), what);
+    }
+}
+
+fn what_is_told(tells: transfers::Tells) -> What {
+    match tells {
+        transfers::Tells::News(control) => What::Control(control),
+        transfers::Tells::Stream => What::Carrier(CarrierEvent::Ended(CarrierEnd::Stopped)),
     }
 }
 

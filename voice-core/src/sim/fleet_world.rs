@@ -5,6 +5,7 @@
 //! [`run`] plays one world to its end. The same seed gives the same world for ever.
 
 mod callers;
+mod context;
 mod shadow;
 mod weather;
 
@@ -32,8 +33,12 @@ use crate::sim::rng::Rng;
 use crate::time::MonoTime;
 
 use callers::Rules;
+use context::Context;
 use shadow::Shadow;
 use weather::{PROVIDERS, Sky, Weather};
+
+/// What a line waits for the answer to a ping.
+const PING_TIMEOUT: Duration = Duration::from_millis(1_200);
 
 /// Calls in one world.
 pub const CALLS: u64 = 100;
@@ -78,6 +83,7 @@ struct Caller {
     needs: Needs,
     voices: BTreeMap<AttachmentId, Voice>,
     rules: Rules,
+    context: Context,
     wake: Option<MonoTime>,
 }
 
@@ -203,7 +209,14 @@ impl World {
         let call = Call::new(self.now, self.config.clone(), start);
         self.calls.insert(
             number,
-            Caller { call, needs, voices: BTreeMap::new(), rules: Rules::new(self.now), wake: None },
+            Caller {
+                call,
+                needs,
+                voices: BTreeMap::new(),
+                rules: Rules::new(self.now),
+                context: Context::default(),
+                wake: None,
+            },
         );
         self.count("calls");
         let lasts = self.rng.millis(1_000..90_000);
@@ -230,13 +243,17 @@ impl World {
             if let Output::Attach { id, wish, tried, last_resort, .. } = output {
                 let needs = caller.needs.clone();
                 self.assign(number, id, &Assignment { wish, tried, last_resort, needs })?;
-            } else if let Output::Open { id, .. } = output {
+            } else if let Output::Open { id, history } = output {
+                caller.context.told(id, &history);
                 self.open(number, id);
             } else if let Output::Outcome(id, outcome) = output {
                 self.settle(number, id, &outcome)?;
             } else if let Output::Report(entry) = output {
                 self.read(number, &entry)?;
             } else if let Output::Provider(id, command) = output {
+                if let ProviderCommand::CatchUp(turns) = &command {
+                    caller.context.told(id, turns);
+                }
                 if let ProviderCommand::Speak { .. } = command {
                     let delay = self.rng.millis(300..1_200);
                     self.reply(number, id, delay);
@@ -246,10 +263,13 @@ impl World {
                 if let CarrierCommand::Mark(mark) = command {
                     self.play_mark(number, mark);
                 }
+            } else if let Output::Doubt(id) = output {
+                self.doubt(number, id);
             } else if let Output::Detach(id) = output {
                 caller.rules.detached(self.now, id);
             } else if let Output::WaitUntil(wake) = output {
-                caller.rules.check(self.now).map_err(|rule| format!("call {number} {rule}"))?;
+                let kept = caller.rules.check(self.now).and_then(|()| caller.context.check());
+                kept.map_err(|rule| format!("call {number} {rule}"))?;
                 caller.wake = wake.map(|(at, _)| at);
                 if let Some((at, _)) = wake {
                     self.at(at, What::Wake(number));
@@ -258,6 +278,7 @@ impl World {
             } else if let Output::Finished(reason) = output {
                 if let Some(caller) = self.calls.remove(&number) {
                     self.stats += caller.rules.tally;
+                    self.stats += caller.context.tally;
                 }
                 self.count(reason.kind());
                 return self.shadow.finished(number);
@@ -307,6 +328,7 @@ impl World {
     fn read(&mut self, number: u64, entry: &Entry) -> Result<(), String> {
         if let Some(caller) = self.calls.get_mut(&number) {
             let kept = caller.rules.entry(self.now, &entry.event, &self.sky, &self.shadow);
+            let kept = kept.and_then(|()| caller.context.entry(&entry.event));
             kept.map_err(|rule| format!("call {number} {rule}"))?;
         }
         if let CallEvent::Ready { attachment, took, .. } = &entry.event {
@@ -366,6 +388,17 @@ impl World {
         self.after(delay, What::Tell(number, told));
     }
 
+    /// A ping goes out. Some services answer it whatever they do; behind a socket that hangs nobody does.
+    fn doubt(&mut self, number: u64, id: AttachmentId) {
+        self.count("doubts");
+        let Some(provider) = self.provider(number, id) else { return };
+        if weather::answers_pings(provider) && self.sky.at(self.now, provider) == Weather::Hung {
+            self.count("half-open found");
+            let failure = ProviderEvent::Failed(Failure::Cut);
+            self.after(PING_TIMEOUT, What::Tell(number, Input::Provider(id, failure)));
+        }
+    }
+
     /// It is live: the caller speaks, pauses, is answered, and so on.
     fn converse(&mut self, number: u64, id: AttachmentId) {
         let Some(provider) = self.provider(number, id) else { return };
@@ -379,6 +412,12 @@ impl World {
             self.after(at, What::Says(number, id, ProviderEvent::CallerSpoke(utterance)));
             at += self.rng.millis(300..2_500);
             self.after(at, What::Says(number, id, ProviderEvent::CallerPaused(utterance)));
+            // Words come late, and of a noise never.
+            if self.rng.percent(85) {
+                let text = format!("caller {number} said {utterance}").into();
+                let late = self.rng.millis(50..2_500);
+                self.after(at + late, What::Says(number, id, ProviderEvent::CallerSaid { utterance, text }));
+            }
             let slow = self.sky.at(self.now, provider) == Weather::Slow;
             let thinks = if slow { self.rng.millis(4_100..7_000) } else { self.rng.millis(300..1_500) };
             self.reply(number, id, at + thinks);
@@ -395,6 +434,8 @@ impl World {
         let Some(voice) = self.voice(number, id) else { return };
         voice.replies += 1;
         let reply = ReplyId::new(id, voice.replies);
+        let text = format!("call {number} heard {reply} from its beginning to its end").into();
+        self.after(delay, What::Says(number, id, ProviderEvent::Words { reply, text }));
         for n in 0..self.rng.range(2..8) {
             let audio = Bytes::from_static(&[0x55; 160]);
             let at = delay + Duration::from_millis(n * 5);

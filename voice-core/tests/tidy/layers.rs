@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["audio", "wire"],
     &["capabilities", "failure"],
     &["consent", "conversation"],
-    &["carrier", "provider", "recording"],
+    &["carrier", "provider", "recording", "transfer"],
     &["record"],
     &["breaker"],
     &["keys", "roster"],

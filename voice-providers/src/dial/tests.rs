@@ -26,10 +26,10 @@ async fn messages_go_both_ways_and_pings_stay_below() {
     server.send(Message::Ping("are you there".into())).await.unwrap();
     server.send(Message::binary(vec![1, 2, 3])).await.unwrap();
     assert_eq!(next(&mut line).await, Ok(WireMessage::Binary(vec![1, 2, 3].into())));
-    assert_eq!(server.next().await.unwrap().unwrap(), Message::text("hello"));
+    assert_eq!(told(&mut server).await, Message::text("hello"));
     server.send(Message::text("good bye")).await.unwrap();
     assert_eq!(next(&mut line).await, Ok(WireMessage::text("good bye")));
-    assert_eq!(server.next().await.unwrap().unwrap(), Message::Pong("are you there".into()));
+    assert_eq!(told(&mut server).await, Message::Pong("are you there".into()));
 }
 
 #[tokio::test]
@@ -39,7 +39,7 @@ async fn a_close_frame_is_told_and_answered() {
     server.send(Message::Close(Some(frame.clone()))).await.unwrap();
     let end = next(&mut line).await;
     assert_eq!(end, Err(LineEnd::Closed { code: 4001, reason: "session over".to_owned() }));
-    assert_eq!(server.next().await.unwrap().unwrap(), Message::Close(Some(frame)));
+    assert_eq!(told(&mut server).await, Message::Close(Some(frame)));
 }
 
 #[tokio::test]
@@ -47,8 +47,8 @@ async fn closing_delivers_what_was_offered_first() {
     let (mut line, mut server) = web_socket_pair().await;
     line.offer(WireMessage::text("last words")).unwrap();
     line.close();
-    assert_eq!(server.next().await.unwrap().unwrap(), Message::text("last words"));
-    let Message::Close(Some(frame)) = server.next().await.unwrap().unwrap() else { panic!("a close frame") };
+    assert_eq!(told(&mut server).await, Message::text("last words"));
+    let Message::Close(Some(frame)) = told(&mut server).await else { panic!("a close frame") };
     assert_eq!(u16::from(frame.code), 1000);
 }
 
@@ -82,6 +82,78 @@ async fn a_half_open_connection_is_found_out() {
     drop(far);
 }
 
+/// What the peer is told next. That we look whether it is there is none of it.
+async fn told<S>(peer: &mut S) -> Message
+where
+    S: futures_util::Stream<Item = tokio_tungstenite::tungstenite::Result<Message>> + Unpin,
+{
+    loop {
+        let message = peer.next().await.unwrap().unwrap();
+        if !matches!(message, Message::Ping(_)) {
+            return message;
+        }
+    }
+}
+
+type Server = WebSocketLine<tokio::io::DuplexStream>;
+
+/// Polls both ends for so long. How the near one ended, if it did.
+async fn together<L: Line, P: Line>(line: &mut L, peer: Option<&mut P>, millis: u64) -> Option<LineEnd> {
+    let mut peer = peer;
+    let both = poll_fn(|cx| {
+        if let Some(peer) = &mut peer {
+            let _quiet = peer.poll(cx);
+        }
+        line.poll(cx).map(|message| message.expect_err("nobody says anything"))
+    });
+    timeout(Duration::from_millis(millis), both).await.ok()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_doubted_and_answers_no_ping_any_more_is_gone() {
+    let (near, far) = tokio::io::duplex(64 << 10);
+    let mut line = WebSocketLine::client(near, Bytes::new(), 1_000).await;
+    let mut peer = WebSocketLine::server(far, Bytes::new(), 1_000).await;
+    assert_eq!(together(&mut line, Some(&mut peer), 3_000).await, None, "it answers the first ping");
+    for _ in 0..20 {
+        line.doubt();
+        assert_eq!(together(&mut line, Some(&mut peer), 700).await, None, "it thinks");
+    }
+    // From now on the peer neither reads nor writes, and its socket stands.
+    line.doubt();
+    let asked = Instant::now();
+    assert_eq!(together(&mut line, None::<&mut Server>, 10_000).await, Some(LineEnd::Cut));
+    assert_eq!(asked.elapsed().as_millis(), 1_200);
+    drop(peer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_lets_pings_wait_is_not_cut_for_it() {
+    let (near, far) = tokio::io::duplex(64 << 10);
+    let mut line = WebSocketLine::client(near, Bytes::new(), 1_000).await;
+    let mut peer = WebSocketLine::server(far, Bytes::new(), 1_000).await;
+    // It was never seen to answer: nothing is known of it.
+    line.doubt();
+    assert_eq!(together(&mut line, None::<&mut Server>, 4_000).await, None);
+    assert_eq!(together(&mut line, Some(&mut peer), 4_000).await, None);
+    // It answers, but late: its silence proves nothing.
+    line.doubt();
+    assert_eq!(together(&mut line, None::<&mut Server>, 20_000).await, None);
+    assert_eq!(together(&mut line, Some(&mut peer), 4_000).await, None);
+    line.doubt();
+    assert_eq!(together(&mut line, None::<&mut Server>, 20_000).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_not_doubted_may_be_silent() {
+    let (near, far) = tokio::io::duplex(64 << 10);
+    let mut line = WebSocketLine::client(near, Bytes::new(), 1_000).await;
+    let mut peer = WebSocketLine::server(far, Bytes::new(), 1_000).await;
+    assert_eq!(together(&mut line, Some(&mut peer), 3_000).await, None);
+    assert_eq!(together(&mut line, None::<&mut Server>, 30_000).await, None);
+    drop(peer);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_quiet_peer_that_answers_pings_stays() {
     let (near, far) = tokio::io::duplex(64 << 10);
@@ -106,7 +178,7 @@ async fn a_message_over_the_limit_breaks_the_line_and_the_peer_is_told() {
     let (mut line, mut server) = (line.unwrap(), server);
     server.send(Message::text("x".repeat(1_001))).await.unwrap();
     assert_eq!(next(&mut line).await, Err(LineEnd::Broken));
-    let Message::Close(Some(frame)) = server.next().await.unwrap().unwrap() else { panic!("a close frame") };
+    let Message::Close(Some(frame)) = told(&mut server).await else { panic!("a close frame") };
     assert_eq!(u16::from(frame.code), 1009);
 }
 

@@ -30,6 +30,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Services were seen to take half a minute for a pong while they had nothing to say, so it is not less.
 const LOOKS_MAX: u32 = 8;
 
+/// Who is doubted must answer a ping within twice this, if they always did: a network that loses a packet
+/// sends it again within a second. Twice, because a machine that was busy for so long itself has not looked.
+const ANSWER_HALF: Duration = Duration::from_millis(600);
+
 /// The longest reason that fits into a close frame.
 const REASON_BYTES_MAX: usize = 123;
 
@@ -42,7 +46,8 @@ pub fn accept_key(key: &[u8]) -> String {
 ///
 /// Pings are answered and neither pings nor pongs are delivered. On a line that we opened a ping goes out
 /// whenever nothing has come for five seconds, and after forty the connection counts as cut: a half-open
-/// one would otherwise look like a service that thinks. What was offered is written at once
+/// one would otherwise look like a service that thinks. One that is doubted ([`Line::doubt`]) and has answered
+/// every ping at once so far counts as cut when nothing comes within 1.2 s of the next. What was offered is written at once
 /// where the peer takes it, else on a later `poll`; `poll` must be called after `offer`, as a run loop
 /// does anyway. Dropping the line cuts the connection without a word.
 pub struct WebSocketLine<S> {
@@ -58,13 +63,47 @@ struct Pulse {
     looks: Interval,
     /// Looks since anything came.
     quiet: u32,
+    /// Something is due and does not come: somebody wants to know.
+    doubted: bool,
+    ping: Ping,
+    /// Rings when the ping that is under way should have been answered.
+    deadline: Interval,
+    manners: Manners,
+}
+
+/// The oldest ping that was not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ping {
+    /// There is none.
+    Answered,
+    /// It is to be sent.
+    Wanted,
+    /// It was sent; whether anything else has come since, and whether half of the time is over.
+    Sent { heard: bool, half: bool },
+    /// Nothing at all has come in time.
+    Overdue,
+}
+
+/// What is known of how a peer answers pings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manners {
+    Unknown,
+    /// At once, every time.
+    Prompt,
+    /// It was there, and did not answer for a while: its silence proves nothing.
+    Late,
 }
 
 impl Pulse {
     fn new() -> Self {
-        let mut looks = tokio::time::interval(LOOK_EVERY);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { looks, quiet: 0 }
+        let [looks, deadline] = [LOOK_EVERY, ANSWER_HALF].map(|every| {
+            let mut looks = tokio::time::interval(every);
+            looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            looks
+        });
+        // The first ping goes out at once: how a peer answers must be known before it is doubted.
+        let (ping, manners) = (Ping::Wanted, Manners::Unknown);
+        Self { looks, quiet: 0, doubted: false, ping, deadline, manners }
     }
 
     /// True if it is time for a ping; an error if the peer is gone.
@@ -78,7 +117,56 @@ impl Pulse {
                 return Err(LineEnd::Cut);
             }
         }
+        if self.ping == Ping::Wanted || (ping && self.ping == Ping::Answered) {
+            self.ping = Ping::Sent { heard: false, half: false };
+            self.deadline.reset();
+            ping = true;
+        }
         Ok(ping)
+    }
+
+    /// Nothing more is there to be read. Whether that proves that nobody is there.
+    fn is_gone(&mut self, cx: &mut Context<'_>) -> bool {
+        while let Ping::Sent { heard, half } = self.ping
+            && self.deadline.poll_tick(cx).is_ready()
+        {
+            self.ping = match (half, heard) {
+                (false, _) => Ping::Sent { heard, half: true },
+                (true, false) => Ping::Overdue,
+                (true, true) => {
+                    self.manners = Manners::Late;
+                    Ping::Answered
+                }
+            };
+        }
+        self.doubted && self.ping == Ping::Overdue && self.manners == Manners::Prompt
+    }
+
+    fn doubt(&mut self) {
+        self.doubted = true;
+        if self.ping == Ping::Answered {
+            self.ping = Ping::Wanted;
+        }
+    }
+
+    /// Something has come: whoever sent it is there.
+    fn heard(&mut self, is_pong: bool) {
+        self.quiet = 0;
+        self.doubted = false;
+        match self.ping {
+            Ping::Sent { .. } if is_pong => {
+                self.ping = Ping::Answered;
+                if self.manners == Manners::Unknown {
+                    self.manners = Manners::Prompt;
+                }
+            }
+            Ping::Sent { half, .. } => self.ping = Ping::Sent { heard: true, half },
+            Ping::Overdue => {
+                self.ping = Ping::Answered;
+                self.manners = Manners::Late;
+            }
+            Ping::Answered | Ping::Wanted => {}
+        }
     }
 }
 
@@ -101,6 +189,15 @@ where
         if let Some(stream) = self.stream {
             farewell(stream, code, reason);
         }
+    }
+
+    /// Ready once all that was offered is written: for those who would rather wait for a slow peer than be
+    /// cut off for what piles up. An error is the end of the line.
+    pub fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LineEnd>> {
+        let Some(stream) = &mut self.stream else { return Poll::Ready(Err(LineEnd::Cut)) };
+        let written = ready!(Pin::new(stream).poll_flush(cx));
+        self.unflushed = false;
+        Poll::Ready(written.map_err(|error| judge(&error).1))
     }
 
     async fn new(stream: S, received: Bytes, role: Role, message_bytes_max: usize) -> Self {
@@ -148,13 +245,17 @@ where
             self.unflushed = false;
         }
         loop {
-            let message = match ready!(stream.as_mut().poll_next(cx)) {
+            let Poll::Ready(next) = stream.as_mut().poll_next(cx) else {
+                let is_gone = self.pulse.as_mut().is_some_and(|pulse| pulse.is_gone(cx));
+                return if is_gone { Poll::Ready(Err(LineEnd::Cut)) } else { Poll::Pending };
+            };
+            let message = match next {
                 None => return Poll::Ready(Err(LineEnd::Cut)),
                 Some(Err(error)) => return Poll::Ready(Err(self.broken(&error))),
                 Some(Ok(message)) => message,
             };
             if let Some(pulse) = &mut self.pulse {
-                pulse.quiet = 0;
+                pulse.heard(matches!(message, Message::Pong(_)));
             }
             match message {
                 Message::Text(text) => {
@@ -183,6 +284,12 @@ where
         self.unflushed = true;
         // Written as far as the peer takes it; the rest waits inside, up to the configured backlog.
         Pin::new(stream).start_send(message).map_err(|error| judge(&error).1)
+    }
+
+    fn doubt(&mut self) {
+        if let Some(pulse) = &mut self.pulse {
+            pulse.doubt();
+        }
     }
 
     fn close(self: Box<Self>) {

@@ -69,6 +69,8 @@ impl Gemini {
             line_max: Some(CONNECTION_MAX),
             resumes: settings.resumes,
             announced: settings.session_max().is_some(),
+            // Under load a pong was seen to take half a minute (protocol notes, Gemini Live §13).
+            answers_pings: false,
         };
         capabilities.tools = Some(ToolUse { parallel: true, cancels: true, blocks: settings.tools_block() });
         capabilities.images = true;

@@ -116,6 +116,16 @@ impl ChatEndpoint {
         self
     }
 
+    /// The list of models: a request that costs nothing and needs the key. `None` at Azure, where a model is
+    /// known by its deployment (protocol notes, chat completions §A1).
+    pub(crate) fn probe(&self) -> Option<Endpoint> {
+        if self.quirks.api_key {
+            return None;
+        }
+        let base = self.url.strip_suffix("/chat/completions")?;
+        Some(self.authorised(Endpoint::get(format!("{base}/models"))))
+    }
+
     /// Limits the length of an answer, under the name that this server takes.
     #[must_use]
     pub fn tokens_max(self, tokens: u32) -> Self {
@@ -197,11 +207,15 @@ impl ChatEndpoint {
             .header("accept", "text/event-stream")
             // A compressed stream comes in lumps, if it can be read at all.
             .header("accept-encoding", "identity");
-        Some(match &self.auth {
+        Some(self.authorised(endpoint))
+    }
+
+    fn authorised(&self, endpoint: Endpoint) -> Endpoint {
+        match &self.auth {
             Auth::None => endpoint,
             Auth::Bearer(key) => endpoint.header("authorization", format!("Bearer {}", key.expose())),
             Auth::ApiKey(key) => endpoint.header("api-key", key.expose().clone()),
-        })
+        }
     }
 }
 

@@ -50,8 +50,12 @@ impl OpenAi {
         let mut capabilities = Capabilities::new(formats.clone(), formats);
         capabilities.cut = CutReport::Milliseconds;
         capabilities.history = HistoryForms::same(HistoryForm::Item);
-        capabilities.lifetime =
-            Lifetime { session_max: Some(SESSION_MAX), announced: true, ..Lifetime::default() };
+        capabilities.lifetime = Lifetime {
+            session_max: Some(SESSION_MAX),
+            announced: true,
+            answers_pings: true,
+            ..Lifetime::default()
+        };
         capabilities.tools =
             Some(ToolUse { parallel: settings.calls_in_parallel(), cancels: true, blocks: false });
         capabilities.images = quirks.images;

@@ -402,7 +402,10 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
                     self.hang_up_caller();
                 }
                 // Nobody learns from outcomes here, nobody records, and tools answer at once.
-                BridgeOutput::Settle(..) | BridgeOutput::AbandonTool(_) | BridgeOutput::Record(_) => {}
+                BridgeOutput::Settle(..)
+                | BridgeOutput::Doubt(_)
+                | BridgeOutput::AbandonTool(_)
+                | BridgeOutput::Record(_) => {}
                 other => unreachable!("an output that this world does not know: {other:?}"),
             }
         }

@@ -57,6 +57,7 @@ pub mod outbound;
 mod session;
 mod signature;
 mod time;
+pub mod transfer;
 mod webhook;
 mod wire;
 

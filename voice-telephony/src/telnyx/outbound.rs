@@ -26,7 +26,7 @@ pub struct TelnyxOutbound {
 }
 
 /// Speaks the messages that are left. One of Telnyx's own, in English; the voice itself talks to people.
-const VOICE: &str = "Telnyx.KokoroTTS.af";
+pub(super) const VOICE: &str = "Telnyx.KokoroTTS.af";
 
 impl TelnyxOutbound {
     /// Over this API, through this application (or connection), told at this webhook: an absolute URL.
@@ -114,7 +114,7 @@ const fn answered_by(who: Answerer) -> AnsweredBy {
     }
 }
 
-fn placed(answer: Result<Answer, CommandError>) -> Result<String, CarrierError> {
+pub(super) fn placed(answer: Result<Answer, CommandError>) -> Result<String, CarrierError> {
     match answer?.call {
         Some(call) => Ok(call.as_str().to_owned()),
         // A success without a name: there is a call, and nobody can say which.

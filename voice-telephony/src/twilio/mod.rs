@@ -47,6 +47,7 @@ pub mod rest;
 mod session;
 mod sid;
 mod signature;
+pub mod transfer;
 mod twiml;
 mod webhook;
 mod wire;

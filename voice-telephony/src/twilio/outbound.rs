@@ -35,7 +35,7 @@ impl PlaceCalls for TwilioOutbound {
             Voicemail::LeaveMessage(_) => Some(true),
         };
         let call = CreateCall {
-            to: order.to.clone(),
+            to: order.to.clone().into(),
             from: placement.from.clone(),
             instructions: Instructions::Url(url.clone()),
             callbacks: Callbacks { status: Some(url.clone()), recording: None },

@@ -93,6 +93,24 @@ pub enum Verb {
     Pause(Duration),
     /// Presses these keys; see [`Twiml::play_digits`].
     PlayDigits(String),
+    /// Says a text and waits for one key, which is told to this absolute URL; without one the next verb
+    /// runs.
+    GatherKey {
+        /// What is said; as [`Self::Say`].
+        say: Pii<String>,
+        /// Where the key is told, as `Digits`.
+        then: String,
+    },
+    /// Joins the conference of this name, without a beep. Whoever leaves it ends it, and with it this call,
+    /// unless there is somewhere to go on.
+    Conference {
+        /// Its name within the account.
+        name: String,
+        /// What to do when it is over, by absolute URL.
+        then: Option<String>,
+        /// Whether it is over when this call leaves.
+        ends: bool,
+    },
     /// Fetches further instructions from this absolute URL.
     Redirect(String),
     /// Refuses the call. Only means something as the first verb.
@@ -236,6 +254,28 @@ impl Verb {
                     .map(|c| if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') { ' ' } else { c })
                     .collect();
                 push(xml, format_args!("<Say>{}</Say>", escape(clean.as_str())));
+            }
+            Self::GatherKey { say, then } => {
+                let then = escape(then.as_str());
+                push(
+                    xml,
+                    format_args!("<Gather input=\"dtmf\" numDigits=\"1\" timeout=\"10\" action=\"{then}\">"),
+                );
+                Self::Say(say.clone()).write(xml);
+                xml.push_str("</Gather>");
+            }
+            Self::Conference { name, then, ends } => {
+                xml.push_str("<Dial");
+                if let Some(url) = then {
+                    push(xml, format_args!(" action=\"{}\"", escape(url.as_str())));
+                }
+                let name = escape(name.as_str());
+                push(
+                    xml,
+                    format_args!(
+                        "><Conference beep=\"false\" endConferenceOnExit=\"{ends}\">{name}</Conference></Dial>"
+                    ),
+                );
             }
             Self::Pause(length) => {
                 push(xml, format_args!("<Pause length=\"{}\"/>", length.as_secs().max(1)));

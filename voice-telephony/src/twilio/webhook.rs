@@ -65,6 +65,8 @@ pub struct TwilioVoice {
     pub stir_verstat: Option<String>,
     /// The same on a retry of the same request.
     pub idempotency_token: Option<String>,
+    /// What was typed, where the document that led here asked for keys.
+    pub digits: Option<Pii<String>>,
 }
 
 /// A call has got further.
@@ -273,7 +275,8 @@ const OTHER_KINDS: [&str; 3] = ["RecordingStatus", "MachineDetectionDuration", "
 fn is_progress(form: &Form<'_>, status: TwilioStatus) -> bool {
     form.text("CallbackSource") == Some("call-progress-events")
         || form.filled("SequenceNumber").is_some()
-        || (status.is_final() && form.filled("CallDuration").is_some())
+        // Nobody has anything to do for a call that is over, whatever else is missing from the last word.
+        || status.is_final()
 }
 
 fn voice(
@@ -293,6 +296,7 @@ fn voice(
         forwarded_from: private("ForwardedFrom"),
         stir_verstat: form.filled("StirVerstat").map(str::to_owned),
         idempotency_token: request.header("I-Twilio-Idempotency-Token").map(str::to_owned),
+        digits: private("Digits"),
     })
 }
 

@@ -8,8 +8,9 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgRow};
 use sqlx::{Arguments as _, AssertSqlSafe, Column as _, ConnectOptions as _, Row as _, TypeInfo as _};
 
-use super::{Batch, Dialect, Engine, Row, Statement, Value};
+use super::{Batch, Dialect, Engine, Pooled, Row, Statement, Value};
 use crate::store::{StoreError, schema};
+use crate::telemetry::database::Pool;
 
 const READERS_MAX: u32 = 8;
 
@@ -49,6 +50,12 @@ impl Postgres {
         schema::postgres().run(&write).await?;
         let read = pool().max_connections(READERS_MAX).connect_lazy_with(options);
         Ok(Self { write, read })
+    }
+}
+
+impl Pooled for Postgres {
+    fn pool(&self) -> Pool {
+        Pool::of(&[&self.write, &self.read])
     }
 }
 

@@ -14,8 +14,9 @@ use sqlx::{
     Arguments as _, AssertSqlSafe, Column as _, ConnectOptions as _, Row as _, TypeInfo as _, ValueRef as _,
 };
 
-use super::{Batch, Dialect, Engine, Row, Statement, Value};
+use super::{Batch, Dialect, Engine, Pooled, Row, Statement, Value};
 use crate::store::{StoreError, schema};
+use crate::telemetry::database::Pool;
 
 /// Another process (a backup, a shell) may hold the file for a moment.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -69,6 +70,12 @@ impl Sqlite {
                 .connect_lazy_with(options.read_only(true))
         };
         Ok(Self { write, read })
+    }
+}
+
+impl Pooled for Sqlite {
+    fn pool(&self) -> Pool {
+        Pool::of(&[&self.write, &self.read])
     }
 }
 

@@ -1,24 +1,27 @@
 //! Events as they are stored, one variant for each, and the way there and back.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use voice_core::audio::quality::{Rating, Reading};
 use voice_core::carrier::Digit as Key;
 use voice_core::conversation::ToolCall;
 use voice_core::id::{AttachmentId, ReplyId, ToolCallId, UtteranceId};
 use voice_core::provider::Usage;
-use voice_core::record::{CallEvent, Switch, Totals};
+use voice_core::record::{CallEvent, Sound, Switch, Totals, VoiceToVoice};
 use voice_core::sensitive::Pii;
+use voice_core::transfer::TransferId;
 
 use super::FormatError;
 use super::consent::StoredConsent;
 use super::parts::{
     StoredAway, StoredCover, StoredEnd, StoredFailure, StoredFormat, StoredLoss, StoredOddity, StoredParty,
-    StoredRecordingEnd, StoredRefusal, StoredWhy, micros, time,
+    StoredRecordingEnd, StoredRefusal, StoredTransferFailure, StoredTransferKind, StoredWhy, micros, time,
 };
 
 macro_rules! bodies {
     ($($(#[$doc:meta])* $variant:ident = $kind:literal { $($field:ident: $type:ty),* $(,)? })*) => {
         /// One event. Durations are whole microseconds; ids are the numbers behind them.
-        #[derive(Serialize, Deserialize)]
+        #[derive(Serialize, Deserialize, ToSchema)]
         #[serde(tag = "kind")]
         pub(super) enum Body {
             $($(#[$doc])* #[serde(rename = $kind)] $variant { $($field: $type),* },)*
@@ -51,8 +54,16 @@ bodies! {
     Cued = "cued" { cue: String }
     Detached = "detached" { attachment: u32 }
     Digit = "digit" { digit: char }
+    DigitsSent = "digits_sent" { digits: String }
     Ended = "ended" { reason: StoredEnd, totals: StoredTotals }
     GoodbyeWanted = "goodbye_wanted" {}
+    FirstSound = "first_sound" {
+        reply: u64,
+        detection_us: u64,
+        provider_us: u64,
+        pacing_us: u64,
+        network_us: u64,
+    }
     Held = "held" { music: bool }
     Live = "live" { attachment: u32, gap_us: u64 }
     Muted = "muted" { on: bool }
@@ -71,6 +82,7 @@ bodies! {
     Retrying = "retrying" { round: u32, wait_us: u64 }
     Returned = "returned" { leg: u32, format: StoredFormat, after_us: u64, why: StoredAway }
     Silence = "silence" { of: StoredParty, over_us: Option<u64> }
+    Sound = "sound" { sound: StoredSound }
     Started = "started" {
         carrier: String,
         carrier_call: String,
@@ -94,11 +106,14 @@ bodies! {
     ToolAnswered = "tool_answered" { id: u64, output: String, failed: bool, took_us: u64 }
     ToolCalled = "tool_called" { id: u64, name: String, arguments: String }
     ToolCancelled = "tool_cancelled" { id: u64 }
+    TransferAnswered = "transfer_answered" { transfer: u32 }
+    TransferFailed = "transfer_failed" { transfer: u32, why: StoredTransferFailure }
+    Transferring = "transferring" { transfer: u32, way: StoredTransferKind, name: String, to: String }
     Used = "used" { attachment: u32, usage: StoredUsage }
 }
 
 /// Figures of a whole call.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub(super) struct StoredTotals {
     duration_us: u64,
     frames_in: u64,
@@ -111,8 +126,24 @@ pub(super) struct StoredTotals {
     switches: u32,
 }
 
+/// How well sound got through.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(super) struct StoredSound {
+    attachment: Option<u32>,
+    span_us: u64,
+    received_us: u64,
+    lost_us: u64,
+    gaps: u32,
+    jitter_us: u64,
+    way_us: u64,
+    /// Tenths of R, hundredths of MOS.
+    rating: Option<(u16, u16)>,
+    to_provider: u32,
+    from_provider: u32,
+}
+
 /// Consumption.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub(super) struct StoredUsage {
     text_in: u32,
     audio_in: u32,
@@ -178,6 +209,17 @@ impl TryFrom<&CallEvent> for Body {
             CallEvent::Resumed { after, timed_out } => {
                 Self::Resumed { after_us: micros(*after), timed_out: *timed_out }
             }
+            CallEvent::Transferring { id, kind, name, to } => Self::Transferring {
+                transfer: id.0,
+                way: (*kind).into(),
+                name: name.clone(),
+                to: to.expose().clone(),
+            },
+            CallEvent::TransferAnswered { id } => Self::TransferAnswered { transfer: id.0 },
+            CallEvent::TransferFailed { id, why } => {
+                Self::TransferFailed { transfer: id.0, why: (*why).try_into()? }
+            }
+            CallEvent::DigitsSent { digits } => Self::DigitsSent { digits: digits.expose().clone() },
             CallEvent::Muted { on } => Self::Muted { on: *on },
             CallEvent::RecordingStarted { consent } => Self::RecordingStarted { consent: consent.into() },
             CallEvent::RecordingPaused => Self::RecordingPaused {},
@@ -199,6 +241,14 @@ impl TryFrom<&CallEvent> for Body {
             CallEvent::ReplyStarted { reply, latency } => {
                 Self::ReplyStarted { reply: reply.as_u64(), latency_us: latency.map(micros) }
             }
+            CallEvent::FirstSound(told) => Self::FirstSound {
+                reply: told.reply.as_u64(),
+                detection_us: micros(told.detection),
+                provider_us: micros(told.provider),
+                pacing_us: micros(told.pacing),
+                network_us: micros(told.network),
+            },
+            CallEvent::Sound(sound) => Self::Sound { sound: sound.into() },
             CallEvent::ReplyHeard { reply, text, heard, unheard, cut } => Self::ReplyHeard {
                 reply: reply.as_u64(),
                 text: text.expose().clone(),
@@ -301,6 +351,14 @@ impl TryFrom<Body> for CallEvent {
             }
             Body::Held { music } => Self::Held { music },
             Body::Resumed { after_us, timed_out } => Self::Resumed { after: time(after_us), timed_out },
+            Body::Transferring { transfer, way, name, to } => {
+                Self::Transferring { id: TransferId(transfer), kind: way.into(), name, to: text(to) }
+            }
+            Body::TransferAnswered { transfer } => Self::TransferAnswered { id: TransferId(transfer) },
+            Body::TransferFailed { transfer, why } => {
+                Self::TransferFailed { id: TransferId(transfer), why: why.into() }
+            }
+            Body::DigitsSent { digits } => Self::DigitsSent { digits: text(digits) },
             Body::Muted { on } => Self::Muted { on },
             Body::RecordingStarted { consent } => Self::RecordingStarted { consent: consent.try_into()? },
             Body::RecordingPaused {} => Self::RecordingPaused,
@@ -322,6 +380,16 @@ impl TryFrom<Body> for CallEvent {
             Body::ReplyStarted { reply: id, latency_us } => {
                 Self::ReplyStarted { reply: reply(id), latency: latency_us.map(time) }
             }
+            Body::FirstSound { reply: id, detection_us, provider_us, pacing_us, network_us } => {
+                Self::FirstSound(VoiceToVoice {
+                    reply: reply(id),
+                    detection: time(detection_us),
+                    provider: time(provider_us),
+                    pacing: time(pacing_us),
+                    network: time(network_us),
+                })
+            }
+            Body::Sound { sound } => Self::Sound(sound.into()),
             Body::ReplyHeard { reply: id, text: words, heard_us, unheard_us, cut } => Self::ReplyHeard {
                 reply: reply(id),
                 text: text(words),
@@ -391,6 +459,43 @@ impl From<StoredTotals> for Totals {
             replies,
             barge_ins,
             switches,
+        }
+    }
+}
+
+impl From<&Sound> for StoredSound {
+    fn from(sound: &Sound) -> Self {
+        let Reading { received, lost, gaps, jitter } = sound.line;
+        Self {
+            attachment: sound.attachment.map(|id| id.0),
+            span_us: micros(sound.span),
+            received_us: micros(received),
+            lost_us: micros(lost),
+            gaps,
+            jitter_us: micros(jitter),
+            way_us: micros(sound.way),
+            rating: sound.rating.map(|rating| rating.stored()),
+            to_provider: sound.to_provider,
+            from_provider: sound.from_provider,
+        }
+    }
+}
+
+impl From<StoredSound> for Sound {
+    fn from(stored: StoredSound) -> Self {
+        Self {
+            attachment: stored.attachment.map(AttachmentId),
+            span: time(stored.span_us),
+            line: Reading {
+                received: time(stored.received_us),
+                lost: time(stored.lost_us),
+                gaps: stored.gaps,
+                jitter: time(stored.jitter_us),
+            },
+            way: time(stored.way_us),
+            rating: stored.rating.map(Rating::from_stored),
+            to_provider: stored.to_provider,
+            from_provider: stored.from_provider,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A consent as it is stored: the proof that a recording was allowed.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use voice_core::consent::{Consent, Given, Ground, Method, Revocation, Scope};
 use voice_core::sensitive::Pii;
 use voice_core::time::UnixMillis;
@@ -8,7 +9,7 @@ use voice_core::time::UnixMillis;
 use super::FormatError;
 
 /// See the module. Times are milliseconds since 1970.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub(super) struct StoredConsent {
     #[serde(flatten)]
     ground: StoredGround,
@@ -18,7 +19,7 @@ pub(super) struct StoredConsent {
     revoked: Option<StoredRevocation>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(tag = "ground", rename_all = "snake_case")]
 enum StoredGround {
     Given {
@@ -33,7 +34,7 @@ enum StoredGround {
     },
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 struct StoredRevocation {
     at_ms: i64,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use voice_core::audio::{AudioFormat, Encoding, Rate};
 use voice_core::carrier::{CarrierEnd, Oddity};
 use voice_core::failure::Failure;
 use voice_core::record::{Away, CoverKind, EndReason, Loss, Party, SwitchRefusal, Why};
 use voice_core::recording::RecordingEnd;
+use voice_core::transfer::{TransferFailure, TransferKind};
 use voice_core::wire::{LineEnd, Unreachable};
 
 use super::FormatError;
@@ -24,7 +26,7 @@ pub(super) const fn time(micros: u64) -> Duration {
 macro_rules! mirror {
     ($(#[$doc:meta])* $name:ident of $theirs:ident { $($variant:ident),* $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
         #[serde(rename_all = "snake_case")]
         pub(super) enum $name { $($variant),* }
 
@@ -38,7 +40,7 @@ macro_rules! mirror {
     };
     ($(#[$doc:meta])* growing $name:ident of $theirs:ident { $($variant:ident),* $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
         #[serde(rename_all = "snake_case")]
         pub(super) enum $name { $($variant),* }
 
@@ -85,6 +87,19 @@ mirror! {
 }
 
 mirror! {
+    /// With how much ceremony a caller is led elsewhere.
+    StoredTransferKind of TransferKind { Warm, Blind, Conference }
+}
+
+mirror! {
+    /// Why a caller was not led elsewhere.
+    growing StoredTransferFailure of TransferFailure {
+        Busy, NoAnswer, Declined, Machine, HungUp, Unreachable, Carrier, Timeout, Withdrawn, CallOver, UnderWay,
+        Unsupported,
+    }
+}
+
+mirror! {
     /// Why a recording is over.
     StoredRecordingEnd of RecordingEnd { Ordered, Revoked, CallOver, Failed, Interrupted }
 }
@@ -118,7 +133,7 @@ mirror! {
 }
 
 /// Format of the caller's line.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub(super) struct StoredFormat {
     encoding: StoredEncoding,
     rate_hz: u32,
@@ -140,7 +155,7 @@ impl TryFrom<StoredFormat> for AudioFormat {
 }
 
 /// What went wrong with a provider.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(super) enum StoredFailure {
     Unreachable { why: StoredUnreachable },
@@ -217,7 +232,7 @@ fn known(what: &str) -> &'static str {
 }
 
 /// Why a call ended.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(super) enum StoredEnd {
     CarrierStopped,
@@ -264,7 +279,7 @@ impl From<StoredEnd> for EndReason {
 }
 
 /// How a line ended. The body of a refusal is foreign text and is not kept.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(super) enum StoredLineEnd {
     Unreachable { why: StoredUnreachable },

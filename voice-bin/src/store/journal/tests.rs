@@ -145,10 +145,34 @@ async fn closing_does_not_wait_for_ever_for_a_database_that_is_gone() {
 
 #[tokio::test]
 async fn once_the_disk_works_again_that_is_found_without_a_call() {
-    let store = Store::open("sqlite::memory:").await.unwrap();
+    let (_directory, store) = file().await;
     let line = Line { call: CALL, unix: voice_core::time::UnixMillis(0), entry: entries()[0].clone() };
     store.break_tables().await;
     assert!(store.write(Portion { lines: &[line], ..Portion::default() }).await.is_err());
     assert!(store.has_failed(), "until somebody asks");
     assert!(store.can_write().await && !store.has_failed());
+}
+
+/// Two entries a second of each of 500 calls, for thirty seconds.
+#[tokio::test]
+async fn a_database_that_stands_still_for_thirty_seconds_costs_500_calls_nothing() {
+    let (_directory, store) = file().await;
+    store.break_tables().await;
+    let journal = Journal::start(store.clone(), Clock::start());
+    let reader = journal.reader();
+    for seq in 1..=60 {
+        for call in 0..500 {
+            let text = "I should like to know when my parcel will arrive, please.".into();
+            let event = voice_core::record::CallEvent::Noted { text };
+            reader.read(CallId::from_u128(call), &Entry { seq, at: MonoTime::from_millis(seq * 500), event });
+        }
+    }
+    assert_eq!(reader.shared.lost.load(Ordering::Relaxed), 0);
+    store.mend_tables().await;
+    assert!(reader.flush().await);
+    for call in [0, 250, 499] {
+        assert_eq!(store.entries(CallId::from_u128(call)).await.unwrap().len(), 60);
+    }
+    assert_eq!(reader.shared.waiting.load(Ordering::Relaxed), 0);
+    journal.close().await;
 }

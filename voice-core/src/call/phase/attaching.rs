@@ -97,9 +97,17 @@ impl Call {
         if let Phase::Attaching(attaching) = std::mem::replace(&mut self.phase, leaving) {
             self.lose(now, Loss::Held, attaching.held.into_lost());
         }
-        self.take_off_hold(now, false);
         self.timers.clear(Timer::Attach);
         self.timers.clear(Timer::Retry);
+        // Whoever is being led to somebody else needs nobody here.
+        if !self.aside.transfers.is_under_way() {
+            self.say_why(now);
+        }
+    }
+
+    /// The caller hears that nobody can talk with them; then the call leaves them.
+    pub(in crate::call) fn say_why(&mut self, now: MonoTime) {
+        self.take_off_hold(now, false);
         self.cover(CoverKind::Unavailable);
         // The end of what was being said is heard first. The limit is for an ear that is very late.
         self.timers.set(Timer::Goodbye, self.playout.ends(now) + self.config.limits.goodbye);

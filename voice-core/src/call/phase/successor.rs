@@ -221,8 +221,8 @@ impl Call {
             successor: None,
             to_leave: false,
         });
-        self.judge_stay(stay);
-        for timer in [Timer::CutOver, Timer::Stall, Timer::Silence, Timer::Leave] {
+        self.judge_stay(old, stay);
+        for timer in [Timer::CutOver, Timer::Stall, Timer::Silence, Timer::Doubt, Timer::Leave] {
             self.timers.clear(timer);
         }
         self.caller.unanswered_since = None;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::failure::{Failure, Verdict};
-use crate::id::ProviderId;
+use crate::id::{AttachmentId, ProviderId};
 use crate::provider::ReplyEnd;
 use crate::record::{CallEvent, EndReason, Switch, Why};
 use crate::time::MonoTime;
@@ -91,8 +91,9 @@ impl Call {
     pub(in crate::call) fn on_live_failed(&mut self, now: MonoTime, failure: Failure) {
         let Phase::Talking(talking) = &mut self.phase else { return };
         let (live, provider, stay) = (talking.live, talking.provider.clone(), now.since(talking.since));
-        self.judge_stay(stay);
-        self.books.quick_failures += u32::from(stay < QUICK_FAILURE);
+        if !self.judge_stay(live, stay) {
+            self.books.quick_failures += 1;
+        }
         let down = self.books.quick_failures >= QUICK_FAILURES_MAX;
         let hopeless = failure.verdict() == Verdict::NeverAgain;
         let why = if failure == Failure::SessionLimit { Why::SessionLimit } else { Why::Failure };
@@ -105,7 +106,7 @@ impl Call {
     /// `Talking → Attaching`: somebody wants the one who talks to be silent at once.
     pub(super) fn drop_live(&mut self, now: MonoTime) {
         let Phase::Talking(Talking { live, since, .. }) = self.phase else { return };
-        self.judge_stay(now.since(since));
+        self.judge_stay(live, now.since(since));
         self.outbox.push_back(Output::Outcome(live, Outcome::Success));
         self.vacate(now, Why::Wish, None);
     }
@@ -116,9 +117,15 @@ impl Call {
         let Phase::Talking(talking) = &mut self.phase else { return };
         let (live, provider) = (talking.live, talking.provider.clone());
         let successor = talking.successor.take();
-        for timer in
-            [Timer::Stall, Timer::Silence, Timer::SessionLimit, Timer::CutOver, Timer::Standby, Timer::Leave]
-        {
+        for timer in [
+            Timer::Stall,
+            Timer::Silence,
+            Timer::Doubt,
+            Timer::SessionLimit,
+            Timer::CutOver,
+            Timer::Standby,
+            Timer::Leave,
+        ] {
             self.timers.clear(timer);
         }
         self.detach(now, live);
@@ -145,11 +152,13 @@ impl Call {
         }
     }
 
-    /// Whoever has talked for a while was no bad choice: the counts of bad luck begin anew.
-    pub(super) fn judge_stay(&mut self, stay: Duration) {
-        if stay >= QUICK_FAILURE {
+    /// Whoever has talked for a while, or has answered, was no bad choice: the counts of bad luck begin anew.
+    pub(super) fn judge_stay(&mut self, live: AttachmentId, stay: Duration) -> bool {
+        let good = stay >= QUICK_FAILURE || self.books.heard_out == Some(live);
+        if good {
             self.books.quick_failures = 0;
             self.books.rounds = 0;
         }
+        good
     }
 }

@@ -1,6 +1,7 @@
 //! What the caller hears when nobody has anything to say.
 
 use super::*;
+use crate::transfer::{TransferFailure, TransferId, TransferNews};
 
 /// Short clips, of which the first tells the rig to keep them.
 pub(super) fn prompts() -> Prompts {
@@ -169,7 +170,15 @@ fn who_is_left_alone_may_be_led_elsewhere() {
     rig.assign(A1, "openai").provider(A1, ProviderEvent::Failed(Failure::Credentials));
     rig.give(Input::Assigned(A2, None)).said.clear();
     rig.pass(ms(1_000));
-    assert_eq!(rig.wanted(), ["· ended transfer"], "the carrier's leg stands");
+    assert_eq!(rig.wanted(), ["· transferring", "operate 1 blind -"]);
+    assert_eq!(rig.finished, None, "the carrier is asked first");
+    let nobody = TransferNews::Failed(TransferFailure::Unsupported);
+    rig.give(Input::Control(Control::Transferred(TransferId(1), nobody)));
+    assert_eq!(
+        rig.wanted(),
+        ["· transfer 1 failed Unsupported", "· ended transfer"],
+        "whoever runs the call leads them elsewhere: the carrier's leg stands"
+    );
     assert_eq!(rig.finished, Some(EndReason::Transfer { to: "+15550177".into() }));
 }
 

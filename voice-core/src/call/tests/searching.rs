@@ -164,3 +164,21 @@ fn wishes_do_not_use_up_the_rounds() {
     assert_eq!(rig.finished, None);
     assert_eq!(rig.wanted().last().map(String::as_str), Some("· retrying 1"));
 }
+
+#[test]
+fn who_has_answered_was_no_bad_choice_however_short_they_stayed() {
+    let mut rig = Rig::new();
+    rig.now = at(60_000);
+    let mut id = A1;
+    for _ in 0..6 {
+        rig.said.clear();
+        rig.assign(id, "openai").provider(id, ProviderEvent::Ready { session: None, expires: None });
+        rig.speech(reply(id, 1), 5);
+        rig.provider(id, ProviderEvent::ReplyDone { reply: reply(id, 1), end: ReplyEnd::Completed });
+        rig.pass(ms(1_000)).said.clear();
+        rig.provider(id, ProviderEvent::Failed(Failure::Cut));
+        id = AttachmentId(id.0 + 1);
+        let asked = format!("attach {id} wish=None tried=[] last=Some(openai)");
+        assert_eq!(rig.wanted().pop(), Some(asked), "it may be asked once more");
+    }
+}

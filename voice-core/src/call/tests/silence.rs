@@ -195,3 +195,52 @@ fn a_provider_that_is_deaf_to_the_caller_is_reminded_and_then_left() {
     let (reminded, left) = (at("Speak"), at("detach a1"));
     assert!(reminded.is_some() && reminded < left, "{told:?}");
 }
+
+/// When the call doubted, in milliseconds from now on.
+fn doubts(rig: &mut Rig, voice: u8, lasts: u64) -> Vec<u64> {
+    let begun = rig.now;
+    let mut doubts = Vec::new();
+    while rig.now.since(begun) < ms(lasts) {
+        rig.now += FRAME;
+        rig.frame(voice);
+        let asked = rig.said.iter().filter(|word| *word == "doubt a1").count();
+        doubts.extend(vec![rig.now.since(begun).as_millis() as u64; asked]);
+        rig.said.clear();
+    }
+    doubts
+}
+
+#[test]
+fn who_owes_an_answer_is_doubted_before_the_caller_notices() {
+    let mut rig = Rig::talking();
+    rig.provider(A1, ProviderEvent::CallerSpoke(utterance(1)));
+    rig.provider(A1, ProviderEvent::CallerPaused(utterance(1)));
+    assert_eq!(doubts(&mut rig, 0xff, 2_600), [500, 1_500, 2_500]);
+    rig.speech(reply(A1, 1), 5)
+        .provider(A1, ProviderEvent::ReplyDone { reply: reply(A1, 1), end: ReplyEnd::Completed });
+    assert_eq!(doubts(&mut rig, 0xff, 20_000), [0; 0], "nothing is due any more");
+}
+
+#[test]
+fn who_does_not_heed_a_caller_is_doubted_while_they_speak() {
+    let mut rig = Rig::talking();
+    assert_eq!(doubts(&mut rig, 0x10, 2_500), [1_000, 2_000]);
+    rig.provider(A1, ProviderEvent::CallerSpoke(utterance(1)));
+    assert_eq!(doubts(&mut rig, 0x10, 900), [0; 0]);
+}
+
+#[test]
+fn a_reply_that_breaks_off_is_doubted_once_it_is_not_heard_any_more() {
+    let mut rig = Rig::talking();
+    rig.speech(reply(A1, 1), 50);
+    assert_eq!(doubts(&mut rig, 0xff, 2_000).first(), Some(&1_500));
+}
+
+#[test]
+fn nobody_is_doubted_for_the_silence_of_others() {
+    let mut rig = Rig::talking();
+    rig.provider(A1, ProviderEvent::CallerSpoke(utterance(1)));
+    rig.provider(A1, ProviderEvent::CallerPaused(utterance(1)));
+    rig.give(Input::Control(Control::Hold { music: false }));
+    assert_eq!(doubts(&mut rig, 0x10, 5_000), [0; 0], "the caller is on hold");
+}

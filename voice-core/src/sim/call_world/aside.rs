@@ -18,6 +18,8 @@ const MUSIC: u32 = 4;
 #[derive(Default)]
 pub(super) struct Aside {
     on_hold: Option<MonoTime>,
+    /// They were being joined with somebody: that is not interrupted.
+    excused: bool,
     muted: bool,
     live: Option<AttachmentId>,
     /// The caller's last frame, and the last before they were put aside.
@@ -70,17 +72,23 @@ impl Aside {
         now: MonoTime,
         event: &CallEvent,
         config: &CallConfig,
+        transferring: bool,
     ) -> Result<Option<&'static str>, String> {
         let late = self.on_hold.is_some_and(|since| now.since(since) > config.limits.hold);
-        let over = matches!(event, CallEvent::Resumed { .. } | CallEvent::AudioLost { .. });
+        let over = matches!(
+            event,
+            CallEvent::Resumed { .. } | CallEvent::AudioLost { .. } | CallEvent::Ended { .. }
+        );
         let at_once = self.returned == Some(now);
-        require(!late || over || at_once, || "is on hold for too long".to_owned())?;
+        self.excused |= transferring;
+        require(!late || over || at_once || self.excused, || "is on hold for too long".to_owned())?;
         Ok(if let CallEvent::Held { .. } = event {
             self.put_aside();
             require(self.on_hold.replace(now).is_none(), || "is held twice".to_owned())?;
             Some("holds")
         } else if let CallEvent::Resumed { after, timed_out } = event {
             let since = self.on_hold.take();
+            self.excused = transferring;
             require(since.is_some_and(|since| now.since(since) == *after), || "was not on hold".to_owned())?;
             Some(if *timed_out { "holds timed out" } else { "holds resumed" })
         } else if let CallEvent::Muted { on } = event {

@@ -22,6 +22,7 @@ use super::recording::Tapes;
 use super::search::Search;
 use super::silence::Silence;
 use super::switching::Switching;
+use super::transfers::Transfers;
 use super::voices::reply_of;
 
 /// Covers come from no attachment.
@@ -74,6 +75,7 @@ pub(super) struct Checks {
     switching: Switching,
     aside: Aside,
     tapes: Tapes,
+    transfers: Transfers,
     before: Before,
 }
 
@@ -118,6 +120,7 @@ impl Checks {
             silence: Silence::default(),
             aside: Aside::default(),
             tapes: Tapes::default(),
+            transfers: Transfers::default(),
             switching: Switching::default(),
             config,
             stats: Stats::default(),
@@ -237,6 +240,11 @@ impl Checks {
                 require(self.ended.as_ref() == Some(reason), || "finishes without a last entry".to_owned())
             }
             Output::Record(recorded) => self.tapes.take(now, recorded),
+            Output::Doubt(id) => {
+                self.count("doubts");
+                require(self.live == Some(*id), || format!("doubts {id}, which is not live"))
+            }
+            Output::Operate(operation) => self.transfers.asked(operation),
             Output::AbandonTool(_) | Output::WaitUntil(_) => Ok(()),
         }
     }
@@ -354,6 +362,7 @@ impl Checks {
         Ok(())
     }
 
+    #[allow(clippy::too_many_lines, reason = "a table: one row for each kind of event")]
     fn entry(&mut self, now: MonoTime, entry: &Entry) -> Result<(), String> {
         self.in_order(now, entry)?;
         self.parts(now, &entry.event)?;
@@ -397,6 +406,10 @@ impl Checks {
             | CallEvent::Summarised { .. }
             | CallEvent::Held { .. }
             | CallEvent::Resumed { .. }
+            | CallEvent::Transferring { .. }
+            | CallEvent::TransferAnswered { .. }
+            | CallEvent::TransferFailed { .. }
+            | CallEvent::DigitsSent { .. }
             | CallEvent::Muted { .. }
             | CallEvent::Silence { .. }
             | CallEvent::Covered { .. }
@@ -407,6 +420,8 @@ impl Checks {
             | CallEvent::CallerPaused { .. }
             | CallEvent::CallerSaid { .. }
             | CallEvent::ReplyStarted { .. }
+            | CallEvent::FirstSound(_)
+            | CallEvent::Sound(_)
             | CallEvent::ToolCalled(_)
             | CallEvent::ToolAnswered { .. }
             | CallEvent::Digit { .. }
@@ -453,9 +468,12 @@ impl Checks {
         let searched = self.search.entry(now, event, &self.config.limits)?;
         let covered = self.silence.entry(now, event, &self.config)?;
         let switched = self.switching.entry(event)?;
-        let aside = self.aside.entry(now, event, &self.config)?;
+        // A caller who is being joined with somebody stays on hold until that is done.
+        let aside = self.aside.entry(now, event, &self.config, self.transfers.is_under_way())?;
+        let transferred = self.transfers.entry(event)?;
         let taped = self.tapes.entry(now, event);
-        let told = searched.into_iter().chain(covered).chain(switched).chain(aside).chain(taped);
+        let told =
+            searched.into_iter().chain(covered).chain(switched).chain(aside).chain(taped).chain(transferred);
         told.for_each(|what| self.count(what));
         Ok(())
     }

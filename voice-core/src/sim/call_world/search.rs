@@ -24,6 +24,9 @@ pub(super) struct Search {
     /// Since when nobody hears the caller.
     gap_since: Option<MonoTime>,
     live_since: MonoTime,
+    live: Option<AttachmentId>,
+    /// Whoever is live has been heard to the end of a reply.
+    heard_out: bool,
     /// Times that all were asked again since somebody talked for a while.
     rounds: u32,
     /// When all are to be asked again.
@@ -66,7 +69,10 @@ impl Search {
             self.rounds -= u32::from(self.again_at.is_some_and(|at| now < at));
         } else if let CallEvent::Assigned { attachment, provider } = event {
             self.who.insert(*attachment, provider.clone());
-        } else if let CallEvent::Live { .. } = event {
+        } else if let CallEvent::ReplyHeard { reply, cut: false, heard, .. } = event {
+            self.heard_out |= self.live == Some(reply.attachment()) && !heard.is_zero();
+        } else if let CallEvent::Live { attachment, .. } = event {
+            (self.live, self.heard_out) = (Some(*attachment), false);
             let again = self.rounds > 0 && self.gap_since.is_some();
             self.gap_since = None;
             self.live_since = now;
@@ -82,9 +88,10 @@ impl Search {
             if failure.verdict() == Verdict::NeverAgain {
                 self.barred.extend(self.who.get(attachment).cloned());
             }
-        } else if let CallEvent::Ended {
-            reason: EndReason::NoProvider | EndReason::Transfer { .. }, ..
-        } = event
+        } else if let CallEvent::Ended { reason: EndReason::NoProvider, .. } = event {
+            return self.gives_up(now, limits).map(Some);
+        } else if let CallEvent::Transferring { name, .. } = event
+            && name == "last_resort"
         {
             return self.gives_up(now, limits).map(Some);
         }
@@ -101,7 +108,7 @@ impl Search {
 
     pub(super) fn lost_the_voice(&mut self, now: MonoTime) {
         self.gap_since = Some(now);
-        if now.since(self.live_since) >= Duration::from_secs(5) {
+        if now.since(self.live_since) >= Duration::from_secs(5) || self.heard_out {
             self.rounds = 0;
         }
     }

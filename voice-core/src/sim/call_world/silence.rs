@@ -17,6 +17,8 @@ const SLACK: Duration = Duration::from_millis(3_200);
 pub(super) struct Silence {
     gap_since: Option<MonoTime>,
     told_why: bool,
+    /// Somebody wanted them to be led elsewhere.
+    is_left: bool,
     /// Whoever is on hold hears what was ordered.
     on_hold: bool,
     resumed: MonoTime,
@@ -41,6 +43,8 @@ impl Silence {
     ) -> Result<Option<&'static str>, String> {
         if let CallEvent::Started { .. } = event {
             self.gap_since = Some(now);
+        } else if let CallEvent::Transferring { name, .. } = event {
+            self.is_left |= name != "last_resort";
         } else if let CallEvent::Live { .. } = event {
             self.gap_since = None;
         } else if let CallEvent::Held { .. } = event {
@@ -53,7 +57,8 @@ impl Silence {
             let thinking = self.gap_since.is_none();
             return Ok(Some(if thinking { "covers while thinking" } else { "covers in a gap" }));
         } else if let CallEvent::Ended { reason, .. } = event {
-            let alone = matches!(reason, EndReason::NoProvider | EndReason::Transfer { .. });
+            let led = matches!(reason, EndReason::Transfer { .. }) && !self.is_left;
+            let alone = *reason == EndReason::NoProvider || led;
             let should = alone && !config.prompts.unavailable.is_empty();
             require(!should || self.told_why, || "leaves without a word".to_owned())?;
             self.gap_since = None;

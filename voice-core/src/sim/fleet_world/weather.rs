@@ -97,6 +97,11 @@ impl Sky {
     }
 }
 
+/// Whether it answers pings whatever it is doing; one of them lets them wait.
+pub(super) const fn answers_pings(provider: usize) -> bool {
+    provider != 2
+}
+
 /// Which of them has this name.
 pub(super) fn index(id: &ProviderId) -> Option<usize> {
     PROVIDERS.iter().position(|name| *name == id.as_str())

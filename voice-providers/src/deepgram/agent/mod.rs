@@ -68,7 +68,8 @@ impl Agent {
             later: HistoryForm::Instructions,
             ..HistoryForms::same(HistoryForm::Settings)
         };
-        capabilities.lifetime = Lifetime { session_max: Some(SESSION_MAX), ..Lifetime::default() };
+        capabilities.lifetime =
+            Lifetime { session_max: Some(SESSION_MAX), answers_pings: true, ..Lifetime::default() };
         let tools = ToolUse { parallel: true, cancels: true, blocks: false };
         capabilities.tools = settings.think.iter().any(Think::takes_tools).then_some(tools);
         capabilities.languages = settings.languages();

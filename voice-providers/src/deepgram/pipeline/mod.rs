@@ -45,6 +45,8 @@ use voice_core::capabilities::{Capabilities, CutReport, HistoryForm, HistoryForm
 use voice_core::provider::{Provider, ProviderSession, Setup};
 use voice_core::wire::Endpoint;
 
+use crate::llm::ChatEndpoint;
+
 pub use settings::{EarsModel, PipelineBuilder, PipelineError, PipelineSettings};
 
 /// The pipeline as a provider. One value serves every call.
@@ -70,8 +72,12 @@ impl Pipeline {
             HistoryForms { note: HistoryForm::Words, ..HistoryForms::same(HistoryForm::Item) };
         // No limit of the whole: the ears have none that is documented, and the voice's line is renewed in
         // a pause before its hour is over.
-        capabilities.lifetime =
-            Lifetime { line_max: Some(voice::RECYCLE_AFTER), resumes: true, ..Lifetime::default() };
+        capabilities.lifetime = Lifetime {
+            line_max: Some(voice::RECYCLE_AFTER),
+            resumes: true,
+            answers_pings: true,
+            ..Lifetime::default()
+        };
         capabilities.tools = Some(ToolUse { parallel: true, cancels: false, blocks: false });
         capabilities.languages = settings.languages();
         Self { settings: Arc::new(settings), capabilities }
@@ -87,9 +93,14 @@ impl Provider for Pipeline {
         Box::new(session::Session::new(&self.settings, setup))
     }
 
-    /// Deepgram's list of projects, which is free. The chat model has no request that all of its kind
-    /// understand, and a second one beside it.
+    /// Deepgram's list of projects, which is free.
     fn probe(&self) -> Option<Endpoint> {
         super::probe(&self.settings.url, self.settings.authorization())
+    }
+
+    /// And the list of models of whoever thinks, which is free, too. The fallback is asked only when it is needed.
+    fn probes(&self) -> Vec<Endpoint> {
+        let mind = self.settings.minds.first().and_then(ChatEndpoint::probe);
+        self.probe().into_iter().chain(mind).collect()
     }
 }

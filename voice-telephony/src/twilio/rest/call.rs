@@ -7,14 +7,14 @@ use voice_core::time::UnixMillis;
 
 use super::params::Params;
 use super::wire::iso_8601;
-use crate::number::E164;
+use crate::number::{Callee, E164};
 use crate::twilio::twiml::Twiml;
 
 /// A call to be placed.
 #[derive(Clone, Debug)]
 pub struct CreateCall {
     /// Who is called.
-    pub to: E164,
+    pub to: Callee,
     /// The number they see: bought from Twilio, or verified.
     pub from: E164,
     /// What happens once they answer.
