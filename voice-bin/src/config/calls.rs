@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use voice_core::call::Standby;
 
-use super::check::{Check, Wrong, in_range};
+use super::LimitsConfig;
+use super::check::{Check, Wrong, calls_max, drain, in_range};
 use super::settings;
 
 /// How calls get over gaps.
@@ -21,12 +22,30 @@ pub struct CallsConfig {
 }
 
 impl Check {
+    pub(super) fn limits(&mut self) -> Option<LimitsConfig> {
+        let calls_max = self.parse(&settings::MAX_CALLS, calls_max);
+        let drain = self.parse(&settings::DRAIN_SECONDS, drain);
+        let hand_over = self.parse(&settings::DRAIN_MODE, drain_mode);
+        Some(LimitsConfig { calls_max: calls_max?, drain: drain?, hand_over: hand_over? })
+    }
+
     pub(super) fn calls(&mut self) -> Option<CallsConfig> {
         let standby = self.parse(&settings::VOICE_STANDBY, standby);
         let covers = self.parse(&settings::COVER_PROMPTS, on_or_off);
         let gap = self.parse(&settings::GAP_SECONDS, gap);
         let longest = self.parse(&settings::CALL_SECONDS_MAX, longest);
         Some(CallsConfig { standby: standby?, covers: covers?, gap: gap?, longest: longest? })
+    }
+}
+
+fn drain_mode(text: &str) -> Result<bool, Wrong> {
+    match text {
+        "wait" => Ok(false),
+        "handover" => Ok(true),
+        other => Err(Wrong(
+            format!("{other:?} is no way to shut down"),
+            "use wait (for calls to end) or handover (to the next server)",
+        )),
     }
 }
 
