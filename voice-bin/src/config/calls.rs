@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use voice_core::call::Standby;
 
-use super::OperationsConfig;
-use super::check::{Check, Wrong, in_range};
+use super::check::{Check, Wrong, calls_max, drain, in_range};
 use super::settings;
+use super::{LimitsConfig, OperationsConfig};
 
 /// How calls get over gaps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,13 @@ pub struct CallsConfig {
 }
 
 impl Check {
+    pub(super) fn limits(&mut self) -> Option<LimitsConfig> {
+        let calls_max = self.parse(&settings::MAX_CALLS, calls_max);
+        let drain = self.parse(&settings::DRAIN_SECONDS, drain);
+        let hand_over = self.parse(&settings::DRAIN_MODE, drain_mode);
+        Some(LimitsConfig { calls_max: calls_max?, drain: drain?, hand_over: hand_over? })
+    }
+
     pub(super) fn calls(&mut self) -> Option<CallsConfig> {
         let standby = self.parse(&settings::VOICE_STANDBY, standby);
         let covers = self.parse(&settings::COVER_PROMPTS, on_or_off);
@@ -37,6 +44,17 @@ impl Check {
             longest: longest?,
             operations: operations?,
         })
+    }
+}
+
+fn drain_mode(text: &str) -> Result<bool, Wrong> {
+    match text {
+        "wait" => Ok(false),
+        "handover" => Ok(true),
+        other => Err(Wrong(
+            format!("{other:?} is no way to shut down"),
+            "use wait (for calls to end) or handover (to the next server)",
+        )),
     }
 }
 

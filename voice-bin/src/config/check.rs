@@ -17,8 +17,8 @@ use super::mask::masked as masked_address;
 use super::settings::{self, Setting};
 use super::storage::{database_url, node_name, own_name};
 use super::{
-    AgentConfig, ChoiceConfig, Config, ConfigErrors, Effective, LimitsConfig, LogFormat, Notice, PublicUrl,
-    TelnyxConfig, TwilioConfig,
+    AgentConfig, ChoiceConfig, Config, ConfigErrors, Effective, LogFormat, Notice, PublicUrl, TelnyxConfig,
+    TwilioConfig,
 };
 
 /// Longest time a shutdown may wait; orchestrators kill long before.
@@ -192,13 +192,6 @@ impl Check {
             );
         }
         self.parse(&settings::AGENT_GREETING, greeting).flatten()
-    }
-
-    fn limits(&mut self) -> Option<LimitsConfig> {
-        let calls_max = self.parse(&settings::MAX_CALLS, calls_max);
-        let drain = self.parse(&settings::DRAIN_SECONDS, drain);
-        let hand_over = self.parse(&settings::DRAIN_MODE, drain_mode);
-        Some(LimitsConfig { calls_max: calls_max?, drain: drain?, hand_over: hand_over? })
     }
 
     fn choice(&mut self) -> Option<ChoiceConfig> {
@@ -565,24 +558,13 @@ fn language(text: &str) -> Result<String, Wrong> {
     Err(Wrong(format!("{text:?} is not a language"), "use a tag like en, de or pt-BR"))
 }
 
-fn calls_max(text: &str) -> Result<usize, Wrong> {
+pub(super) fn calls_max(text: &str) -> Result<usize, Wrong> {
     let number = in_range(text, 1, CALLS_MAX, "use a number from 1 to 100000")?;
     usize::try_from(number).map_err(|_| Wrong(format!("{number} is too large"), "use a smaller number"))
 }
 
-fn drain(text: &str) -> Result<Duration, Wrong> {
+pub(super) fn drain(text: &str) -> Result<Duration, Wrong> {
     in_range(text, 0, DRAIN_SECONDS_MAX, "use whole seconds from 0 to 3600").map(Duration::from_secs)
-}
-
-fn drain_mode(text: &str) -> Result<bool, Wrong> {
-    match text {
-        "wait" => Ok(false),
-        "handover" => Ok(true),
-        other => Err(Wrong(
-            format!("{other:?} is no way to shut down"),
-            "use wait (for calls to end) or handover (to the next server)",
-        )),
-    }
 }
 
 pub(super) fn in_range(text: &str, least: u64, most: u64, fix: &'static str) -> Result<u64, Wrong> {
