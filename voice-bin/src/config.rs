@@ -2,6 +2,7 @@
 
 mod calls;
 mod check;
+mod choice;
 mod door;
 mod layers;
 mod mask;

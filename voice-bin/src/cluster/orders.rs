@@ -62,6 +62,7 @@ pub(super) struct Post {
 
 impl Post {
     pub(super) fn new(link: Link, node: Node) -> Self {
+        // See the field: senders and the listener meet here.
         Self { link, node, waiting: Mutex::default() }
     }
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use tracing_subscriber::filter::LevelFilter;
 use url::{Host, Url};
-use voice_core::roster::{Sticky, Strategy};
 use voice_core::sensitive::Secret;
 use voice_telephony::number::{E164, NumberError};
 
+use super::choice::{sticky, strategy};
 use super::layers::{Layers, Origin, Raw};
 use super::mask::masked as masked_address;
 use super::settings::{self, Setting};
@@ -427,23 +427,6 @@ fn log_format(text: &str) -> Result<LogFormat, Wrong> {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
         other => Err(Wrong(format!("{other:?} is no format"), "use text or json")),
-    }
-}
-
-fn strategy(text: &str) -> Result<Strategy, Wrong> {
-    Strategy::named(text).ok_or_else(|| {
-        let fix =
-            "use priority, round_robin, weighted, least_latency, least_loaded, cheapest or most_reliable";
-        Wrong(format!("{text:?} is no strategy"), fix)
-    })
-}
-
-fn sticky(text: &str) -> Result<Sticky, Wrong> {
-    match text {
-        "no" => Ok(Sticky::No),
-        "caller" => Ok(Sticky::Caller),
-        "agent" => Ok(Sticky::Agent),
-        other => Err(Wrong(format!("{other:?} is not known"), "use no, caller or agent")),
     }
 }
 
