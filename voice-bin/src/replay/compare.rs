@@ -76,6 +76,7 @@ fn aligned(then: &[Step], now: &[Step]) -> Vec<Line> {
 }
 
 /// A step that can be compared: nothing of sound, words, or single milliseconds.
+#[allow(clippy::wildcard_enum_match_arm, reason = "of all that can be told, only this matters here")]
 fn step(event: &CallEvent) -> Option<String> {
     Some(match event {
         CallEvent::Started { carrier, .. } => format!("started over {carrier}"),

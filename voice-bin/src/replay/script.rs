@@ -35,6 +35,7 @@ pub(super) fn acts(entries: &[Entry]) -> Vec<(MonoTime, Act)> {
 }
 
 /// Who was found for which stay.
+#[allow(clippy::wildcard_enum_match_arm, reason = "of all that can be told, only this matters here")]
 pub(super) fn assigned(entries: &[Entry]) -> BTreeMap<AttachmentId, ProviderId> {
     let pairs = entries.iter().filter_map(|entry| match &entry.event {
         CallEvent::Assigned { attachment, provider } => Some((*attachment, provider.clone())),
@@ -57,6 +58,7 @@ pub(super) fn speech(entries: &[Entry]) -> Vec<(MonoTime, MonoTime)> {
 }
 
 /// What of this record cannot be done again.
+#[allow(clippy::wildcard_enum_match_arm, reason = "of all that can be told, only this matters here")]
 pub(super) fn left_out(entries: &[Entry]) -> Vec<&'static str> {
     let mut found = BTreeSet::new();
     for entry in entries {
@@ -77,6 +79,7 @@ pub(super) fn left_out(entries: &[Entry]) -> Vec<&'static str> {
 }
 
 /// How much sound each reply had, and what was heard of its words.
+#[allow(clippy::wildcard_enum_match_arm, reason = "of all that can be told, only this matters here")]
 fn replies(entries: &[Entry]) -> BTreeMap<ReplyId, (Duration, Pii<String>)> {
     let pairs = entries.iter().filter_map(|entry| match &entry.event {
         CallEvent::ReplyHeard { reply, text, heard, unheard, .. } => {
@@ -88,6 +91,7 @@ fn replies(entries: &[Entry]) -> BTreeMap<ReplyId, (Duration, Pii<String>)> {
 }
 
 #[allow(clippy::too_many_lines, reason = "a table: one row for each kind of event")]
+#[allow(clippy::wildcard_enum_match_arm, reason = "of all that can be told, only this matters here")]
 fn act(
     entry: &Entry,
     heard: &BTreeMap<ReplyId, (Duration, Pii<String>)>,
@@ -150,6 +154,7 @@ fn act(
 }
 
 /// Who ended it, where that was not the call itself.
+#[allow(clippy::wildcard_enum_match_arm, reason = "of all that can be told, only this matters here")]
 fn end(reason: EndReason) -> Option<Input> {
     match reason {
         EndReason::Carrier(end) => Some(Input::Carrier(CarrierEvent::Ended(end))),

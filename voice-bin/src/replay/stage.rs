@@ -154,6 +154,7 @@ impl Stage {
         self.drain();
     }
 
+    #[allow(clippy::wildcard_enum_match_arm, reason = "of all that can be told, only this matters here")]
     fn drain(&mut self) {
         loop {
             match self.call.poll() {

@@ -137,6 +137,7 @@ fn check(
 }
 
 /// A leg to somebody to whom a caller is to be led: it asks what to do, or has got further.
+#[allow(clippy::wildcard_enum_match_arm, reason = "of all that can be told, only this matters here")]
 fn lead(app: &App, query: &str, step: LegStep, webhook: &TwilioWebhook) -> Answer {
     let told = transfer::told(query, webhook);
     let scene = told.and_then(|(key, leg, news)| app.transfers.told(key, leg, news));

@@ -44,6 +44,7 @@ pub(crate) struct End {
 
 impl Course {
     /// Takes the next entry. What happens at the end (the caller off hold) is no news of how it went.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "of all that can be told, only this matters here")]
     pub(crate) fn take(&mut self, at: UnixMillis, event: &CallEvent) {
         match event {
             CallEvent::Started { carrier, carrier_call, from, to, correlation, format: _ } => {

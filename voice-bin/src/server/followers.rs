@@ -52,7 +52,7 @@ impl Followers {
     /// Leave to follow this call once, soon.
     pub(crate) fn issue(&self, call: CallId, random: [u8; 32]) -> StreamTicket {
         let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
-        tickets.issue(self.clock.now(), random, &call.to_string(), ())
+        tickets.issue(self.clock.now(), random, call.to_string(), ())
     }
 
     /// Takes a ticket back.

@@ -200,7 +200,8 @@ async fn over_twilio_somebody_accepts_by_a_key_and_has_the_caller() {
 
 #[tokio::test]
 async fn over_twilio_who_cannot_be_reached_gives_the_caller_back() {
-    let cases: [(fn(&mut TwilioApiPlan), &str, &str); 4] = [
+    type Case = (fn(&mut TwilioApiPlan), &'static str, &'static str);
+    let cases: [Case; 4] = [
         (|plan| plan.rudeness = vec![ApiRudeness::Busy], r#"{"to":"+15005550008"}"#, "busy"),
         (|plan| plan.rudeness = vec![ApiRudeness::ServerError], r#"{"to":"+15005550008"}"#, "carrier"),
         (|plan| plan.presses = Some('2'), r#"{"to":"+15005550008","accept":true}"#, "declined"),

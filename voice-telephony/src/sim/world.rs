@@ -406,6 +406,8 @@ impl<C: FakeCaller, S: FakeService> World<C, S> {
                 | BridgeOutput::Doubt(_)
                 | BridgeOutput::AbandonTool(_)
                 | BridgeOutput::Record(_) => {}
+                // Nobody leads these callers elsewhere.
+                BridgeOutput::Operate(operation) => unreachable!("nobody ordered {operation:?}"),
                 other => unreachable!("an output that this world does not know: {other:?}"),
             }
         }

@@ -62,6 +62,7 @@ struct Script {
 }
 
 impl Script {
+    #[allow(clippy::wildcard_enum_match_arm, reason = "of all that can be told, only this matters here")]
     fn take(&mut self, told: &Told) {
         let Some(event) = &told.event else { return };
         match event {

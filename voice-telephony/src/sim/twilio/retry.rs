@@ -3,7 +3,7 @@
 use voice_core::time::MonoTime;
 
 use super::ends::resolve;
-use super::{CallerOutput, DOCUMENT_WAIT, FakeTwilioCall, Stage};
+use super::{CallerOutput, DOCUMENT_WAIT, FakeTwilioCall, Rudeness, Stage};
 
 /// What is asked again if it fails, and how often.
 #[derive(Clone, Debug)]
