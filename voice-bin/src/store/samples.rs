@@ -22,7 +22,7 @@ use voice_core::wire::{LineEnd, Unreachable};
 
 /// What must not show up in logs or metrics.
 pub(crate) const PRIVATE: [&str; 6] =
-    ["+15550100", "+15550199", "my card is", "surely not", "4111", "the balance is"];
+    ["+15550100", "+15550199", "my card is", "surely not", "41#1", "the balance is"];
 
 /// Every kind of event at least once, and every variant of what they hold.
 pub(crate) fn events() -> Vec<CallEvent> {

@@ -282,6 +282,8 @@ fn count_plain(event: &CallEvent) {
         histogram!(names::HELD_AUDIO).record(gap.as_secs_f64());
     } else if let CallEvent::SwitchRefused { why } = event {
         counter!(names::SWITCHES_REFUSED, "why" => refusal(*why)).increment(1);
+    } else if let CallEvent::TransferFailed { why, .. } = event {
+        counter!(names::TRANSFERS, "outcome" => why.name()).increment(1);
     }
 }
 

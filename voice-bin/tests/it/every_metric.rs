@@ -114,6 +114,8 @@ async fn talk(metrics: &Metrics, store: &Store, clock: Clock, dir: &std::path::P
     post_body(&server, &format!("{session}/mute"), r#"{"muted": false}"#).await;
     post_body(&server, &format!("{session}/switch-provider"), r#"{"provider": "bob"}"#).await;
     post(&server, &format!("{session}/switch-back")).await;
+    // Nobody operates this call's carrier.
+    post_body(&server, &format!("{session}/transfer"), r#"{"to": "+15005550006"}"#).await;
     while !call.is_finished() {
         seen.look(&server.ask("/metrics").await);
         tokio::time::sleep(Duration::from_millis(100)).await;
