@@ -169,7 +169,7 @@ impl Leading {
                 Output::Finished if asked.is_empty() => return,
                 Output::Finished => {
                     if let Some(input) = asked.next().await {
-                        slot.handle(clock, input);
+                        slot.transfer().handle(clock.now(), input);
                     }
                 }
                 Output::WaitUntil(at) => {
@@ -178,7 +178,8 @@ impl Leading {
                         () = slot.wake.notified() => Input::Tick,
                         () = tokio::time::sleep_until(clock.instant(at)) => Input::Tick,
                     };
-                    slot.handle(clock, input);
+                    // Not by way of what wakes this task: it would wake itself, and never rest.
+                    slot.transfer().handle(clock.now(), input);
                 }
             }
         }
@@ -218,6 +219,7 @@ impl Drop for Leading {
 }
 
 impl Slot {
+    /// For everybody but the transfer's own task, which is woken by it.
     fn handle(&self, clock: Clock, input: Input) {
         self.transfer().handle(clock.now(), input);
         self.wake.notify_one();
@@ -237,5 +239,63 @@ impl fmt::Debug for TransferDesk {
 impl fmt::Debug for Leading {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Leading").field("key", &self.slot.as_ref().map(|slot| slot.plan.key)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::task::Poll;
+
+    use bytes::Bytes;
+    use http::{Request, Response};
+    use voice_core::id::CallId;
+    use voice_core::sensitive::Secret;
+    use voice_core::transfer::{TransferId, TransferKind, TransferOrder};
+
+    use super::*;
+    use crate::rest::RestError;
+    use crate::telnyx::Api;
+    use crate::telnyx::transfer::TelnyxLead;
+
+    /// A carrier that takes every request and answers none.
+    struct Silent;
+
+    #[async_trait::async_trait]
+    impl HttpSend for Silent {
+        async fn send(&self, _: Request<Bytes>) -> Result<Response<Bytes>, RestError> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_transfer_that_waits_rests() {
+        let api = Api::new("https://api.example.test/v2", &Secret::new("KEY".to_owned())).expect("settings");
+        let lead =
+            TelnyxLead::new(api, "2811212257810187875".parse().expect("a name"), "https://v.example/h");
+        let telnyx = CarrierId::from_static("telnyx");
+        let desk = TransferDesk::new(Arc::new(Silent), Clock::start());
+        let desk = Arc::new(desk.with_carrier(telnyx.clone(), Arc::new(lead)));
+        let key = TransferKey { call: CallId::from_u128(7), transfer: TransferId(1) };
+        let order = TransferOrder::new(TransferKind::Warm, "support", "+15005550008");
+        let from = "+15005550006".parse().expect("a number");
+        let plan = Plan { key, caller: "v3:a".to_owned(), from, order };
+        let leading = desk.begin(&telnyx, plan, Arc::new(|_| {}));
+        let polls = Arc::new(AtomicU32::new(0));
+        let count = polls.clone();
+        let mut run = Box::pin(leading.run());
+        let task = tokio::spawn(std::future::poll_fn(move |cx| {
+            count.fetch_add(1, Ordering::Relaxed);
+            let () = std::task::ready!(run.as_mut().poll(cx));
+            Poll::Ready(())
+        }));
+        // A webhook wakes it, once.
+        desk.told(key, "v3:b".to_owned(), LegNews::Answered);
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        let polls = polls.load(Ordering::Relaxed);
+        assert!(polls <= 3, "it was polled {polls} times while there was nothing to do");
+        task.abort();
     }
 }
