@@ -103,6 +103,7 @@ impl Assembly {
                 RecordingParts::new(to.sink(), assumed)
             }),
             store: Some(self.store.clone()),
+            journal: Some(self.journal.reader()),
             metrics: self.metrics.clone(),
         })
     }

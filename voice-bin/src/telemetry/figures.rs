@@ -127,10 +127,9 @@ impl CallFigures {
         }
     }
 
-    /// Takes one more entry. The status before it, if it changed.
-    pub(crate) fn fold(&mut self, entry: &Entry, prices: &Prices) -> Option<&'static str> {
-        let (at, before) = (entry.at, self.status);
-        self.last = at;
+    /// Takes one more entry.
+    pub(crate) fn fold(&mut self, entry: &Entry, prices: &Prices) {
+        self.last = entry.at;
         self.fold_stays(entry, prices);
         if let CallEvent::Started { carrier, .. } = &entry.event {
             self.carrier = carrier.to_string();
@@ -151,7 +150,6 @@ impl CallFigures {
         } else if let CallEvent::Ended { reason, .. } = &entry.event {
             (self.end, self.status) = (Some(reason.kind()), "ended");
         }
-        (self.status != before).then_some(before)
     }
 
     /// Who is attached, and what they bill.
