@@ -21,6 +21,7 @@ use voice_telephony::number::{E164, NumberError};
 use voice_telephony::outbound::{AnsweredBy, Order, Route, Voicemail};
 
 use super::answers::{FailsForOne, FailsToOrder};
+use super::elsewhere::keep_desk;
 use super::problem::{Problem, understood};
 use super::{OUTBOUND, OUTBOUND_CALL};
 use crate::server::{App, NotPlaced, Page};
@@ -132,6 +133,8 @@ async fn place(
     let accepted = accepted(&order, &correlation, &metadata);
     let location = format!("{OUTBOUND}/{}", order.call);
     let call = order.call;
+    // Before the carrier can tell anything of it.
+    keep_desk(&app, call).await;
     app.outbound.place(order, correlation.clone(), metadata).map_err(not_placed)?;
     info!(%correlation, %call, "call ordered");
     Ok((StatusCode::ACCEPTED, [(LOCATION, location)], accepted).into_response())

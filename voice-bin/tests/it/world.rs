@@ -189,6 +189,7 @@ impl Server {
             door: DoorConfig::default(),
             recording: None,
             store: None,
+            cluster: None,
             metrics: Metrics::unfed().unwrap(),
         };
         change(&mut parts);

@@ -5,6 +5,7 @@ mod control;
 mod exchange;
 mod signatures;
 mod streams;
+mod taking_up;
 #[path = "../voice/mod.rs"]
 mod voice;
 mod webhooks;
