@@ -113,7 +113,7 @@ pub struct DigitsError;
 
 impl Digits {
     /// `0`–`9`, `*`, `#`, `A`–`D`, and `w` for half a second of silence; at most
-    /// [`DIGITS_MAX`](crate::limits::DIGITS_MAX) of them.
+    /// [`DIGITS_MAX`] of them.
     ///
     /// # Errors
     /// If there is anything else, or nothing.

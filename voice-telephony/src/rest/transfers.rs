@@ -169,7 +169,7 @@ impl Leading {
                 Output::Finished if asked.is_empty() => return,
                 Output::Finished => {
                     if let Some(input) = asked.next().await {
-                        slot.handle(clock, input);
+                        slot.transfer().handle(clock.now(), input);
                     }
                 }
                 Output::WaitUntil(at) => {
@@ -178,7 +178,8 @@ impl Leading {
                         () = slot.wake.notified() => Input::Tick,
                         () = tokio::time::sleep_until(clock.instant(at)) => Input::Tick,
                     };
-                    slot.handle(clock, input);
+                    // Not through the slot, which would wake this very loop again.
+                    slot.transfer().handle(clock.now(), input);
                 }
             }
         }
@@ -218,6 +219,7 @@ impl Drop for Leading {
 }
 
 impl Slot {
+    /// From outside: whoever runs the transfer looks again.
     fn handle(&self, clock: Clock, input: Input) {
         self.transfer().handle(clock.now(), input);
         self.wake.notify_one();
@@ -237,5 +239,55 @@ impl fmt::Debug for TransferDesk {
 impl fmt::Debug for Leading {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Leading").field("key", &self.slot.as_ref().map(|slot| slot.plan.key)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use http::{Request, Response};
+    use tokio::sync::mpsc;
+    use voice_core::id::CallId;
+    use voice_core::sensitive::Secret;
+    use voice_core::transfer::{TransferId, TransferKind, TransferOrder};
+
+    use super::*;
+    use crate::rest::RestError;
+    use crate::twilio::rest::{Credentials, TwilioApi};
+    use crate::twilio::transfer::TwilioLead;
+
+    /// A carrier that never answers.
+    struct Deaf;
+
+    #[async_trait::async_trait]
+    impl HttpSend for Deaf {
+        async fn send(&self, _request: Request<Bytes>) -> Result<Response<Bytes>, RestError> {
+            std::future::pending().await
+        }
+    }
+
+    /// The clock goes on only while nothing has anything to do: a task that wakes itself would stop it.
+    #[tokio::test(start_paused = true)]
+    async fn a_transfer_that_waits_leaves_the_machine_alone() {
+        let credentials = Credentials::AuthToken(Secret::new("token".to_owned()));
+        let api = TwilioApi::new("AC00112233445566778899aabbccddeeff".parse().unwrap(), credentials);
+        let carrier = CarrierId::from_static("twilio");
+        let lead = Arc::new(TwilioLead::new(api, "https://voice.example/hooks/twilio"));
+        let desk =
+            Arc::new(TransferDesk::new(Arc::new(Deaf), Clock::start()).with_carrier(carrier.clone(), lead));
+        let key = TransferKey { call: CallId::from_u128(1), transfer: TransferId(1) };
+        let order = TransferOrder::new(TransferKind::Warm, "support", "+15005550006");
+        let plan = Plan { key, caller: "CA1".to_owned(), from: "+15005550009".parse().unwrap(), order };
+        let (tell, mut told) = mpsc::channel(8);
+        let listen = Arc::new(move |news| tell.try_send(news).unwrap_or_default());
+        tokio::spawn(desk.begin(&carrier, plan, listen).run());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        // News from outside wake it, once.
+        desk.told(key, "CA2".to_owned(), LegNews::Key(None));
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert!(matches!(told.recv().await, Some(TransferNews::Failed(_))));
+        assert!(told.try_recv().is_err(), "told once");
     }
 }

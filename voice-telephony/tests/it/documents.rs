@@ -106,7 +106,7 @@ fn an_action_goes_before_the_next_verb() {
 
 #[test]
 fn an_answer_that_is_no_document_fails_the_call() {
-    for answer in ["", "hello", "{}", "<Response><Dial>+1</Dial></Response>"] {
+    for answer in ["", "hello", "{}", "<Answer><Hangup/></Answer>"] {
         let (_, report) = run(&[answer]);
         assert!(!report.completed && report.failure.is_some(), "{answer}");
     }
