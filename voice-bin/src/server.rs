@@ -40,7 +40,7 @@ use crate::recording::RecordingParts;
 use crate::recovery::{self, Pasts};
 use crate::routes;
 use crate::store::Store;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, TraceReader, Traces, event_types as kinds};
 use crate::tools::BuiltIns;
 
 pub(crate) use calls::{Calls, Slot};
@@ -50,7 +50,8 @@ pub(crate) use course::{Begin as CourseBegin, Course};
 pub(crate) use feed::{CallFeed, Feed, Next, Place};
 pub(crate) use followers::{Followers, TICKET_LIFETIME as FOLLOWER_TICKET_LIFETIME};
 pub(crate) use front::{Answer, Errand, Front};
-pub(crate) use on_behalf::{Correlated, on_behalf};
+pub use on_behalf::outgoing_headers;
+pub(crate) use on_behalf::{Correlated, TRACE_PARENT, ToolsOnBehalf, on_behalf};
 pub(crate) use outbound::{NotPlaced, Outbound, Page};
 pub use outbound::{OutboundParts, TwilioLine};
 pub(crate) use patience::Patient;
@@ -92,6 +93,8 @@ pub struct Parts {
     pub store: Option<Store>,
     /// Shown by `/metrics`.
     pub metrics: Metrics,
+    /// Where spans of calls go; without it nobody traces them.
+    pub traces: Option<Traces>,
 }
 
 /// How to know Twilio.
@@ -130,6 +133,8 @@ pub(crate) struct App {
     pub(crate) feed: Arc<Feed>,
     pub(crate) followers: Followers,
     pub(crate) prepared: Prepared,
+    /// What calls become in traces.
+    pub(crate) trace_reader: Option<Arc<TraceReader>>,
     /// The address that carriers and browsers are given.
     pub(crate) base: PublicUrl,
     /// Media sockets that have not yet said which call they are.
@@ -174,7 +179,7 @@ pub async fn run_until(
     let (metrics, clock) = (app.parts.metrics.clone(), app.parts.world.clock);
     // The recorder keeps every measurement until it is told to fold them.
     let upkeep = tokio::spawn(async move { metrics.upkeep(clock).await });
-    info!(%address, "listening");
+    info!(event_type = kinds::SYSTEM_STARTED, %address, "listening");
 
     // Beside the calls: those of before are looked for while new ones are taken.
     let recovery = tokio::spawn(recovery::recover(app.clone()));
@@ -191,7 +196,7 @@ pub async fn run_until(
     tokio::join!(app.outbound.finish(), app.followers.finish(), app.transfers.finish());
     http.finish().await;
     upkeep.abort();
-    info!("stopped");
+    info!(event_type = kinds::SYSTEM_STOPPED, "stopped");
     Ok(())
 }
 
@@ -226,16 +231,23 @@ async fn end_of_calls(app: &App, shutdown: impl Future<Output = ()>, at_once: im
     app.outbound.drain();
     if !is_urgent && app.parts.limits.hand_over {
         let calls = app.calls.running();
-        info!(calls, "shutting down: calls are handed over to whoever their carriers find next");
+        info!(
+            event_type = kinds::SYSTEM_STOPPING,
+            calls, "shutting down: calls are handed over to whoever their carriers find next"
+        );
         app.calls.hand_over();
         if tokio::time::timeout(END_TIMEOUT, app.calls.all_ended(clock)).await.is_err() {
-            warn!(calls = app.calls.running(), "calls did not let go in time and are cut");
+            warn!(
+                event_type = kinds::SYSTEM_STOPPING,
+                calls = app.calls.running(),
+                "calls did not let go in time and are cut"
+            );
         }
         return;
     }
     if !is_urgent {
         let calls = app.calls.running();
-        info!(calls, limit = ?drain, "shutting down: no new calls; waiting for those that run");
+        info!(event_type = kinds::SYSTEM_STOPPING, calls, limit = ?drain, "shutting down: no new calls; waiting for those that run");
         tokio::select! {
             ended = tokio::time::timeout(drain, app.calls.all_ended(clock)) => {
                 if ended.is_ok() {
@@ -245,10 +257,14 @@ async fn end_of_calls(app: &App, shutdown: impl Future<Output = ()>, at_once: im
             () = at_once => {}
         }
     }
-    warn!(calls = app.calls.running(), "ending the calls that are left");
+    warn!(event_type = kinds::SYSTEM_STOPPING, calls = app.calls.running(), "ending the calls that are left");
     app.calls.shut_down();
     if tokio::time::timeout(END_TIMEOUT, app.calls.all_ended(clock)).await.is_err() {
-        warn!(calls = app.calls.running(), "calls did not end in time and are cut");
+        warn!(
+            event_type = kinds::SYSTEM_STOPPING,
+            calls = app.calls.running(),
+            "calls did not end in time and are cut"
+        );
     }
 }
 
@@ -271,8 +287,16 @@ impl App {
         parts.outbound.http =
             parts.outbound.http.take().map(|http| Arc::new(Correlated(http)) as Arc<dyn HttpSend>);
         let feed = Arc::new(Feed::new(clock));
-        let readers: Vec<Arc<dyn Reader>> =
-            parts.world.readers.iter().cloned().chain([feed.clone() as Arc<dyn Reader>]).collect();
+        let trace_reader = parts.traces.as_ref().map(|traces| Arc::new(traces.reader()));
+        let tracing = trace_reader.iter().map(|reader| reader.clone() as Arc<dyn Reader>);
+        let readers: Vec<Arc<dyn Reader>> = parts
+            .world
+            .readers
+            .iter()
+            .cloned()
+            .chain([feed.clone() as Arc<dyn Reader>])
+            .chain(tracing)
+            .collect();
         parts.world.readers = readers.into();
         let calls = Calls::new(parts.limits.calls_max);
         let reach = calls.clone();
@@ -285,12 +309,16 @@ impl App {
         parts.world.readers = std::iter::once(pasts.clone() as Arc<dyn Reader>).chain(readers).collect();
         let http = parts.outbound.http.clone().unwrap_or_else(|| Arc::new(outbound::NoHttp));
         let tools = (parts.outbound.tools.clone(), parts.outbound.targets.clone());
-        let others = parts.world.tools.clone();
+        let others = Arc::new(ToolsOnBehalf {
+            pasts: pasts.clone(),
+            traces: parts.traces.clone(),
+            tools: parts.world.tools.clone(),
+        });
         parts.world.tools = Arc::new(BuiltIns::new(tools, calls.clone(), clock, others));
         Self {
             transfers: Transfers::new(&parts.outbound, http, &base, clock),
             calls,
-            outbound: Outbound::new(&parts.outbound, &base, clock),
+            outbound: Outbound::new(&parts.outbound, &base, clock).traced(parts.traces.clone()),
             telnyx: Legs::new(&base),
             pasts,
             lifeline: lifeline(&parts, &base),
@@ -299,6 +327,7 @@ impl App {
             prepared: Prepared::new(clock, feed.clone()),
             feed,
             base,
+            trace_reader,
             opening: Connections::new(parts.door.connections_max, parts.door.connections_from_one_max, None),
             tickets: Mutex::new(Tickets::default()),
             parts,

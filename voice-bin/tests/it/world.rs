@@ -190,6 +190,7 @@ impl Server {
             recording: None,
             store: None,
             metrics: Metrics::unfed().unwrap(),
+            traces: None,
         };
         change(&mut parts);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
