@@ -155,7 +155,7 @@ fn data(span: Span, scope: &InstrumentationScope) -> SpanData {
         dropped_attributes_count: 0,
         events,
         links: SpanLinks::default(),
-        status: span.error.map_or(Status::Unset, |error| Status::error(error)),
+        status: span.error.map_or(Status::Unset, Status::error),
         instrumentation_scope: scope.clone(),
     }
 }
