@@ -23,7 +23,9 @@ use crate::random;
 use crate::recording::{EXCHANGE_MAX, RecordingParts, Recordings, Uploads, recover};
 use crate::server::{OutboundParts, Parts, TelnyxLine, TelnyxParts, TwilioLine, TwilioParts, TwilioRest};
 use crate::store::{Journal, Store};
-use crate::telemetry::{LogReader, Metrics, Prices};
+#[cfg(feature = "otel")]
+use crate::telemetry::Export;
+use crate::telemetry::{LogReader, Metrics, Prices, Traces, tell_breakers};
 
 /// What outlives a server's run: the journal must be closed after the last call.
 pub(crate) struct Assembly {
@@ -37,6 +39,8 @@ pub(crate) struct Assembly {
     recordings: Option<Recordings>,
     /// Sends them into a bucket, where there is one.
     uploads: Option<Uploads>,
+    /// Sends traces, where somebody takes them.
+    tracing: Tracing,
     /// Ends whatever watches beside the calls.
     stop: CancellationToken,
     /// The servers on the same database, where that can be shared.
@@ -57,7 +61,7 @@ impl Assembly {
         let journal = Journal::start(store.clone(), clock);
         info!(database = masked(&config.database_url), node = %config.node, "journal open");
         let mut readers: Vec<Arc<dyn Reader>> =
-            vec![Arc::new(journal.reader()), Arc::new(metrics.reader()), Arc::new(LogReader)];
+            vec![Arc::new(journal.reader()), Arc::new(metrics.reader()), Arc::new(LogReader::default())];
         let cluster = cluster(config, &store, &journal, clock)?;
         readers.extend(cluster.as_ref().map(Cluster::reader));
         let tools: (_, Arc<dyn RunTool>) = (Vec::new(), Arc::new(NoTools));
@@ -65,7 +69,21 @@ impl Assembly {
         let recordings = config.recording.as_ref().map(|to| recordings(to, clock)).transpose()?;
         let uploads = config.recording.as_ref().map(uploads).transpose()?.flatten();
         let dial = Dialer::new()?;
-        Ok(Self { store, journal, metrics, dial, clock, readers, recordings, uploads, stop, cluster, tools })
+        let tracing = Tracing::start(config, clock)?;
+        Ok(Self {
+            store,
+            journal,
+            metrics,
+            dial,
+            clock,
+            readers,
+            recordings,
+            uploads,
+            tracing,
+            stop,
+            cluster,
+            tools,
+        })
     }
 
     /// One more follows every call.
@@ -111,6 +129,7 @@ impl Assembly {
             journal: Some(self.journal.reader()),
             cluster: self.cluster.clone(),
             metrics: self.metrics.clone(),
+            traces: self.tracing.traces.clone(),
         })
     }
 
@@ -130,6 +149,9 @@ impl Assembly {
         tokio::spawn(async move {
             stop.run_until_cancelled(watch_load(&watched, clock, Load::default())).await;
         });
+        let (clock, stop, watched) = (self.clock, self.stop.clone(), roster.clone());
+        // Beside the calls: breakers belong to all of them, and change in none's own time.
+        tokio::spawn(async move { stop.run_until_cancelled(tell_breakers(&watched, clock)).await });
         if let Some(every) = config.choice.probe_every {
             let dial = Arc::new(self.dial.clone());
             let prober = Prober::new(roster.clone(), dial, clock, random::seed()).every(every);
@@ -148,7 +170,41 @@ impl Assembly {
         if let Some(uploads) = self.uploads {
             uploads.close().await;
         }
+        self.tracing.close().await;
         self.journal.close().await;
+    }
+}
+
+/// Where spans go, and whoever sends them.
+struct Tracing {
+    traces: Option<Traces>,
+    #[cfg(feature = "otel")]
+    export: Option<Export>,
+}
+
+impl Tracing {
+    #[cfg(feature = "otel")]
+    fn start(config: &Config, clock: Clock) -> anyhow::Result<Self> {
+        let Some(endpoint) = &config.observe.otlp_endpoint else {
+            return Ok(Self { traces: None, export: None });
+        };
+        let (traces, spans) = Traces::new(clock, config.observe.sampler);
+        let export = Export::start(endpoint, Arc::new(Rest::new()?), &config.environment, spans)
+            .context("OTEL_EXPORTER_OTLP_ENDPOINT")?;
+        info!(endpoint = masked(endpoint), "traces are sent there");
+        Ok(Self { traces: Some(traces), export: Some(export) })
+    }
+
+    #[cfg(not(feature = "otel"))]
+    fn start(_: &Config, _: Clock) -> anyhow::Result<Self> {
+        Ok(Self { traces: None })
+    }
+
+    async fn close(self) {
+        #[cfg(feature = "otel")]
+        if let Some(export) = self.export {
+            export.close().await;
+        }
     }
 }
 

@@ -8,12 +8,16 @@ use std::process::ExitCode;
 
 use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand};
+#[cfg(feature = "sentry")]
+use {std::sync::Arc, voice_telephony::rest::Rest};
 
 use crate::config::{Config, ConfigErrors, Environment, LogFormat};
 use crate::demo::{self, CarrierKind, DemoOptions};
 use crate::output;
 use crate::providers::{KINDS, Kind};
-use crate::telemetry::{chain, start_log};
+use crate::telemetry::{MoreLayers, chain, event_types as kinds, start_log, start_log_with};
+#[cfg(feature = "sentry")]
+use crate::telemetry::{Reports, report};
 
 /// Connects telephone calls with a realtime voice AI.
 ///
@@ -137,12 +141,14 @@ async fn with_log(
     // Where simulated calls are shown as they are spoken, log lines between them only disturb.
     let is_quiet = is_simulated(&config) && config.is_default("LOG_LEVEL");
     let level = if is_quiet { "warn" } else { config.log_level.as_str() };
-    if let Err(error) = start_log(config.log_format, level) {
+    let (more, reports) = reporting(&config);
+    if let Err(error) = start_log_with(config.log_format, level, more) {
         output::tell(format_args!("LOG_LEVEL: {error}"));
         return ExitCode::FAILURE;
     }
     let for_people = config.log_format == LogFormat::Text;
-    match run(config).await {
+    let ran = run(config).await;
+    let code = match ran {
         Ok(code) => code,
         Err(error) => {
             let error = chain(error.as_ref());
@@ -152,6 +158,39 @@ async fn with_log(
                 tracing::error!(error, "voice-server cannot go on");
             }
             ExitCode::FAILURE
+        }
+    };
+    reports.close().await;
+    code
+}
+
+/// Who is told of errors besides the log, if anybody.
+struct Reporting {
+    #[cfg(feature = "sentry")]
+    reports: Option<Reports>,
+}
+
+#[cfg(feature = "sentry")]
+fn reporting(config: &Config) -> (MoreLayers, Reporting) {
+    let dsn = config.observe.sentry_dsn.as_ref();
+    let started = dsn.and_then(|dsn| {
+        let http = Rest::new().ok()?;
+        report(dsn.expose(), &config.environment, Arc::new(http))
+    });
+    let (layer, reports) = started.unzip();
+    (layer.into_iter().collect(), Reporting { reports })
+}
+
+#[cfg(not(feature = "sentry"))]
+fn reporting(_: &Config) -> (MoreLayers, Reporting) {
+    (Vec::new(), Reporting {})
+}
+
+impl Reporting {
+    async fn close(self) {
+        #[cfg(feature = "sentry")]
+        if let Some(reports) = self.reports {
+            reports.close().await;
         }
     }
 }
@@ -164,6 +203,6 @@ fn tell(errors: &ConfigErrors, format: LogFormat) {
     }
     for error in &errors.0 {
         let (setting, problem, fix) = (&error.setting, &error.problem, &error.fix);
-        tracing::error!(setting, origin = %error.origin, problem, fix, "the configuration is wrong");
+        tracing::error!(event_type = kinds::CONFIGURATION, error_type = "configuration", setting, origin = %error.origin, problem, fix, "the configuration is wrong");
     }
 }

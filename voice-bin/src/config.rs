@@ -7,6 +7,7 @@ mod door;
 mod layers;
 mod mask;
 mod money;
+mod observe;
 mod operations;
 mod providers;
 mod recording;
@@ -33,6 +34,7 @@ pub use door::DoorConfig;
 pub use layers::{Environment, NotText, Origin, Strings};
 pub(crate) use mask::masked;
 pub use money::MoneyConfig;
+pub use observe::ObserveConfig;
 pub use operations::{OperationsConfig, Targets};
 pub use settings::Setting;
 pub use telnyx::TelnyxConfig;
@@ -79,6 +81,8 @@ pub struct Config {
     pub recording: Option<RecordingConfig>,
     /// What calls cost and may cost.
     pub money: MoneyConfig,
+    /// Who is told of calls and errors besides the log.
+    pub observe: ObserveConfig,
     /// Where this server stands, for metrics: `production`, `staging`.
     pub environment: String,
     /// Who may ask, and how often.

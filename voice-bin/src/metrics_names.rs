@@ -162,6 +162,7 @@ table! {
     BREAKER_TRANSITIONS = "circuit_breaker_state_transitions_total", COUNT, ["name", "provider", "from_state", "to_state"], "Changes of the state of breakers";
     BREAKER_DURATION = "circuit_breaker_call_duration_seconds", LATENCY, ["name", "provider", "status"], "How long what a breaker let through took: connecting (connect), conversing (converse)";
 
+    TRACE_SPANS = "voice_trace_spans_total", COUNT, ["outcome"], "Spans of traces: sent, failed, or dropped because too many waited";
     LOG_EVENTS = "log_events_total", COUNT, ["level", "service", "module"], "Lines of the log, written or not, by level and module";
     LOG_ERRORS = "log_errors_total", COUNT, ["service", "module", "error_type"], "Errors told to the log";
 

@@ -60,7 +60,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(document::routes(document))
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async { Problem::of(StatusCode::METHOD_NOT_ALLOWED) })
-        .layer(from_fn(correlation::correlate))
+        .layer(from_fn_with_state(app.clone(), correlation::correlate))
         .layer(from_fn_with_state(app.clone(), measure::measure))
         .with_state(app)
 }

@@ -45,7 +45,7 @@ use crate::recording::RecordingParts;
 use crate::recovery::{self, Pasts};
 use crate::routes;
 use crate::store::{JournalReader, Store};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, TraceReader, Traces, event_types as kinds};
 use crate::tools::BuiltIns;
 use neighbours::Neighbours;
 
@@ -57,7 +57,8 @@ pub(crate) use feed::{CallFeed, Feed, Next, Place};
 pub(crate) use followers::{Followers, TICKET_LIFETIME as FOLLOWER_TICKET_LIFETIME};
 pub(crate) use front::{Answer, Errand, Front};
 pub(crate) use neighbours::{provider_news, take_note_of};
-pub(crate) use on_behalf::{Correlated, on_behalf};
+pub use on_behalf::outgoing_headers;
+pub(crate) use on_behalf::{Correlated, TRACE_PARENT, ToolsOnBehalf, on_behalf};
 pub(crate) use orders::{Orders, Taken, Unheard};
 pub(crate) use outbound::{NotPlaced, Outbound, Page};
 pub use outbound::{OutboundParts, TwilioLine};
@@ -105,6 +106,8 @@ pub struct Parts {
     pub cluster: Option<Cluster>,
     /// Shown by `/metrics`.
     pub metrics: Metrics,
+    /// Where spans of calls go; without it nobody traces them.
+    pub traces: Option<Traces>,
 }
 
 /// How to know Twilio.
@@ -147,6 +150,8 @@ pub(crate) struct App {
     pub(crate) statuses: Arc<Statuses>,
     pub(crate) followers: Followers,
     pub(crate) prepared: Prepared,
+    /// What calls become in traces.
+    pub(crate) trace_reader: Option<Arc<TraceReader>>,
     /// The address that carriers and browsers are given.
     pub(crate) base: PublicUrl,
     /// Media sockets that have not yet said which call they are.
@@ -191,7 +196,7 @@ pub async fn run_until(
     let (metrics, clock) = (app.parts.metrics.clone(), app.parts.world.clock);
     // The recorder keeps every measurement until it is told to fold them.
     let upkeep = tokio::spawn(async move { metrics.upkeep(clock).await });
-    info!(%address, "listening");
+    info!(event_type = kinds::SYSTEM_STARTED, %address, "listening");
 
     // Beside the calls: those of before are looked for while new ones are taken.
     let recovery = tokio::spawn(recovery::recover(app.clone()));
@@ -211,7 +216,7 @@ pub async fn run_until(
     tokio::join!(app.outbound.finish(), app.followers.finish(), app.transfers.finish());
     http.finish().await;
     upkeep.abort();
-    info!("stopped");
+    info!(event_type = kinds::SYSTEM_STOPPED, "stopped");
     Ok(())
 }
 
@@ -246,16 +251,23 @@ async fn end_of_calls(app: &App, shutdown: impl Future<Output = ()>, at_once: im
     app.outbound.drain();
     if !is_urgent && app.parts.limits.hand_over {
         let calls = app.calls.running();
-        info!(calls, "shutting down: calls are handed over to whoever their carriers find next");
+        info!(
+            event_type = kinds::SYSTEM_STOPPING,
+            calls, "shutting down: calls are handed over to whoever their carriers find next"
+        );
         app.calls.hand_over();
         if tokio::time::timeout(END_TIMEOUT, app.calls.all_ended(clock)).await.is_err() {
-            warn!(calls = app.calls.running(), "calls did not let go in time and are cut");
+            warn!(
+                event_type = kinds::SYSTEM_STOPPING,
+                calls = app.calls.running(),
+                "calls did not let go in time and are cut"
+            );
         }
         return;
     }
     if !is_urgent {
         let calls = app.calls.running();
-        info!(calls, limit = ?drain, "shutting down: no new calls; waiting for those that run");
+        info!(event_type = kinds::SYSTEM_STOPPING, calls, limit = ?drain, "shutting down: no new calls; waiting for those that run");
         tokio::select! {
             ended = tokio::time::timeout(drain, app.calls.all_ended(clock)) => {
                 if ended.is_ok() {
@@ -265,10 +277,14 @@ async fn end_of_calls(app: &App, shutdown: impl Future<Output = ()>, at_once: im
             () = at_once => {}
         }
     }
-    warn!(calls = app.calls.running(), "ending the calls that are left");
+    warn!(event_type = kinds::SYSTEM_STOPPING, calls = app.calls.running(), "ending the calls that are left");
     app.calls.shut_down();
     if tokio::time::timeout(END_TIMEOUT, app.calls.all_ended(clock)).await.is_err() {
-        warn!(calls = app.calls.running(), "calls did not end in time and are cut");
+        warn!(
+            event_type = kinds::SYSTEM_STOPPING,
+            calls = app.calls.running(),
+            "calls did not end in time and are cut"
+        );
     }
 }
 
@@ -291,12 +307,14 @@ impl App {
         parts.outbound.http =
             parts.outbound.http.take().map(|http| Arc::new(Correlated(http)) as Arc<dyn HttpSend>);
         let feed = Arc::new(Feed::new(clock));
+        let trace_reader = parts.traces.as_ref().map(|traces| Arc::new(traces.reader()));
         let calls = Calls::new(parts.limits.calls_max);
         let lifeline = lifeline(&parts, &base);
         let statuses =
             Arc::new(Statuses::new(clock, parts.journal.clone(), lifeline.is_some(), calls.clone()));
         let here: [Arc<dyn Reader>; 2] = [feed.clone(), statuses.clone()];
-        parts.world.readers = parts.world.readers.iter().cloned().chain(here).collect();
+        let tracing = trace_reader.iter().map(|reader| reader.clone() as Arc<dyn Reader>);
+        parts.world.readers = parts.world.readers.iter().cloned().chain(here).chain(tracing).collect();
         let reach = calls.clone();
         parts
             .metrics
@@ -307,12 +325,17 @@ impl App {
         parts.world.readers = std::iter::once(pasts.clone() as Arc<dyn Reader>).chain(readers).collect();
         let http = parts.outbound.http.clone().unwrap_or_else(|| Arc::new(outbound::NoHttp));
         let tools = (parts.outbound.tools.clone(), parts.outbound.targets.clone());
-        let others = parts.world.tools.clone();
+        let others = Arc::new(ToolsOnBehalf {
+            pasts: pasts.clone(),
+            traces: parts.traces.clone(),
+            tools: parts.world.tools.clone(),
+        });
         parts.world.tools = Arc::new(BuiltIns::new(tools, calls.clone(), clock, others));
         Self {
             transfers: Transfers::new(&parts.outbound, http, &base, clock),
             calls,
-            outbound: Outbound::new(&parts.outbound, &base, clock, statuses.clone()),
+            outbound: Outbound::new(&parts.outbound, &base, clock, statuses.clone())
+                .traced(parts.traces.clone()),
             orders: Orders::new(clock, parts.door.orders_per_minute),
             telnyx: Legs::new(&base, parts.telnyx.api.as_ref()),
             pasts,
@@ -323,6 +346,7 @@ impl App {
             prepared: Prepared::new(clock, feed.clone()),
             feed,
             base,
+            trace_reader,
             opening: Connections::new(parts.door.connections_max, parts.door.connections_from_one_max, None),
             tickets: Mutex::new(Tickets::default()),
             parts,

@@ -14,6 +14,7 @@ use crate::output;
 use crate::providers::KINDS;
 use crate::server;
 use crate::signals;
+use crate::telemetry::event_types as kinds;
 
 /// How long the journal may take to be written once somebody has said twice that it is enough.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
@@ -34,7 +35,7 @@ pub(super) async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         return demo::demo(config, options).await;
     }
     for notice in config.notices() {
-        warn!(setting = notice.setting, "{}", notice.text);
+        warn!(event_type = kinds::CONFIGURATION, setting = notice.setting, "{}", notice.text);
     }
     let listener = TcpListener::bind((config.host, config.port)).await.with_context(|| {
         format!("cannot listen on {}:{}; is HOST or PORT wrong, or taken?", config.host, config.port)
@@ -49,7 +50,7 @@ pub(super) async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         () = closing.as_mut() => {}
         () = signals.at_once.cancelled() => {
             if tokio::time::timeout(FLUSH_TIMEOUT, closing).await.is_err() {
-                error!("the journal could not be written in time; its last entries are lost");
+                error!(event_type = kinds::JOURNAL_LOST, error_type = "journal_lost", "the journal could not be written in time; its last entries are lost");
             }
         }
     }

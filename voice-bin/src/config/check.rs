@@ -56,6 +56,7 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
     let door = check.door();
     let recording = check.recording();
     let money = check.money();
+    let observe = check.observe();
     let environment = check.parse(&settings::ENVIRONMENT, environment).unwrap_or_default();
     let all = (host, port, database_url, log_format, log_level, agent, calls, limits, choice);
     let (
@@ -95,6 +96,7 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
         limits,
         recording,
         money,
+        observe,
         environment,
         door,
         settings,

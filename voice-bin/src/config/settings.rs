@@ -79,6 +79,11 @@ settings! {
     ENVIRONMENT = Setting::new("ENVIRONMENT", "log", "environment", Some("production"));
     LOG_FORMAT = Setting::new("LOG_FORMAT", "log", "format", Some("text"));
     LOG_LEVEL = Setting::new("LOG_LEVEL", "log", "level", Some("info"));
+    SENTRY_DSN = Setting::secret("SENTRY_DSN", "log", "sentry_dsn");
+    OTEL_EXPORTER_OTLP_ENDPOINT = Setting::new("OTEL_EXPORTER_OTLP_ENDPOINT", "traces", "otlp_endpoint", None);
+    OTEL_TRACES_SAMPLER =
+        Setting::new("OTEL_TRACES_SAMPLER", "traces", "sampler", Some("parentbased_always_on"));
+    OTEL_TRACES_SAMPLER_ARG = Setting::new("OTEL_TRACES_SAMPLER_ARG", "traces", "sampler_arg", None);
     VOICE_STANDBY = Setting::new("VOICE_STANDBY", "calls", "standby", Some("off"));
     COVER_PROMPTS = Setting::new("COVER_PROMPTS", "calls", "cover_prompts", Some("on"));
     GAP_SECONDS = Setting::new("GAP_SECONDS", "calls", "gap_seconds", Some("30"));

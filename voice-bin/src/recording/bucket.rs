@@ -25,6 +25,7 @@ use voice_core::sensitive::Secret;
 use voice_telephony::rest::{HttpSend, RestError};
 
 use crate::metrics_names as names;
+use crate::telemetry::event_types::RECORDING_FAILED;
 
 /// Between two looks into the directory.
 const LOOK: Duration = Duration::from_secs(5);
@@ -130,7 +131,7 @@ async fn send_all(dir: &Path, store: &Store) -> bool {
     let files = match whole(dir).await {
         Ok(files) => files,
         Err(error) => {
-            error!(directory = %dir.display(), %error, "the directory of the recordings cannot be read");
+            error!(event_type = RECORDING_FAILED, error_type = "recording_failed", directory = %dir.display(), %error, "the directory of the recordings cannot be read");
             return false;
         }
     };
@@ -143,7 +144,7 @@ async fn send_all(dir: &Path, store: &Store) -> bool {
             Ok(bytes) => info!(file = %path.display(), bytes, "a recording is in the bucket"),
             Err(error) => {
                 went_well = false;
-                warn!(file = %path.display(), %error, "a recording cannot be stored yet; it stays here");
+                warn!(event_type = RECORDING_FAILED, file = %path.display(), %error, "a recording cannot be stored yet; it stays here");
                 if error.is_of_the_store() {
                     break;
                 }

@@ -25,6 +25,7 @@ use voice_core::recording::{Block, RecordingEnd, RecordingStart};
 use super::wav::{self, HEADER_BYTES};
 use crate::metrics_names as names;
 use crate::telemetry::database::tell_recovery;
+use crate::telemetry::event_types::RECORDING_FAILED;
 
 /// Blocks that may wait: at 500 recorded calls more than a second, at ten more than a minute. Full of mu-law
 /// they are 14 MB.
@@ -97,7 +98,11 @@ impl Recordings {
             }
         };
         if tokio::time::timeout(CLOSE_TIMEOUT, closing).await.is_err() {
-            error!("recordings could not be written in time; their last seconds are lost");
+            error!(
+                event_type = RECORDING_FAILED,
+                error_type = "recording_failed",
+                "recordings could not be written in time; their last seconds are lost"
+            );
         }
     }
 
@@ -199,7 +204,7 @@ impl Writer {
 fn give_up(broken: &AtomicBool, error: &io::Error) {
     broken.store(true, Ordering::Relaxed);
     counter!(names::RECORDINGS, "outcome" => "failed").increment(1);
-    error!(%error, "a recording cannot be written; is the disk full?");
+    error!(event_type = RECORDING_FAILED, error_type = "recording_failed", %error, "a recording cannot be written; is the disk full?");
 }
 
 /// A file that is being written.

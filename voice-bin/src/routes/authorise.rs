@@ -12,11 +12,13 @@ use http::header::{AUTHORIZATION, HOST};
 use http::uri::Authority;
 use metrics::counter;
 use subtle::ConstantTimeEq;
+use tracing::warn;
 use voice_core::sensitive::Secret;
 
 use super::problem::Problem;
 use crate::metrics_names as names;
 use crate::server::{App, ClientAddress};
+use crate::telemetry::event_types::AUTHENTICATION_FAILED;
 
 /// Headers by which a proxy says that somebody else is behind it, and a browser that a page asks.
 const NOT_FROM_HERE: [&str; 9] = [
@@ -45,6 +47,7 @@ pub(super) fn authorise(app: &App, client: ClientAddress, headers: &HeaderMap) -
             (Some(_), true) => "wrong",
         };
         counter!(names::AUTH_FAILURES, "reason" => reason).increment(1);
+        warn!(event_type = AUTHENTICATION_FAILED, reason, client = %client.0, "a request to the api was refused");
     })
 }
 

@@ -22,6 +22,7 @@ use voice_telephony::webhook::Rejection;
 use super::elsewhere::{Whose, lead_webhook};
 use crate::metrics_names as names;
 use crate::server::{Answer, App, ClientAddress, Errand};
+use crate::telemetry::event_types as kinds;
 
 /// Which door a route is behind.
 #[derive(Clone)]
@@ -129,13 +130,17 @@ pub(super) fn turn_away(
             counter!(names::MEDIA_REFUSALS, "carrier" => carrier, "reason" => reason).increment(1);
         }
     }
+    let event_type = match errand {
+        Errand::Webhook => kinds::WEBHOOK_REFUSED,
+        Errand::Socket => kinds::MEDIA_REFUSED,
+    };
     if away == TurnedAway::Rejected(Rejection::NoKey) {
-        error!(%correlation, carrier, "{what} refused: the key of this carrier is not set, so it is closed");
+        error!(event_type, error_type = "carrier_key_missing", %correlation, carrier, "{what} refused: the key of this carrier is not set, so it is closed");
     } else if away.layer() == Layer::Rate {
         // A flood must not become a flood of log lines; the counter has them all.
-        debug!(%correlation, carrier, reason, %client, "{what} refused: {away}");
+        debug!(event_type, %correlation, carrier, reason, %client, "{what} refused: {away}");
     } else {
-        warn!(%correlation, carrier, reason, %client, "{what} refused: {away}");
+        warn!(event_type, %correlation, carrier, reason, %client, "{what} refused: {away}");
     }
     let status = StatusCode::from_u16(away.status()).unwrap_or(StatusCode::FORBIDDEN);
     let mut response = (status, reason).into_response();

@@ -39,6 +39,7 @@ use crate::recovery::{self, Entrant, TwilioLeg};
 use crate::server::{
     App, ClientAddress, ConnectionPlace, Errand, Facts, Grant, LegLine, Legs, Patient, Slot, on_behalf,
 };
+use crate::telemetry::event_types as kinds;
 use crate::telemetry::sockets::{CountedLine, OpenSocket};
 
 pub(super) type Socket = WebSocketLine<TcpStream>;
@@ -153,7 +154,7 @@ async fn attend<O: Opens>(
         Ok(None) => {
             failed();
             count::<O>("gone");
-            return info!(%correlation, "media socket gone before it said which call it is");
+            return info!(event_type = kinds::MEDIA_REFUSED, %correlation, "media socket gone before it said which call it is");
         }
         Err(refusal) => Err(refusal),
     };
@@ -168,7 +169,8 @@ async fn attend<O: Opens>(
         Err(refusal) => {
             failed();
             count::<O>(refusal.name());
-            warn!(%correlation, reason = refusal.name(), code = refusal.close_code(), "media socket refused: {refusal}");
+            let (event_type, carrier) = (kinds::MEDIA_REFUSED, O::CARRIER);
+            warn!(event_type, %correlation, carrier, reason = refusal.name(), code = refusal.close_code(), "media socket refused: {refusal}");
             line.close_with(refusal.close_code(), refusal.name());
         }
     }
@@ -276,10 +278,15 @@ async fn converse(
     let (world, agent, line) =
         (app.parts.world.clone(), app.parts.agent.clone(), Box::new(CountedLine::new(line)));
     let is_new = back.is_none();
-    let (who, name) = (carrier.clone(), carrier_call.clone());
+    let (carried, name) = (carrier.clone(), carrier_call.clone());
     let placed = match back {
         Some(back) => {
             let start = CallStart { format, ..back.past.start().clone() };
+            // Readers that never heard of this call, because another server had it.
+            app.parts.metrics.returning(call, &start.carrier);
+            if let Some(reader) = &app.trace_reader {
+                reader.returning(call, &start.carrier, &start.correlation);
+            }
             place_again(call, world, agent, &start, back, session, line)
         }
         None => {
@@ -288,18 +295,19 @@ async fn converse(
             place(call, world, agent, start, session, line)
         }
     };
-    let (handle, task) = app.recorded(app.operated(placed, who, name), is_new);
+    let (handle, task) = app.recorded(app.operated(placed, carried, name), is_new);
     if is_new && app.outbound.page(call).is_some() {
         app.parts.metrics.placed(call);
     }
-    let end = on_behalf(correlation, slot.run(handle, task)).await;
+    let (who, traces) = ((correlation, call), app.parts.traces.clone());
+    let end = on_behalf(who.clone(), traces.clone(), slot.run(handle, task)).await;
     app.feed.close(call);
     app.parts.metrics.over(call);
     if let Some(leg) = leg {
         return leg.media_over(end).await;
     }
     if let Some(leg) = &twilio {
-        recovery::hang_up(app, leg, end.as_ref()).await;
+        on_behalf(who, traces, recovery::hang_up(app, leg, end.as_ref())).await;
     }
     // A call that may come back is not over.
     let is_cut = matches!(end, Some(EndReason::Carrier(CarrierEnd::LineDown(_))));

@@ -174,7 +174,7 @@ fn answer_call(
     webhook: &TelnyxWebhook,
 ) -> Heard {
     if app.parts.telnyx.api.is_none() {
-        error!(%correlation, "a call cannot be answered: TELNYX_API_KEY is not set");
+        error!(error_type = "carrier_key_missing", %correlation, "a call cannot be answered: TELNYX_API_KEY is not set");
         return Heard::Nobody;
     }
     let facts = facts(app, correlation, None, webhook);

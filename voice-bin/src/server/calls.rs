@@ -20,6 +20,7 @@ use voice_telephony::limits::TICKET_LIFETIME;
 use voice_telephony::opening::Refusal;
 
 use crate::metrics_names as names;
+use crate::telemetry::event_types as kinds;
 
 /// The calls of one server.
 ///
@@ -247,7 +248,7 @@ impl Slot {
         gauge!(names::CALLS_ACTIVE).increment(1);
         let end = AssertUnwindSafe(task.run()).catch_unwind().await.ok();
         if end.is_none() {
-            error!(call = %self.call, "a bug ended this call");
+            error!(event_type = kinds::CALL_BUG, error_type = "call_bug", call = %self.call, "a bug ended this call");
         }
         gauge!(names::CALLS_ACTIVE).decrement(1);
         end

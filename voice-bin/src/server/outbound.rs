@@ -28,6 +28,7 @@ use super::telnyx::{CALLS_PER_SECOND, TelnyxLine};
 use super::{Statuses, TELNYX_WEBHOOK, TWILIO_WEBHOOK, as_carrier};
 use crate::config::{PublicUrl, Targets};
 use crate::metrics_names as names;
+use crate::telemetry::Traces;
 use crate::tools::BuiltIn;
 
 /// What it takes to place calls; without a carrier none are placed.
@@ -72,6 +73,7 @@ pub(crate) struct Outbound {
     api_token: Option<Secret<String>>,
     book: Arc<Book>,
     tasks: TaskTracker,
+    traces: Option<Traces>,
 }
 
 /// What became of each call, for whoever asks.
@@ -134,7 +136,12 @@ impl Outbound {
             routes.push(Route { carrier: id, from: line.from.clone() });
         }
         let api_token = parts.api_token.clone();
-        Self { desk: Arc::new(desk), routes, api_token, book, tasks: TaskTracker::new() }
+        Self { desk: Arc::new(desk), routes, api_token, book, tasks: TaskTracker::new(), traces: None }
+    }
+
+    /// What is asked of carriers is told there.
+    pub(crate) fn traced(self, traces: Option<Traces>) -> Self {
+        Self { traces, ..self }
     }
 
     pub(crate) fn api_token(&self) -> Option<&Secret<String>> {
@@ -194,7 +201,7 @@ impl Outbound {
         self.book.open(call, page);
         self.book.statuses.tell(call, as_carrier(CallStatus::Initiated), "ordered");
         // A call outlives the request that ordered it.
-        self.tasks.spawn(on_behalf(correlation, placing.run()));
+        self.tasks.spawn(on_behalf((correlation, call), self.traces.clone(), placing.run()));
         Ok(())
     }
 

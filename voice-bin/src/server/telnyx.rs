@@ -221,10 +221,14 @@ impl Legs {
         }
         let place = Entry { table: legs.table.clone(), name: name.as_str().to_owned() };
         let rest = (api.clone(), http.clone());
-        let correlation = facts.correlation.clone();
+        let (correlation, call) = (facts.correlation.clone(), facts.call);
         let leg = Leg::new(app.clone(), place, (control, name, facts), (line.clone(), words), rest);
         // A call outlives the webhook that told of it.
-        legs.tasks.spawn(on_behalf(correlation, leg.run(legs.closing.clone())));
+        legs.tasks.spawn(on_behalf(
+            (correlation, call),
+            app.parts.traces.clone(),
+            leg.run(legs.closing.clone()),
+        ));
         Ok(line)
     }
 

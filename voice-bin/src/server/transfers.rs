@@ -19,6 +19,7 @@ use voice_telephony::twilio::Twiml;
 use voice_telephony::twilio::transfer::TwilioLead;
 use voice_telephony::{telnyx, twilio};
 
+use super::on_behalf::inherited;
 use super::outbound::OutboundParts;
 use super::{TELNYX_WEBHOOK, TWILIO_WEBHOOK};
 use crate::config::{PublicUrl, Targets};
@@ -139,7 +140,7 @@ impl Operate for Operator {
         match (operation, self.from.clone()) {
             (Operation::Transfer(id, order), Some(from)) => {
                 // A transfer outlives the call that wanted it: its leg is to be ended.
-                self.tasks.spawn(self.begin(id, order, from).run());
+                self.tasks.spawn(inherited(self.begin(id, order, from).run()));
             }
             (Operation::Transfer(id, _), None) => {
                 let news = TransferNews::Failed(TransferFailure::Unsupported);

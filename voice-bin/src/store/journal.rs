@@ -21,6 +21,7 @@ use super::{Store, StoreError};
 use crate::metrics_names as names;
 use crate::telemetry::chain;
 use crate::telemetry::database::timed;
+use crate::telemetry::event_types::JOURNAL_LOST;
 
 pub use queue::JournalReader;
 use queue::{Item, Shared};
@@ -70,7 +71,12 @@ impl Journal {
             self.writer.abort();
             let entries = self.reader.shared.waiting.load(Ordering::Relaxed);
             counter!(names::JOURNAL_LOST, "reason" => "shutdown").increment(entries as u64);
-            error!(entries, "the journal could not be written in time; its last entries are lost");
+            error!(
+                event_type = JOURNAL_LOST,
+                error_type = "journal_lost",
+                entries,
+                "the journal could not be written in time; its last entries are lost"
+            );
         }
     }
 
@@ -221,6 +227,7 @@ impl Writer {
         let lost = self.shared.lost.load(Ordering::Relaxed);
         if lost > self.told {
             error!(
+                event_type = JOURNAL_LOST,
                 error_type = "journal_lost",
                 entries = lost - self.told,
                 in_all = lost,

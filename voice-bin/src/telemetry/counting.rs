@@ -15,6 +15,7 @@ use voice_core::record::{
 };
 use voice_core::time::MonoTime;
 
+use super::event_types as kinds;
 use super::figures::{CallFigures, Stay};
 use super::metrics::Shared;
 use super::money::BudgetAction;
@@ -50,7 +51,7 @@ impl MetricsReader {
         let dollars = spent.0 as f64 / 1e6;
         if reached < 2 {
             count_budget("warned");
-            return warn!(call = %id, dollars, is_incomplete, "the call has spent most of its budget");
+            return warn!(event_type = kinds::CALL_BUDGET, call = %id, dollars, is_incomplete, "the call has spent most of its budget");
         }
         let live = call.stays.iter().find(|stay| stay.live.is_some()).and_then(|stay| stay.provider.clone());
         let cheaper = || live.as_ref().and_then(|live| self.shared.prices.cheaper_than(live));
@@ -66,7 +67,7 @@ impl MetricsReader {
             }
         };
         count_budget(done);
-        warn!(call = %id, dollars, is_incomplete, done, "the call has spent its budget");
+        warn!(event_type = kinds::CALL_BUDGET, call = %id, dollars, is_incomplete, done, "the call has spent its budget");
     }
 }
 
@@ -319,7 +320,7 @@ fn count_tokens(provider: &str, usage: &Usage) {
 
 fn count_budget(action: &'static str) {
     counter!(names::BUDGET, "action" => action).increment(1);
-    info!(action, "a budget was reached");
+    info!(event_type = kinds::CALL_BUDGET, action, "a budget was reached");
 }
 
 const fn cover(kind: CoverKind) -> &'static str {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use voice_core::failure::Verdict;
-use voice_core::id::{AttachmentId, CallId, ProviderId};
+use voice_core::id::{AttachmentId, CallId, CarrierId, ProviderId};
 use voice_core::record::{CallEvent, Entry, Sound, VoiceToVoice, Why};
 use voice_core::time::MonoTime;
 
@@ -26,6 +26,8 @@ pub(crate) struct Figures {
     running: BTreeMap<CallId, CallFigures>,
     over: VecDeque<(CallId, CallFigures)>,
     placed: BTreeSet<CallId>,
+    /// Over which carrier calls come back that began elsewhere.
+    returning: BTreeMap<CallId, String>,
 }
 
 /// One call.
@@ -80,10 +82,19 @@ impl Figures {
         self.placed.insert(call);
     }
 
+    /// A call of another server, or of this one before it died, is about to go on.
+    pub(crate) fn returning(&mut self, call: CallId, carrier: &CarrierId) {
+        self.returning.insert(call, carrier.to_string());
+        if self.returning.len() > PLACED_MAX {
+            self.returning.pop_first();
+        }
+    }
+
     /// The call that an entry is about; a new one if it is the first.
     pub(crate) fn of(&mut self, call: CallId, at: MonoTime) -> &mut CallFigures {
         let direction = if self.placed.remove(&call) { "outbound" } else { "inbound" };
-        self.running.entry(call).or_insert_with(|| CallFigures::new(direction, at))
+        let carrier = self.returning.remove(&call);
+        self.running.entry(call).or_insert_with(|| CallFigures::new(direction, carrier, at))
     }
 
     /// It is over. What is left of it is what it was; `None` if nobody knew it.
@@ -109,9 +120,9 @@ impl Figures {
 }
 
 impl CallFigures {
-    fn new(direction: &'static str, started: MonoTime) -> Self {
+    fn new(direction: &'static str, carrier: Option<String>, started: MonoTime) -> Self {
         Self {
-            carrier: "unknown".to_owned(),
+            carrier: carrier.unwrap_or_else(|| "unknown".to_owned()),
             direction,
             status: "none",
             end: None,

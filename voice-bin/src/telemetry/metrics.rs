@@ -10,7 +10,7 @@ use metrics_exporter_prometheus::{
 };
 use voice_core::call::Control;
 use voice_core::driver::Clock;
-use voice_core::id::CallId;
+use voice_core::id::{CallId, CarrierId};
 
 use super::counting::MetricsReader;
 use super::figures::{CallFigures, Figures};
@@ -116,6 +116,11 @@ impl Metrics {
     /// This call, which is about to begin, is one that we place.
     pub(crate) fn placed(&self, call: CallId) {
         self.shared.figures().placed(call);
+    }
+
+    /// This call is about to go on, of which nothing may be known here: another server had it.
+    pub(crate) fn returning(&self, call: CallId, carrier: &CarrierId) {
+        self.shared.figures().returning(call, carrier);
     }
 
     /// This call runs no more, whether or not its record came to an end.

@@ -12,7 +12,7 @@ use voice_bin::config::LogFormat;
 use voice_bin::recording::{BucketConfig, RecordingParts, Recordings, Uploads, recover};
 use voice_bin::server::{OutboundParts, TwilioLine};
 use voice_bin::store::{Journal, Store};
-use voice_bin::telemetry::{Budget, BudgetAction, Kind, Metrics, Prices, TABLE, start_log};
+use voice_bin::telemetry::{Budget, BudgetAction, Kind, Metrics, Prices, Sampler, TABLE, Traces, start_log};
 use voice_core::audio::AudioFormat;
 use voice_core::call::{CallConfig, Greeting};
 use voice_core::capabilities::{MicroUsd, Price, Rate};
@@ -20,12 +20,14 @@ use voice_core::consent::{Consent, Scope};
 use voice_core::conversation::ToolCall;
 use voice_core::driver::{Clock, SharedRoster};
 use voice_core::failure::Failure;
-use voice_core::id::{AttachmentId, CallId, ProviderId, ReplyId, ToolCallId, UtteranceId};
+use voice_core::id::{
+    AttachmentId, CallId, CarrierId, CorrelationId, ProviderId, ReplyId, ToolCallId, UtteranceId,
+};
 use voice_core::provider::{
     Capabilities, Provider, ProviderCommand, ProviderEvent, ProviderSession, ReplyEnd, SessionInput,
     SessionOutput, Setup, Usage,
 };
-use voice_core::record::{CallEvent, Entry, Reader};
+use voice_core::record::{CallEvent, EndReason, Entry, Reader, Totals};
 use voice_core::recording::{Block, RecordingStart};
 use voice_core::roster::{Candidate, RosterConfig};
 use voice_core::sensitive::Secret;
@@ -65,6 +67,23 @@ async fn every_metric_moves_and_the_table_is_printed() {
     over_telnyx(&metrics).await;
     overload(&store, clock, directory.path(), &metrics, &mut seen).await;
 
+    // Nobody takes spans, and there is room for so many only.
+    let (traces, _spans) = Traces::new(clock, Sampler::default());
+    let reader = traces.reader();
+    for call in 0..2_100 {
+        let started = CallEvent::Started {
+            carrier: CarrierId::from_static("twilio"),
+            carrier_call: "CA1".to_owned(),
+            format: AudioFormat::MULAW_8K,
+            from: "".into(),
+            to: "".into(),
+            correlation: CorrelationId::from_static("c-1"),
+        };
+        let ended = CallEvent::Ended { reason: EndReason::HungUp, totals: Totals::default() };
+        for (seq, event) in (1..).zip([started, ended]) {
+            reader.read(CallId::from_u128(call), &Entry { seq, at: clock.now(), event });
+        }
+    }
     seen.look(&metrics.render());
     let mut table = String::new();
     let mut still = Vec::new();

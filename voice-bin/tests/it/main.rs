@@ -24,6 +24,7 @@ mod sessions;
 mod signals;
 mod story;
 mod telnyx;
+mod tracing_out;
 mod transfers;
 mod voice_sim;
 mod world;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use serde_json::Value;
-use voice_bin::telemetry::{Kind, Metric, TABLE};
+use voice_bin::telemetry::{EVENT_TYPES, Kind, Metric, TABLE};
 
 /// Words of the query language, and what Prometheus itself adds.
 const WORDS: [&str; 34] = [
@@ -106,6 +106,35 @@ fn the_manual_lists_every_metric_and_every_alert() {
 }
 
 #[test]
+fn the_manual_of_the_log_has_every_event_type_and_no_other() {
+    let manual = read("logs.md");
+    let rows = manual.lines().filter(|line| line.starts_with("| `") && line.matches('|').count() == 3);
+    let told: Vec<&str> = rows.skip_while(|row| !row.contains(EVENT_TYPES[0].name)).collect();
+    let expected: Vec<String> =
+        EVENT_TYPES.iter().map(|kind| format!("| `{}` | {} |", kind.name, kind.when)).collect();
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn every_event_type_is_written_by_somebody_and_none_is_made_up() {
+    let table = source("telemetry/event_types.rs");
+    let all: String = sources().into_iter().filter(|text| *text != table).collect();
+    let constants: Vec<&str> =
+        table.lines().filter_map(|line| line.trim().split_once(" = \"").map(|(name, _)| name)).collect();
+    assert_eq!(constants.len(), EVENT_TYPES.len());
+    let by_module = &table[table.find("fn of_module").unwrap()..];
+    for constant in constants {
+        let is_word =
+            |text: &str| text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|w| w == constant);
+        assert!(is_word(&all) || is_word(by_module), "nobody writes {constant}");
+    }
+    for text in sources() {
+        let shipped = text.split("#[cfg(test)]").next().unwrap();
+        assert!(!shipped.contains("event_type = \""), "an event type that may have no row: {shipped}");
+    }
+}
+
+#[test]
 fn what_is_not_there_is_found_out() {
     for wrong in [
         "rate(no_such_total[5m])",
@@ -162,6 +191,28 @@ fn values<'a>(text: &'a str, key: &'a str) -> impl Iterator<Item = &'a str> {
 
 fn unquoted(text: &str) -> String {
     text.trim_matches('\'').replace("''", "'")
+}
+
+/// A file of the server's source.
+fn source(name: &str) -> String {
+    fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src").join(name)).unwrap()
+}
+
+/// All of them.
+fn sources() -> Vec<String> {
+    let mut folders = vec![PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut texts = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                texts.push(fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    texts
 }
 
 fn read(name: &str) -> String {

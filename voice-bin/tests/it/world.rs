@@ -197,6 +197,7 @@ impl Server {
             journal: None,
             cluster: None,
             metrics: Metrics::unfed().unwrap(),
+            traces: None,
         };
         change(&mut parts);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
