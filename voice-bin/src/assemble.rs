@@ -16,6 +16,7 @@ use voice_telephony::telnyx::{API_URL, Api, PublicKeys};
 use voice_telephony::twilio::Tokens;
 use voice_telephony::twilio::rest::{API_URL as TWILIO_API_URL, Credentials, TwilioApi};
 
+use crate::cluster::Cluster;
 use crate::config::{Config, OperationsConfig, RecordingConfig, TelnyxConfig, TwilioConfig, masked};
 use crate::providers::look::{Seen, look};
 use crate::random;
@@ -38,6 +39,8 @@ pub(crate) struct Assembly {
     uploads: Option<Uploads>,
     /// Ends whatever watches beside the calls.
     stop: CancellationToken,
+    /// The servers on the same database, where that can be shared.
+    cluster: Option<Cluster>,
     /// What the voice may call, and who runs it.
     tools: (Vec<ToolDefinition>, Arc<dyn RunTool>),
 }
@@ -53,14 +56,16 @@ impl Assembly {
             .with_node(config.node.clone());
         let journal = Journal::start(store.clone(), clock);
         info!(database = masked(&config.database_url), node = %config.node, "journal open");
-        let readers: Vec<Arc<dyn Reader>> =
+        let mut readers: Vec<Arc<dyn Reader>> =
             vec![Arc::new(journal.reader()), Arc::new(metrics.reader()), Arc::new(LogReader)];
+        let cluster = cluster(config, &store, &journal, clock)?;
+        readers.extend(cluster.as_ref().map(Cluster::reader));
         let tools: (_, Arc<dyn RunTool>) = (Vec::new(), Arc::new(NoTools));
         let stop = CancellationToken::new();
         let recordings = config.recording.as_ref().map(|to| recordings(to, clock)).transpose()?;
         let uploads = config.recording.as_ref().map(uploads).transpose()?.flatten();
         let dial = Dialer::new()?;
-        Ok(Self { store, journal, metrics, dial, clock, readers, recordings, uploads, stop, tools })
+        Ok(Self { store, journal, metrics, dial, clock, readers, recordings, uploads, stop, cluster, tools })
     }
 
     /// One more follows every call.
@@ -104,6 +109,7 @@ impl Assembly {
             }),
             store: Some(self.store.clone()),
             journal: Some(self.journal.reader()),
+            cluster: self.cluster.clone(),
             metrics: self.metrics.clone(),
         })
     }
@@ -153,6 +159,22 @@ fn prices(config: &Config) -> Prices {
         Some((one.id.clone(), price))
     });
     Prices::new(known.chain(config.money.prices.iter().cloned()))
+}
+
+/// Only a database of its own is no place to meet others.
+fn cluster(
+    config: &Config,
+    store: &Store,
+    journal: &Journal,
+    clock: Clock,
+) -> anyhow::Result<Option<Cluster>> {
+    if !store.is_shared() {
+        return Ok(None);
+    }
+    let redis = config.redis_url.as_deref();
+    let cluster = Cluster::new(store.clone(), clock, redis).context("REDIS_URL")?;
+    info!(node = %config.node, redis = redis.map(masked), "this server is one of those on its database");
+    Ok(Some(cluster.with_journal(journal.reader())))
 }
 
 fn recordings(config: &RecordingConfig, clock: Clock) -> anyhow::Result<Recordings> {

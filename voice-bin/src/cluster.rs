@@ -9,7 +9,10 @@
 //! | who holds a call, which call a carrier means | asked of the database |
 //! | which node lives | by its beats in the database alone, found after 15 s instead of 6 |
 //! | orders to another node | refused, and the node is named, so that one can ask it |
+//! | who placed a call, and who commands one that rings | not known elsewhere: a carrier's news that come to another node are asked for again |
+//! | breakers that opened elsewhere | each node finds out by itself |
 
+mod follow;
 mod link;
 mod orders;
 #[cfg(test)]
@@ -18,21 +21,27 @@ mod watch;
 mod wire;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use metrics::gauge;
 use tokio::sync::mpsc::Sender;
 use tracing::{info, warn};
 use voice_core::driver::Clock;
 use voice_core::id::CallId;
+use voice_core::record::Reader;
 
-use crate::store::{CallRow, Node, Store, StoreError};
+use crate::metrics_names as names;
+use crate::store::{CallRow, JournalReader, Node, Store, StoreError};
 use crate::telemetry::chain;
+use follow::Follower;
 use link::Link;
 use orders::Post;
 
 pub use link::ClusterError;
 pub use orders::{Delivery, Obey};
 pub use watch::Watch;
+pub use wire::{News, OpenBreaker, ProviderOrder};
 
 /// Between two signs of life.
 const BEAT: Duration = Duration::from_secs(2);
@@ -47,6 +56,12 @@ const HOLDER_LIFETIME: Duration = Duration::from_secs(60);
 /// How long Redis says which call a carrier means. That never changes.
 const NAME_LIFETIME: Duration = Duration::from_secs(3_600);
 
+/// How long Redis says who placed a call, or commands one: longer than any call lasts.
+const DESK_LIFETIME: Duration = Duration::from_secs(6 * 3_600);
+
+/// How long whoever goes waits for what its calls said to be written.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// This server among the others. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct Cluster {
@@ -54,6 +69,9 @@ pub struct Cluster {
     clock: Clock,
     link: Option<Link>,
     post: Option<Arc<Post>>,
+    journal: Option<JournalReader>,
+    /// How many servers lived when somebody looked last.
+    living: Arc<AtomicUsize>,
 }
 
 impl Cluster {
@@ -65,7 +83,38 @@ impl Cluster {
     pub fn new(store: Store, clock: Clock, redis: Option<&str>) -> Result<Self, ClusterError> {
         let link = redis.map(|url| Link::new(url, clock)).transpose()?;
         let post = link.as_ref().map(|link| Arc::new(Post::new(link.clone(), store.node().clone())));
-        Ok(Self { store, clock, link, post })
+        Ok(Self { store, clock, link, post, journal: None, living: Arc::new(AtomicUsize::new(1)) })
+    }
+
+    /// Whoever goes, or gives a call away, writes down first what was said.
+    #[must_use]
+    pub fn with_journal(self, journal: JournalReader) -> Self {
+        Self { journal: Some(journal), ..self }
+    }
+
+    /// This server's name.
+    pub fn node(&self) -> &Node {
+        self.store.node()
+    }
+
+    /// What all of them write to.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// How many servers live, this one included, as far as was seen.
+    pub fn living(&self) -> usize {
+        self.living.load(Ordering::Relaxed)
+    }
+
+    /// Whether Redis answers; `None` where there is none.
+    pub fn redis_is_up(&self) -> Option<bool> {
+        self.link.as_ref().map(Link::is_up)
+    }
+
+    /// Follows the calls of this server, to tell Redis which it holds. Needs a runtime.
+    pub fn reader(&self) -> Arc<dyn Reader> {
+        Follower::start(self.clone())
     }
 
     /// Who holds a call that goes on.
@@ -105,6 +154,11 @@ impl Cluster {
         }
     }
 
+    /// The same for a call whose carrier's name is known already.
+    pub async fn hold_again(&self, call: CallId) {
+        self.set(&holder_key(call), HOLDER_LIFETIME).await;
+    }
+
     /// The call is over.
     pub async fn let_go(&self, call: CallId) {
         if let Some(link) = &self.link {
@@ -112,17 +166,100 @@ impl Cluster {
         }
     }
 
+    /// The row of a call, as the database has it.
+    pub async fn row(&self, call: CallId) -> Result<Option<CallRow>, StoreError> {
+        self.store.call(call).await
+    }
+
+    /// This server has an order for a call, or a session that waits to be started: news of it belong here.
+    pub async fn keep_desk(&self, call: CallId) {
+        self.set(&desk_key(call), DESK_LIFETIME).await;
+    }
+
+    /// Who has the order for a call. Only Redis knows.
+    pub async fn desk(&self, call: CallId) -> Option<Node> {
+        self.link.as_ref()?.text(&desk_key(call)).await.map(|node| Node::new(&node))
+    }
+
+    /// This server commands a carrier's call from now on.
+    pub async fn take_leg(&self, carrier_call: &str) {
+        self.set(&leg_key(carrier_call), DESK_LIFETIME).await;
+    }
+
+    /// The same, unless somebody does already. Answers who does, if Redis says.
+    pub async fn claim_leg(&self, carrier_call: &str) -> Option<Node> {
+        let link = self.link.as_ref()?;
+        let first = link.claim(&leg_key(carrier_call), self.node().as_str(), DESK_LIFETIME).await;
+        first.map(|node| Node::new(&node))
+    }
+
+    /// Who commands a carrier's call.
+    pub async fn leg(&self, carrier_call: &str) -> Option<Node> {
+        self.link.as_ref()?.text(&leg_key(carrier_call)).await.map(|node| Node::new(&node))
+    }
+
+    /// That call is over.
+    pub async fn drop_leg(&self, carrier_call: &str) {
+        if let Some(link) = &self.link {
+            link.remove(&leg_key(carrier_call)).await;
+        }
+    }
+
+    /// Whether nobody has done this before, at any server. Where Redis does not say, nobody has.
+    pub async fn is_first(&self, what: &str, lifetime: Duration) -> bool {
+        let Some(link) = &self.link else { return true };
+        let mark = format!("{}:{}", self.node(), uuid::Uuid::now_v7());
+        link.claim(&format!("voice:once:{what}"), &mark, lifetime).await.is_none_or(|first| first == mark)
+    }
+
+    /// Has one server carry out an order, at most once.
+    pub async fn send_to(&self, node: &Node, call: Option<CallId>, order: &str) -> Delivery {
+        self.send(node, call, order).await
+    }
+
+    /// Tells all other servers something, as far as Redis reaches them.
+    pub async fn tell(&self, news: News) {
+        if let Some(post) = &self.post {
+            post.tell(news).await;
+        }
+    }
+
+    /// Waits a little until what calls said so far is in the database.
+    pub async fn flush(&self) {
+        if let Some(journal) = &self.journal {
+            let _written_or_late = tokio::time::timeout(FLUSH_TIMEOUT, journal.flush()).await;
+        }
+    }
+
+    /// Calls of this server that another one has taken over, as the journal is told when it writes of them.
+    pub fn taken_away(&self) -> Option<tokio::sync::mpsc::Receiver<CallId>> {
+        self.journal.as_ref().map(JournalReader::superseded)
+    }
+
+    /// This server goes, and gives no more signs of life: whoever lives may take up its calls at once.
+    pub async fn leave(&self) {
+        self.flush().await;
+        let forgotten = tokio::time::timeout(FLUSH_TIMEOUT, self.store.forget(self.node())).await;
+        if !matches!(forgotten, Ok(Ok(()))) {
+            warn!("the others will have to find out that this server is gone");
+        }
+        if let Some(link) = &self.link {
+            link.remove(&node_key(self.node())).await;
+        }
+        self.tell(News::Leaves).await;
+    }
+
     /// Has whoever holds the call carry out an order, at most once. Whoever orders twice must not mind that
     /// it is done twice.
     pub async fn order(&self, call: CallId, order: &str) -> Result<Delivery, StoreError> {
         let Some(holder) = self.holder(call).await? else { return Ok(Delivery::NoCall) };
-        let first = self.send(&holder, call, order).await;
+        let first = self.send(&holder, Some(call), order).await;
         if first != Delivery::NoCall {
             return Ok(first);
         }
         // Redis was wrong, or the call has just ended.
         match self.holder_in_truth(call).await? {
-            Some(other) if other != holder => Ok(self.send(&other, call, order).await),
+            Some(other) if other != holder => Ok(self.send(&other, Some(call), order).await),
             Some(_) | None => Ok(Delivery::NoCall),
         }
     }
@@ -169,7 +306,7 @@ impl Cluster {
         let beats = self.store.beats().await?;
         let mut seen = Vec::with_capacity(beats.len());
         for (node, count) in beats {
-            if node == *self.store.node() {
+            if node == *self.node() {
                 continue;
             }
             let leased = match &self.link {
@@ -178,7 +315,23 @@ impl Cluster {
             };
             seen.push((node, count, leased));
         }
-        Ok(watch.look(self.clock.now(), seen))
+        let dead = watch.look(self.clock.now(), seen);
+        self.living.store(watch.living() + 1, Ordering::Relaxed);
+        Ok(dead)
+    }
+
+    /// Shows how it stands.
+    pub(crate) fn publish(&self) {
+        gauge!(names::SERVERS).set(self.living() as f64);
+        if let Some(is_up) = self.redis_is_up() {
+            gauge!(names::REDIS_UP).set(f64::from(u8::from(is_up)));
+        }
+    }
+
+    async fn set(&self, key: &str, lifetime: Duration) {
+        if let Some(link) = &self.link {
+            link.set(key, self.node().as_str(), lifetime).await;
+        }
     }
 
     /// The database's word, which Redis is told.
@@ -198,7 +351,7 @@ impl Cluster {
         link.set(&name_key(&row.carrier, &row.carrier_call), &row.call.to_string(), NAME_LIFETIME).await;
     }
 
-    async fn send(&self, node: &Node, call: CallId, order: &str) -> Delivery {
+    async fn send(&self, node: &Node, call: Option<CallId>, order: &str) -> Delivery {
         if node == self.store.node() {
             return Delivery::Here;
         }
@@ -215,6 +368,14 @@ fn holder_key(call: CallId) -> String {
 
 fn name_key(carrier: &str, carrier_call: &str) -> String {
     format!("voice:call:{carrier}:{carrier_call}")
+}
+
+fn desk_key(call: CallId) -> String {
+    format!("voice:desk:{call}")
+}
+
+fn leg_key(carrier_call: &str) -> String {
+    format!("voice:leg:{carrier_call}")
 }
 
 fn node_key(node: &Node) -> String {

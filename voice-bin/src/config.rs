@@ -51,6 +51,8 @@ pub struct Config {
     pub public_url: Option<PublicUrl>,
     /// Where the journal is kept.
     pub database_url: String,
+    /// Where servers that share a database meet; without it they find each other by the database alone.
+    pub redis_url: Option<String>,
     /// In whose name this server writes there.
     pub node: Node,
     /// How log lines look.

@@ -103,6 +103,11 @@ table! {
     DB_UP = "database_up", CODE, [], "1 if the database answers";
     DB_WRITABLE = "database_writable", CODE, [], "1 if entries of calls can be written";
 
+    REDIS_UP = "redis_up", CODE, [], "1 if Redis answers; absent where none is set up";
+    SERVERS = "voice_servers", NUMBER, [], "Servers on this database that live, this one included";
+    LED = "voice_requests_led_total", COUNT, ["kind", "outcome"], "Requests led to the server that holds their call: answered, no_call, unreachable or no_answer";
+    ADOPTED = "voice_calls_adopted_total", COUNT, ["why"], "Calls taken over from another server because it died, left, or could not be reached";
+
     WS_ACTIVE = "websocket_connections_active", NUMBER, [], "Media sockets of carriers open now";
     WS_MESSAGES = "websocket_messages_total", COUNT, ["direction", "message_type"], "Messages on media sockets";
     WS_DISCONNECTIONS = "websocket_disconnections_total", COUNT, ["peer", "reason"], "Sockets of carriers and providers that ended without a goodbye";

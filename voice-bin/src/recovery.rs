@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `recovery/pasts.rs` | what every call has been, kept beside it while it runs and a little longer |
 //! | `recovery/entry.rs` | a media socket with a ticket: a new call, one that comes back, or neither |
-//! | `recovery/at_start.rs` | the calls of a server that died |
+//! | `recovery/at_start.rs` | the calls of a server that died or left: of this one before, or of another |
 //! | `recovery/legs.rs` | legs to somebody to whom nobody leads a caller any more |
 //! | `recovery/ends.rs` | ends that are meant, where closing the socket no longer says so |
 
@@ -20,7 +20,7 @@ mod pasts;
 
 use std::time::Duration;
 
-pub(crate) use at_start::{close, recover};
+pub(crate) use at_start::{adopt, adopt_one, adopt_orphans, close, let_go, recover};
 pub(crate) use ends::{TwilioLeg, hang_up};
 pub(crate) use entry::{Entrant, enter};
 pub(crate) use legs::is_left_behind;

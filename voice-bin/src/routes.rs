@@ -6,6 +6,7 @@ mod body;
 mod correlation;
 mod document;
 mod door;
+mod elsewhere;
 mod health;
 mod measure;
 mod media;
@@ -31,6 +32,7 @@ use voice_telephony::twilio::CARRIER as TWILIO;
 
 use crate::server::{App, Errand};
 use door::{Entrance, knock};
+pub(crate) use elsewhere::{Answers, let_go_there};
 use problem::Problem;
 
 /// Twilio asks here what to do with a call, and tells how it goes.
@@ -63,15 +65,26 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// Everything that is registered is in the document, and the other way round: there is no second list.
-fn documented(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
-    let guarded = OpenApiRouter::new()
+/// What can be asked about a call, for a request that another server led here.
+fn about_calls() -> Router<Arc<App>> {
+    Router::from(calls())
+}
+
+fn calls() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
         .merge(sessions::routes())
         .merge(session_metrics::routes())
-        .merge(providers::routes())
         .merge(recording::routes())
         .merge(operations::routes())
         .merge(outbound::routes())
+}
+
+/// Everything that is registered is in the document, and the other way round: there is no second list.
+fn documented(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
+    let guarded = OpenApiRouter::new()
+        .merge(calls())
+        .merge(providers::routes())
+        .layer(from_fn_with_state(app.clone(), elsewhere::lead))
         .layer(from_fn(body::take))
         .layer(from_fn_with_state(app.clone(), authorise::guard));
     let behind = |carrier, errand| from_fn_with_state(Entrance { app: app.clone(), carrier, errand }, knock);

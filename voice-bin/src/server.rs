@@ -8,6 +8,7 @@ mod feed;
 mod followers;
 mod front;
 mod http;
+mod neighbours;
 mod on_behalf;
 mod orders;
 mod outbound;
@@ -34,9 +35,11 @@ use voice_core::sensitive::Secret;
 use voice_core::time::UnixMillis;
 use voice_telephony::legs::LegKey;
 use voice_telephony::rest::HttpSend;
+use voice_telephony::telnyx::CARRIER as TELNYX;
 use voice_telephony::ticket::{StreamTicket, Tickets};
 use voice_telephony::twilio::{Lifeline, StreamUrl, Tokens};
 
+use crate::cluster::Cluster;
 use crate::config::{DoorConfig, LimitsConfig, PublicUrl};
 use crate::recording::RecordingParts;
 use crate::recovery::{self, Pasts};
@@ -44,6 +47,7 @@ use crate::routes;
 use crate::store::{JournalReader, Store};
 use crate::telemetry::Metrics;
 use crate::tools::BuiltIns;
+use neighbours::Neighbours;
 
 pub(crate) use calls::{Calls, Slot};
 pub(crate) use client_address::ClientAddress;
@@ -52,6 +56,7 @@ pub(crate) use course::{Begin as CourseBegin, Course};
 pub(crate) use feed::{CallFeed, Feed, Next, Place};
 pub(crate) use followers::{Followers, TICKET_LIFETIME as FOLLOWER_TICKET_LIFETIME};
 pub(crate) use front::{Answer, Errand, Front};
+pub(crate) use neighbours::{provider_news, take_note_of};
 pub(crate) use on_behalf::{Correlated, on_behalf};
 pub(crate) use orders::{Orders, Taken, Unheard};
 pub(crate) use outbound::{NotPlaced, Outbound, Page};
@@ -96,6 +101,8 @@ pub struct Parts {
     pub store: Option<Store>,
     /// Told how calls stand; it should be among the readers as well.
     pub journal: Option<JournalReader>,
+    /// The servers on the same database, where there may be others.
+    pub cluster: Option<Cluster>,
     /// Shown by `/metrics`.
     pub metrics: Metrics,
 }
@@ -188,6 +195,7 @@ pub async fn run_until(
 
     // Beside the calls: those of before are looked for while new ones are taken.
     let recovery = tokio::spawn(recovery::recover(app.clone()));
+    let neighbours = Neighbours::meet(&app);
     let http = http::Http::new(&app);
     tokio::select! {
         () = http.accept(&listener, &app) => {}
@@ -195,6 +203,8 @@ pub async fn run_until(
     }
     drop(listener);
     recovery.abort();
+    // Before all that may take its time: calls that were let go wait for somebody.
+    neighbours.part().await;
     if !app.calls.is_handing_over() {
         app.telnyx.finish().await;
     }
@@ -304,12 +314,12 @@ impl App {
             calls,
             outbound: Outbound::new(&parts.outbound, &base, clock, statuses.clone()),
             orders: Orders::new(clock, parts.door.orders_per_minute),
-            telnyx: Legs::new(&base),
+            telnyx: Legs::new(&base, parts.telnyx.api.as_ref()),
             pasts,
             lifeline,
             statuses,
             front: Front::new(&parts.door),
-            followers: Followers::new(clock),
+            followers: Followers::new(clock, parts.cluster.clone(), parts.outbound.api_token.as_ref()),
             prepared: Prepared::new(clock, feed.clone()),
             feed,
             base,
@@ -337,6 +347,14 @@ impl App {
             Some(recording) if is_new => recording.follow(call),
             Some(recording) => (call.0, call.1.with_recorder(recording.sink.clone())),
             None => call,
+        }
+    }
+
+    /// Whoever shares it can check the tickets of this carrier's media sockets.
+    pub(crate) fn leg_key(&self, carrier: &str) -> Option<&LegKey> {
+        match carrier {
+            TELNYX => self.telnyx.key(),
+            _ => self.lifeline.as_ref().map(|lifeline| &lifeline.key),
         }
     }
 

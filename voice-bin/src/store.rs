@@ -151,6 +151,16 @@ impl Store {
         rows.iter().map(|row| Ok((Node::new(&row.text(0)?), row.int(1)?.cast_unsigned()))).collect()
     }
 
+    /// A node that is gone: nobody need look for signs of its life. One that lives gives the next.
+    ///
+    /// # Errors
+    /// If the database does not work.
+    pub async fn forget(&self, node: &Node) -> Result<(), StoreError> {
+        let mut batch = self.engine.begin().await?;
+        batch.run(Statement::new("DELETE FROM nodes WHERE node = $1").with(node.as_str())).await?;
+        batch.commit().await
+    }
+
     /// The same for a call that has come to this node, whether or not it had ended there: the carrier says
     /// that its line still stands.
     ///
@@ -165,6 +175,11 @@ impl Store {
         let rows = batch.run(statement).await?;
         batch.commit().await?;
         Ok(!rows.is_empty())
+    }
+
+    /// Whether other servers may write to the same database.
+    pub fn is_shared(&self) -> bool {
+        self.dialect.is_shared
     }
 
     /// How its connections are used.

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use voice_bin::cluster::Cluster;
 use voice_bin::store::{CallFilter, CallState, Journal, JournalReader, Store, StoreError};
 use voice_core::audio::AudioFormat;
 use voice_core::driver::Clock;
@@ -17,7 +18,7 @@ use voice_core::record::{CallEvent, Entry, Reader as _};
 ///
 /// Each call makes one entry every half second. "written" is from an entry until it is committed, the wait
 /// for the batch before it included: what a crash at that moment would cost. Run it under `scripts/services
-/// run` for a PostgreSQL as well. Nothing leaves this machine.
+/// run` for a PostgreSQL and a Redis as well. Nothing leaves this machine.
 #[derive(Debug, Parser)]
 #[command(name = "store", version)]
 struct Arguments {
@@ -38,6 +39,7 @@ struct Arguments {
 /// Milliseconds that 99 of 100 may take at most.
 const WRITE_TARGET_MS: f64 = 50.0;
 const READ_TARGET_MS: f64 = 10.0;
+const CACHE_TARGET_MS: f64 = 1.0;
 
 /// Entries of a call in a second, at even distances.
 const RATE: u32 = 2;
@@ -97,12 +99,18 @@ async fn measure(store: &Store, arguments: &Arguments) -> Result<bool, StoreErro
     let talking = tokio::spawn(talk(reader.clone(), calls.clone(), rounds));
     let mut written = Figures::default();
     let mut questions = Questions::default();
+    let redis = std::env::var("VOICE_TEST_REDIS").ok();
+    let cluster = Cluster::new(store.clone(), Clock::start(), redis.as_deref());
+    let cluster = cluster.ok().filter(|_| redis.is_some());
     while !talking.is_finished() {
         let began = Instant::now();
         reader.flush().await;
         written.add(began.elapsed());
         let call = calls[written.0.len() * 7 % calls.len()];
         questions.ask(store, call).await?;
+        if let Some(cluster) = &cluster {
+            questions.ask_cache(cluster, call).await?;
+        }
     }
     let began = Instant::now();
     reader.flush().await;
@@ -122,6 +130,10 @@ async fn measure(store: &Store, arguments: &Arguments) -> Result<bool, StoreErro
         ("read: 100 entries", questions.entries),
     ] {
         met &= figures.print(name, READ_TARGET_MS);
+    }
+    if cluster.is_some() {
+        met &= questions.hit.print("holder of a call, from Redis", CACHE_TARGET_MS);
+        met &= questions.miss.print("the same, not in Redis, written back", READ_TARGET_MS);
     }
     journal.close().await;
     Ok(met)
@@ -187,6 +199,8 @@ struct Questions {
     page: Figures,
     turns: Figures,
     entries: Figures,
+    hit: Figures,
+    miss: Figures,
 }
 
 impl Questions {
@@ -197,6 +211,12 @@ impl Questions {
         self.page.time(store.page(&live, None, 50)).await?;
         self.turns.time(store.turns(call)).await?;
         self.entries.time(store.entries_from(call, 0, 100)).await.map(drop)
+    }
+
+    async fn ask_cache(&mut self, cluster: &Cluster, call: CallId) -> Result<(), StoreError> {
+        cluster.let_go(call).await;
+        self.miss.time(cluster.holder(call)).await?;
+        self.hit.time(cluster.holder(call)).await.map(drop)
     }
 }
 

@@ -74,10 +74,25 @@ impl Link {
         self.ask(cmd("PUBLISH").arg(channel).arg(message)).await
     }
 
+    /// Sets what is not set, and answers who was first: whose text it is now. `None` if Redis does not say.
+    pub(super) async fn claim(&self, key: &str, text: &str, lifetime: Duration) -> Option<String> {
+        let millis = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
+        let set: Option<String> =
+            self.ask(cmd("SET").arg(key).arg(text).arg("NX").arg("PX").arg(millis)).await?;
+        if set.is_some() { Some(text.to_owned()) } else { self.text(key).await }
+    }
+
+    /// Whether it answered the last time.
+    pub(super) fn is_up(&self) -> bool {
+        self.paused_until.load(Ordering::Relaxed) == 0
+    }
+
     /// A connection that hears what is published.
-    pub(super) async fn subscribe(&self, channel: &str) -> Result<PubSub, RedisError> {
+    pub(super) async fn subscribe(&self, channels: &[&str]) -> Result<PubSub, RedisError> {
         let mut heard = self.client.get_async_pubsub().await?;
-        heard.subscribe(channel).await?;
+        for channel in channels {
+            heard.subscribe(*channel).await?;
+        }
         Ok(heard)
     }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use voice_core::id::CallId;
 
 use super::link::Link;
-use super::wire::Message;
+use super::wire::{Message, News};
 use crate::store::Node;
 use crate::telemetry::chain;
 
@@ -25,15 +25,21 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
 /// Orders of others that are carried out at the same time. One more is not heard.
 const ORDERS_MAX: usize = 64;
 
+/// The channel of all servers.
+const NEWS: &str = "voice:news";
+
 /// Longest message: a note for a voice, with room to spare.
 const MESSAGE_BYTES_MAX: usize = 256 << 10;
 
-/// Carries out orders of other servers.
+/// Carries out orders of other servers, and hears their news.
 #[async_trait]
 pub trait Obey: Send + Sync {
-    /// Does what `order` says with a call, and answers what the other server is to know; `None` if the call is
-    /// not here. An order has the form that the two sides agree on.
-    async fn obey(&self, call: CallId, order: &str) -> Option<String>;
+    /// Does what `order` says, with this call if it is about one, and answers what the other server is to know;
+    /// `None` if the call is not here. An order has the form that the two sides agree on.
+    async fn obey(&self, call: Option<CallId>, order: &str) -> Option<String>;
+
+    /// What another server tells all of them. Called in between two messages: be quick.
+    fn hear(&self, from: &Node, news: News);
 }
 
 /// What came of an order.
@@ -66,14 +72,11 @@ impl Post {
         Self { link, node, waiting: Mutex::default() }
     }
 
-    pub(super) async fn send(&self, to: &Node, call: CallId, order: &str) -> Delivery {
+    pub(super) async fn send(&self, to: &Node, call: Option<CallId>, order: &str) -> Delivery {
         let id = Uuid::now_v7().to_string();
-        let message = Message::Order {
-            id: id.clone(),
-            from: self.node.to_string(),
-            call: call.to_string(),
-            order: order.to_owned(),
-        };
+        let call = call.map(|call| call.to_string());
+        let message =
+            Message::Order { id: id.clone(), from: self.node.to_string(), call, order: order.to_owned() };
         let (answer, answered) = oneshot::channel();
         self.with_waiting(|waiting| waiting.insert(id.clone(), answer));
         let delivery = match self.publish(to, &message).await {
@@ -90,10 +93,18 @@ impl Post {
         delivery
     }
 
+    /// Tells all others.
+    pub(super) async fn tell(&self, news: News) {
+        let message = Message::News { from: self.node.to_string(), news };
+        if let Ok(message) = serde_json::to_string(&message) {
+            self.link.publish(NEWS, &message).await;
+        }
+    }
+
     pub(super) async fn listen(self: &Arc<Self>, obey: Arc<dyn Obey>) {
         let places = Arc::new(Semaphore::new(ORDERS_MAX));
         loop {
-            match self.link.subscribe(&channel(&self.node)).await {
+            match self.link.subscribe(&[&channel(&self.node), NEWS]).await {
                 Ok(heard) => {
                     let mut messages = heard.into_on_message();
                     while let Some(message) = messages.next().await {
@@ -113,7 +124,8 @@ impl Post {
         }
         match serde_json::from_slice(message) {
             Ok(Message::Order { id, from, call, order }) => {
-                let (Ok(call), Ok(place)) = (call.parse(), places.clone().try_acquire_owned()) else {
+                let call = call.map(|call| call.parse()).transpose();
+                let (Ok(call), Ok(place)) = (call, places.clone().try_acquire_owned()) else {
                     warn!("an order of another server cannot be carried out");
                     return;
                 };
@@ -129,6 +141,12 @@ impl Post {
                 if let Some(waiting) = self.with_waiting(|waiting| waiting.remove(&id)) {
                     // It may have been given up in this moment.
                     let _too_late = waiting.send(answer);
+                }
+            }
+            Ok(Message::News { from, news }) => {
+                let from = Node::new(&from);
+                if from != self.node {
+                    obey.hear(&from, news);
                 }
             }
             Ok(Message::Unknown) => debug!("another server says something that this version does not know"),

@@ -16,9 +16,11 @@ struct Echo(&'static str, Vec<CallId>);
 
 #[async_trait]
 impl Obey for Echo {
-    async fn obey(&self, call: CallId, order: &str) -> Option<String> {
-        self.1.contains(&call).then(|| format!("{} did {order}", self.0))
+    async fn obey(&self, call: Option<CallId>, order: &str) -> Option<String> {
+        call.filter(|call| self.1.contains(call)).map(|_| format!("{} did {order}", self.0))
     }
+
+    fn hear(&self, _from: &Node, _news: News) {}
 }
 
 /// A database with one call, held by `a`.
@@ -46,7 +48,7 @@ async fn listening(of: &Cluster, asked_by: &Cluster, calls: &[CallId]) -> JoinHa
     let obey = Arc::new(Echo(name, calls.to_vec()));
     let listener = of.clone();
     let listening = tokio::spawn(async move { listener.listen(obey).await });
-    while asked_by.send(of.store.node(), CallId::from_u128(0), "hello").await != Delivery::NoCall {
+    while asked_by.send(of.store.node(), Some(CallId::from_u128(0)), "hello").await != Delivery::NoCall {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     listening
@@ -152,4 +154,37 @@ async fn signs_of_life_are_seen_by_the_others() {
         assert!(b.look(&mut of_b).await.unwrap().is_empty());
     }
     assert_eq!(store.beats().await.unwrap(), [(Node::new("a"), 3), (Node::new("b"), 3)]);
+}
+
+#[tokio::test]
+async fn what_is_done_once_is_done_once_at_all_servers_and_who_came_first_is_known() {
+    let Some(url) = services::redis("what_is_done_once_is_done_once_at_all_servers") else { return };
+    let (_directory, store) = database().await;
+    let (a, b) = (server(&store, "a", Some(&url)), server(&store, "b", Some(&url)));
+    // Names in Redis are shared by all tests.
+    let name = uuid::Uuid::now_v7().to_string();
+    let soon = Duration::from_secs(60);
+    assert!(a.is_first(&name, soon).await);
+    assert!(!b.is_first(&name, soon).await && !a.is_first(&name, soon).await);
+    assert_eq!(b.claim_leg(&name).await, Some(Node::new("b")));
+    assert_eq!(a.claim_leg(&name).await, Some(Node::new("b")));
+    a.take_leg(&name).await;
+    assert_eq!(b.leg(&name).await, Some(Node::new("a")));
+    a.drop_leg(&name).await;
+    assert_eq!(b.leg(&name).await, None);
+    let alone = server(&store, "c", None);
+    assert!(alone.is_first(&name, soon).await && alone.is_first(&name, soon).await, "nobody says otherwise");
+}
+
+#[tokio::test]
+async fn whoever_leaves_is_seen_no_more_and_is_not_taken_for_dead() {
+    let (_directory, store) = database().await;
+    let (a, b) = (server(&store, "a", None), server(&store, "b", None));
+    let (mut of_a, mut of_b) = (Watch::default(), Watch::default());
+    assert!(b.look(&mut of_b).await.unwrap().is_empty());
+    assert!(a.look(&mut of_a).await.unwrap().is_empty());
+    assert_eq!((a.living(), b.living()), (2, 1));
+    b.leave().await;
+    assert!(a.look(&mut of_a).await.unwrap().is_empty());
+    assert_eq!(a.living(), 1);
 }

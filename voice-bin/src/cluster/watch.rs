@@ -37,6 +37,9 @@ impl Watch {
         nodes: impl IntoIterator<Item = (Node, u64, Option<bool>)>,
     ) -> Vec<Node> {
         let mut dead = Vec::new();
+        let nodes: Vec<_> = nodes.into_iter().collect();
+        // Whoever went in good order has taken its name along.
+        self.nodes.retain(|known, _| nodes.iter().any(|(node, ..)| node == known));
         for (node, beats, leased) in nodes {
             let seen = self.nodes.entry(node.clone()).or_insert(Seen { beats, since: now, is_told: false });
             if seen.beats != beats {
@@ -53,6 +56,11 @@ impl Watch {
             }
         }
         dead
+    }
+
+    /// How many of them live.
+    pub fn living(&self) -> usize {
+        self.nodes.values().filter(|seen| !seen.is_told).count()
     }
 
     /// Nothing could be seen: what is known of everybody's silence is worth nothing.

@@ -15,7 +15,7 @@ use super::choice::{sticky, strategy};
 use super::layers::{Layers, Origin, Raw};
 use super::mask::masked as masked_address;
 use super::settings::{self, Setting};
-use super::storage::{database_url, node_name, own_name};
+use super::storage::{self, database_url, node_name, own_name, redis_url};
 use super::{
     AgentConfig, ChoiceConfig, Config, ConfigErrors, Effective, LogFormat, Notice, PublicUrl, TelnyxConfig,
     TwilioConfig,
@@ -41,6 +41,7 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
     let port = check.parse(&settings::PORT, port);
     let public_url = check.parse(&settings::PUBLIC_URL, public_url);
     let database_url = check.parse(&settings::DATABASE_URL, database_url);
+    let redis_url = check.parse(&settings::REDIS_URL, redis_url);
     let node = check.parse(&settings::NODE_NAME, node_name);
     let log_format = check.parse(&settings::LOG_FORMAT, log_format);
     let log_level = check.parse(&settings::LOG_LEVEL, log_level);
@@ -80,6 +81,7 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
         port,
         public_url,
         database_url,
+        redis_url,
         node: node.unwrap_or_else(|| own_name(port)),
         log_format,
         log_level,
@@ -254,6 +256,7 @@ fn notices_of(config: &Config, mut note: impl FnMut(&Setting, &str)) {
         return;
     }
     let Config { twilio, telnyx, .. } = config;
+    storage::notices(config, &mut note);
     telnyx.notices(&mut note);
     if twilio.auth_token.is_none() && telnyx.public_key.is_none() {
         note(

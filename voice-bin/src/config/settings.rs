@@ -65,6 +65,7 @@ settings! {
         Setting::new("MAX_CONNECTIONS_PER_ADDRESS", "door", "max_connections_per_address", Some("512"));
     NODE_NAME = Setting::new("NODE_NAME", "storage", "node_name", None);
     DATABASE_URL = Setting::new("DATABASE_URL", "storage", "database_url", Some("sqlite:voice.db"));
+    REDIS_URL = Setting::new("REDIS_URL", "storage", "redis_url", None);
     RECORDING_DIR = Setting::new("RECORDING_DIR", "recording", "dir", None);
     RECORDING_CONSENT = Setting::new("RECORDING_CONSENT", "recording", "consent", Some("off"));
     RECORDING_BASIS = Setting::new("RECORDING_BASIS", "recording", "basis", None);

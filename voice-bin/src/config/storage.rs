@@ -2,8 +2,10 @@
 
 use url::Url;
 
-use super::check::Wrong;
+use super::Config;
+use super::check::{Wrong, is_local};
 use super::mask::masked;
+use super::settings::{self, Setting};
 use crate::store::Node;
 
 /// Longest name of a server.
@@ -21,6 +23,37 @@ pub(super) fn database_url(text: &str) -> Result<String, Wrong> {
         format!("{} is not a database this build knows", masked(text)),
         "use sqlite:FILE, like sqlite:voice.db, or postgres://USER:PASSWORD@HOST/DATABASE",
     ))
+}
+
+pub(super) fn redis_url(text: &str) -> Result<String, Wrong> {
+    let is_redis = ["redis://", "rediss://"].iter().any(|scheme| text.starts_with(scheme));
+    if is_redis && Url::parse(text).is_ok_and(|url| url.host().is_some()) {
+        return Ok(text.to_owned());
+    }
+    Err(Wrong(
+        format!("{} is no address of a Redis", masked(text)),
+        "use redis://:PASSWORD@HOST:6379, or rediss:// for TLS, or leave it out",
+    ))
+}
+
+/// What servers that share a database must have in common, and what is of no use alone.
+pub(super) fn notices(config: &Config, mut note: impl FnMut(&Setting, &str)) {
+    let is_shared = config.database_url.starts_with("postgres");
+    match &config.redis_url {
+        Some(_) if !is_shared => note(
+            &settings::REDIS_URL,
+            "is not used: it is for servers that share a PostgreSQL, and DATABASE_URL is a file of this one's own",
+        ),
+        Some(url) if url.starts_with("redis://") && !is_on_this_machine(url) && !url.contains('@') => {
+            note(&settings::REDIS_URL, "has no password: whoever reaches this Redis can give orders to calls")
+        }
+        Some(_) | None => {}
+    }
+}
+
+/// Only of addresses of the web it is known that a host may be a number.
+fn is_on_this_machine(redis: &str) -> bool {
+    is_local(&redis.replacen("redis://", "http://", 1))
 }
 
 pub(super) fn node_name(text: &str) -> Result<Node, Wrong> {
@@ -57,6 +90,18 @@ mod tests {
         for url in ["", "sqlite:", "mysql://db/voice", "postgres:voice", "postgres://", "voice.db"] {
             assert!(database_url(url).is_err(), "{url}");
         }
+    }
+
+    #[test]
+    fn a_redis_has_an_address() {
+        for url in ["redis://cache:6379", "rediss://:pw@cache/0", "redis://127.0.0.1"] {
+            assert_eq!(redis_url(url).ok().as_deref(), Some(url));
+        }
+        for url in ["", "cache:6379", "http://cache", "redis://", "redis:cache"] {
+            assert!(redis_url(url).is_err(), "{url}");
+        }
+        let secret = redis_url("redi://:hunter22@cache").err().expect("it is wrong");
+        assert!(!secret.0.contains("hunter22"), "{}", secret.0);
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! The calls of a server that died: they are looked up, their carriers are asked, and whoever does not come
 //! back is written off.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
+use metrics::counter;
 use tracing::{info, warn};
-use voice_core::call::Past;
+use voice_core::call::{Control, Past};
 use voice_core::carrier::CarrierEnd;
 use voice_core::id::CallId;
 use voice_core::record::EndReason;
@@ -20,8 +22,9 @@ use voice_telephony::twilio;
 use super::entry::{between, from_store};
 use super::pasts::Known;
 use super::{TwilioLeg, ends, legs};
+use crate::metrics_names as names;
 use crate::server::{App, Begin, Facts, Heard, Legs};
-use crate::store::{CallFilter, CallRow, CallState, Store, StoreError};
+use crate::store::{CallFilter, CallRow, CallState, Node, Store, StoreError};
 use crate::telemetry::chain;
 
 /// Calls that are looked up at once.
@@ -34,39 +37,131 @@ const HANDED_OVER_MAX: u32 = 1_000;
 /// redirect is tried for a while, and then there is another document, or none.
 const LAST_CHANCE: Duration = Duration::from_secs(90);
 
+/// How long a call may take to let go.
+const LET_GO_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// Finds the calls that this server had when it died, and lets them come back. Returns when none is awaited.
 pub(crate) async fn recover(app: Arc<App>) {
     let Some(store) = app.parts.store.clone() else { return };
-    let clock = app.parts.world.clock;
-    let began = clock.now();
-    let rows = match left_behind(&store, clock.unix(began)).await {
-        Ok(rows) => rows,
-        Err(error) => return warn!(error = chain(&error), "the calls of before cannot be looked up"),
-    };
-    // Those that began while the question was asked are not of before.
-    let rows: Vec<CallRow> = rows.into_iter().filter(|row| !app.pasts.knows(row.call)).collect();
-    if rows.is_empty() {
+    let node = store.node().clone();
+    let found = find(&app, &store, &node).await;
+    if !found.is_empty() {
+        wait_for(&app, &found).await;
+    }
+}
+
+/// Takes up the calls of a server that is gone: those it had when it died, or let go of when it left.
+pub(crate) async fn adopt(app: &Arc<App>, node: &Node, why: &'static str) {
+    let Some(store) = app.parts.store.clone() else { return };
+    if app.calls.is_draining() {
+        // Whoever goes takes up nothing; the others have heard of it as well.
         return;
     }
-    let calls = rows.len();
-    stream::iter(rows).for_each_concurrent(AT_ONCE, |row| find_again(&app, &store, row.call)).await;
-    info!(calls, took = ?clock.now().since(began), "calls of before are awaited");
+    let found = find(app, &store, node).await;
+    counter!(names::ADOPTED, "why" => why).increment(found.len() as u64);
+    // It is known to be gone: nobody need wait for signs of its life.
+    if let Err(error) = store.forget(node).await {
+        info!(%node, error = chain(&error), "a server that is gone cannot be forgotten yet");
+    }
+    if !found.is_empty() {
+        info!(%node, calls = found.len(), why, "calls of another server are taken up");
+        wait_for(app, &found).await;
+    }
+}
+
+/// Takes up one call whose server cannot be reached, and of which its carrier says that it needs somebody.
+pub(crate) async fn adopt_one(app: &Arc<App>, call: CallId, from: &Node, why: &'static str) {
+    let Some(store) = app.parts.store.clone() else { return };
+    if !app.calls.is_draining() && find_again(app, &store, call, from).await {
+        counter!(names::ADOPTED, "why" => why).increment(1);
+        info!(%call, node = %from, why, "a call of another server is taken up");
+    }
+}
+
+/// Takes up what servers left behind of which nobody has a sign of life: the last one went before this came.
+pub(crate) async fn adopt_orphans(app: &Arc<App>) {
+    let (Some(store), Some(cluster)) = (&app.parts.store, &app.parts.cluster) else { return };
+    let clock = app.parts.world.clock;
+    let found = async {
+        let mut living: Vec<Node> = store.beats().await?.into_iter().map(|(node, _)| node).collect();
+        living.push(cluster.node().clone());
+        let rows = left_behind(store, None, clock.unix(clock.now())).await?;
+        let orphans = rows.into_iter().map(|row| row.node).filter(|node| !living.contains(node));
+        Ok::<BTreeSet<Node>, StoreError>(orphans.collect())
+    };
+    match found.await {
+        Ok(nodes) => {
+            for node in nodes {
+                let app = app.clone();
+                // Beside what is taken up next: whoever does not come back is waited for.
+                tokio::spawn(async move { adopt(&app, &node, "left").await });
+            }
+        }
+        Err(error) => warn!(error = chain(&error), "calls that nobody holds cannot be looked for"),
+    }
+}
+
+/// The calls of a node that is gone, which are ours from here on.
+async fn find(app: &Arc<App>, store: &Store, node: &Node) -> Vec<CallId> {
+    let clock = app.parts.world.clock;
+    let began = clock.now();
+    let rows = match left_behind(store, Some(node), clock.unix(began)).await {
+        Ok(rows) => rows,
+        Err(error) => {
+            warn!(error = chain(&error), "the calls of before cannot be looked up");
+            return Vec::new();
+        }
+    };
+    // Those that began while the question was asked are not of before.
+    let is_ours = node == store.node();
+    let is_of_before =
+        |row: &CallRow| app.calls.find(row.call).is_none() && !(is_ours && app.pasts.knows(row.call));
+    let calls: Vec<CallId> = rows.into_iter().filter(is_of_before).map(|row| row.call).collect();
+    let found = stream::iter(calls)
+        .map(|call| async move { find_again(app, store, call, node).await.then_some(call) })
+        .buffer_unordered(AT_ONCE)
+        .filter_map(std::future::ready)
+        .collect::<Vec<_>>()
+        .await;
+    if !found.is_empty() {
+        info!(calls = found.len(), took = ?clock.now().since(began), "calls of before are awaited");
+    }
+    found
+}
+
+/// Whoever has not come back by then does not.
+async fn wait_for(app: &App, calls: &[CallId]) {
+    let clock = app.parts.world.clock;
     // A document that is on its way now is the last.
-    tokio::time::sleep_until(clock.instant(began + LAST_CHANCE)).await;
-    for (call, _) in app.pasts.awaited() {
-        if app.calls.find(call).is_none() {
-            close(&app, call, EndReason::Carrier(CarrierEnd::LineDown(LineEnd::Cut)));
+    tokio::time::sleep_until(clock.instant(clock.now() + LAST_CHANCE)).await;
+    for call in calls {
+        if app.calls.find(*call).is_none() && is_still_ours(app, *call).await {
+            close(app, *call, EndReason::Carrier(CarrierEnd::LineDown(LineEnd::Cut)));
         }
     }
 }
 
+/// It may have come back to another server meanwhile.
+async fn is_still_ours(app: &App, call: CallId) -> bool {
+    let Some(cluster) = &app.parts.cluster else { return true };
+    let is_elsewhere = cluster.row(call).await.ok().flatten().is_some_and(|row| row.node != *cluster.node());
+    if is_elsewhere {
+        app.forget(call);
+    }
+    !is_elsewhere
+}
+
 /// Calls of this node without an end, and those over Telnyx that it handed over a moment ago: Twilio brings
-/// its calls by itself, Telnyx waits to be asked.
-async fn left_behind(store: &Store, now: UnixMillis) -> Result<Vec<CallRow>, StoreError> {
-    let mut rows = store.unfinished(Some(store.node())).await?;
+/// its calls by itself, Telnyx waits to be asked. Of all nodes, where none is named.
+async fn left_behind(
+    store: &Store,
+    node: Option<&Node>,
+    now: UnixMillis,
+) -> Result<Vec<CallRow>, StoreError> {
+    let mut rows = store.unfinished(node).await?;
     let filter = CallFilter {
         state: Some(CallState::Ended),
-        node: Some(store.node().clone()),
+        node: node.cloned(),
         carrier: Some(telnyx::CARRIER.to_owned()),
         ..CallFilter::default()
     };
@@ -78,13 +173,22 @@ async fn left_behind(store: &Store, now: UnixMillis) -> Result<Vec<CallRow>, Sto
     Ok(rows)
 }
 
-async fn find_again(app: &Arc<App>, store: &Store, call: CallId) {
-    let known = match from_store(store, call).await {
+/// Takes a call from a node that is gone, or finds one of our own. Answers whether it is ours now.
+async fn find_again(app: &Arc<App>, store: &Store, call: CallId, from: &Node) -> bool {
+    let known = match from_store(store, call, Some(from)).await {
         Ok(Some(known)) => known,
-        Ok(None) => return,
-        Err(error) => return warn!(%call, error = chain(&error), "a call of before cannot be read"),
+        Ok(None) => return false,
+        Err(error) => {
+            warn!(%call, error = chain(&error), "a call of before cannot be read");
+            return false;
+        }
     };
+    if app.pasts.look(call).is_some_and(|known| known.is_awaited) {
+        // It was found in another way, and is ours already.
+        return false;
+    }
     let start = known.past.start().clone();
+    app.forget(call);
     app.pasts.learn(call, Known { is_awaited: true, ..known.clone() });
     if start.carrier.as_str() == telnyx::CARRIER {
         if let Some(transfer) = known.past.transfer() {
@@ -97,6 +201,7 @@ async fn find_again(app: &Arc<App>, store: &Store, call: CallId) {
     {
         close(app, call, EndReason::Carrier(CarrierEnd::Stopped));
     }
+    true
 }
 
 /// Telnyx is asked to stream again. If the call is over it says so, and then it is closed.
@@ -109,11 +214,28 @@ fn stream_again(app: &Arc<App>, call: CallId, past: &Past) {
         correlation: start.correlation.clone(),
         from: start.from.clone(),
         to: start.to.clone(),
-        is_ours: false,
+        is_ours: app.outbound.page(call).is_some(),
     };
     if Legs::begin(app, name, facts, Begin::Stream) != Heard::Taken {
         warn!(%call, "a call of before cannot be commanded; is TELNYX_API_KEY set?");
     }
+}
+
+/// Another server has the call: whatever runs here ends, without a word to the carrier, and what was said is
+/// written down before.
+pub(crate) async fn let_go(app: &App, call: CallId) {
+    if let Some(running) = app.calls.find(call) {
+        let name = app.pasts.look(call).map(|known| known.past.start().carrier_call.clone());
+        if let Some(Ok(name)) = name.map(|name| name.parse::<CallControlId>()) {
+            app.telnyx.release(&name);
+        }
+        running.control(Control::Shutdown);
+        app.calls.gone(call, LET_GO_TIMEOUT).await;
+    }
+    if let Some(cluster) = &app.parts.cluster {
+        cluster.flush().await;
+    }
+    app.forget(call);
 }
 
 /// A call that did not come back has an end in its record.

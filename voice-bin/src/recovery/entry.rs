@@ -8,13 +8,16 @@ use voice_core::call::{Control, Past, Return};
 use voice_core::id::CallId;
 use voice_core::record::{Away, EndReason, Entry};
 use voice_core::time::{MonoTime, UnixMillis};
+use voice_telephony::legs::Leg;
 use voice_telephony::limits::TICKET_LIFETIME;
 use voice_telephony::opening::Refusal;
 use voice_telephony::ticket::TicketError;
 
 use super::pasts::Known;
+use crate::cluster::Cluster;
+use crate::routes::let_go_there;
 use crate::server::{App, Grant};
-use crate::store::{Store, StoreError, StoredEntry};
+use crate::store::{Node, Store, StoreError, StoredEntry};
 use crate::telemetry::chain;
 
 /// A caller waits meanwhile: a database that takes longer is not asked any more.
@@ -22,6 +25,9 @@ const STORE_TIMEOUT: Duration = Duration::from_millis(700);
 
 /// How long an older media socket of the same call may take to let go of it.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a leg that came is remembered for other servers; by then it is in the call's record.
+const LEG_REMEMBERED: Duration = Duration::from_secs(600);
 
 /// Somebody who is let in.
 pub(crate) struct Entrant {
@@ -38,13 +44,13 @@ pub(crate) async fn enter(
     ticket: &str,
 ) -> Result<Entrant, Refusal> {
     let clock = app.parts.world.clock;
-    let (mut grant, number) = match app.lifeline.as_ref().filter(|_| ticket.contains('.')) {
-        Some(lifeline) => {
-            let leg = lifeline.key.open(carrier, carrier_call, clock.unix(clock.now()), ticket)?;
-            app.pasts.take_leg(leg.call, leg.number)?;
+    let (mut grant, number) = match app.leg_key(carrier).filter(|_| ticket.contains('.')) {
+        Some(key) => {
+            let leg = key.open(carrier, carrier_call, clock.unix(clock.now()), ticket)?;
+            is_new(app, &leg).await?;
             let (call, number) = (leg.call, leg.number);
             let (correlation, from, to) = (leg.correlation, leg.from, leg.to);
-            (Grant { call, correlation, from, to, leg: None }, Some(number))
+            (Grant { call, correlation, from, to, leg: app.telnyx.line(carrier_call) }, Some(number))
         }
         None => (app.redeem(ticket, carrier_call)?, None),
     };
@@ -53,7 +59,14 @@ pub(crate) async fn enter(
         running.control(Control::Shutdown);
         app.calls.gone(grant.call, RELEASE_TIMEOUT).await;
     }
-    let Some(Known { past, unix, .. }) = recall(app, grant.call, number).await else {
+    let may_be_stored = if let Some(cluster) = &app.parts.cluster {
+        claim(app, cluster, grant.call).await
+    } else {
+        // A first leg is a new call, unless it was used already with the server that was here before.
+        let is_young = clock.now() < MonoTime::ZERO + TICKET_LIFETIME;
+        number.is_some_and(|number| number > 1 || is_young)
+    };
+    let Some(Known { past, unix, .. }) = recall(app, grant.call, may_be_stored).await else {
         if number.is_some_and(|number| number > 1) && app.parts.store.is_some() {
             // Under its old name its entries might meet those that nobody can read now.
             let call = CallId::from_u128(Uuid::now_v7().as_u128());
@@ -75,16 +88,39 @@ pub(crate) async fn enter(
     Ok(Entrant { grant, back: Some(Return { past, leg, after, why }) })
 }
 
+/// Each leg comes once, to whichever server. Without Redis the others know it from the call's record.
+async fn is_new(app: &App, leg: &Leg) -> Result<(), TicketError> {
+    app.pasts.take_leg(leg.call, leg.number)?;
+    let Some(cluster) = &app.parts.cluster else { return Ok(()) };
+    let name = format!("leg:{}:{}", leg.call, leg.number);
+    if cluster.is_first(&name, LEG_REMEMBERED).await { Ok(()) } else { Err(TicketError::Used) }
+}
+
+/// Another server that holds the call lets go of it. Answers whether the store may know of the call.
+async fn claim(app: &App, cluster: &Cluster, call: CallId) -> bool {
+    let Ok(Ok(row)) = tokio::time::timeout(STORE_TIMEOUT, cluster.row(call)).await else {
+        // It does not answer, and the caller waits.
+        return false;
+    };
+    let Some(row) = row else { return false };
+    if row.node == *cluster.node() {
+        return true;
+    }
+    app.forget(call);
+    if row.ended.is_none() {
+        let letting_go = let_go_there(cluster, &row.node, call);
+        let _let_go_or_dead = tokio::time::timeout(RELEASE_TIMEOUT, letting_go).await;
+    }
+    true
+}
+
 /// What is known of a call, here or in the store.
-async fn recall(app: &App, call: CallId, leg: Option<u32>) -> Option<Known> {
+async fn recall(app: &App, call: CallId, may_be_stored: bool) -> Option<Known> {
     if let Some(known) = app.pasts.look(call) {
         return Some(known);
     }
-    // A first leg is a new call, unless it was used already with the server that was here before.
-    let is_young = app.parts.world.clock.now() < MonoTime::ZERO + TICKET_LIFETIME;
-    let may_be_old = leg.is_some_and(|leg| leg > 1 || is_young);
-    let store = app.parts.store.as_ref().filter(|_| may_be_old)?;
-    match tokio::time::timeout(STORE_TIMEOUT, from_store(store, call)).await {
+    let store = app.parts.store.as_ref().filter(|_| may_be_stored)?;
+    match tokio::time::timeout(STORE_TIMEOUT, from_store(store, call, None)).await {
         Ok(Ok(known)) => {
             if let Some(known) = &known {
                 app.pasts.learn(call, known.clone());
@@ -102,11 +138,20 @@ async fn recall(app: &App, call: CallId, leg: Option<u32>) -> Option<Known> {
     }
 }
 
-/// A call as the store knows it, which is ours from here on.
-pub(super) async fn from_store(store: &Store, call: CallId) -> Result<Option<Known>, StoreError> {
+/// A call as the store knows it, which is ours from here on. `None` if there is no such call, or if it is
+/// no longer where it is to be taken from.
+pub(super) async fn from_store(
+    store: &Store,
+    call: CallId,
+    only_from: Option<&Node>,
+) -> Result<Option<Known>, StoreError> {
     let Some(row) = store.call(call).await? else { return Ok(None) };
-    if row.node != *store.node() {
-        store.take_back(call, &row.node).await?;
+    if only_from.is_some_and(|node| *node != row.node) {
+        return Ok(None);
+    }
+    if row.node != *store.node() && !store.take_back(call, &row.node).await? {
+        // Somebody else was faster.
+        return Ok(None);
     }
     let known = fold(store.entries(call).await?);
     Ok(known.map(|(past, unix)| Known { past, unix, is_awaited: false }))

@@ -67,6 +67,11 @@ impl Pasts {
         book.calls.entry(call).or_insert(known);
     }
 
+    /// Another server has gone on with it: what is known here is of before.
+    pub(crate) fn forget(&self, call: CallId) {
+        self.book().calls.remove(&call);
+    }
+
     /// A leg has shown its ticket.
     pub(crate) fn take_leg(&self, call: CallId, leg: u32) -> Result<(), TicketError> {
         let now = self.clock.now();

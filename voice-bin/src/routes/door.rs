@@ -19,6 +19,7 @@ use voice_telephony::door::{Layer, TurnedAway};
 use voice_telephony::limits::WEBHOOK_BYTES_MAX;
 use voice_telephony::webhook::Rejection;
 
+use super::elsewhere::{Whose, lead_webhook};
 use crate::metrics_names as names;
 use crate::server::{Answer, App, ClientAddress, Errand};
 
@@ -81,11 +82,12 @@ impl Drop for Visit {
 /// A carrier sends its few hundred bytes at once.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads a webhook whole, and answers what `act` makes of it.
+/// Reads a webhook whole, leads it to the server whose it is, and else answers what `act` makes of it.
 pub(super) async fn take_webhook(
-    carrier: &'static str,
+    (app, carrier): (&Arc<App>, &'static str),
     (correlation, client): (&CorrelationId, ClientAddress),
     request: Request,
+    whose: impl FnOnce(&Head, &Bytes) -> Whose,
     act: impl FnOnce(&Head, &Bytes) -> Result<Answer, TurnedAway>,
 ) -> Response {
     let (head, body) = request.into_parts();
@@ -94,6 +96,14 @@ pub(super) async fn take_webhook(
         Ok(Err(_)) => Err(TurnedAway::Rejected(Rejection::TooLarge)),
         Err(_late) => return StatusCode::REQUEST_TIMEOUT.into_response(),
     };
+    if let (Ok(body), true) = (&body, app.parts.cluster.is_some()) {
+        let whose = whose(&head, body);
+        let led = lead_webhook(app, carrier, whose, (&head, body), (correlation, client)).await;
+        if let Some(answer) = led {
+            let _counted = app.front.proven(app.parts.world.clock.now(), Errand::Webhook, carrier, client);
+            return answer;
+        }
+    }
     let answer = body.and_then(|body| act(&head, &body));
     answer.map_or_else(
         |away| turn_away(Errand::Webhook, carrier, correlation, client, away),

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::cluster::Cluster;
 use crate::server::App;
 use crate::telemetry::database::{publish_health, publish_pool};
 use crate::telemetry::publish_roster;
@@ -34,6 +35,10 @@ struct Health {
     status: &'static str,
     version: &'static str,
     calls: usize,
+    /// Servers on the same database that live, this one included.
+    servers: usize,
+    /// `up` or `down`; `off` where there is none.
+    redis: &'static str,
 }
 
 /// The answer of `/ready`.
@@ -51,7 +56,14 @@ struct Ready {
 )]
 async fn health(State(app): State<Arc<App>>) -> impl IntoResponse {
     let status = if app.calls.is_draining() { "draining" } else { "ok" };
-    Json(Health { status, version: env!("CARGO_PKG_VERSION"), calls: app.calls.running() })
+    let cluster = app.parts.cluster.as_ref();
+    let redis = match cluster.and_then(Cluster::redis_is_up) {
+        Some(true) => "up",
+        Some(false) => "down",
+        None => "off",
+    };
+    let (servers, calls) = (cluster.map_or(1, Cluster::living), app.calls.running());
+    Json(Health { status, version: env!("CARGO_PKG_VERSION"), calls, servers, redis })
 }
 
 /// The process answers: all that a liveness probe should ask.
@@ -106,6 +118,9 @@ async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
         let is_up = tokio::time::timeout(STORE_TIMEOUT, store.is_up()).await.unwrap_or(false);
         let is_writable = tokio::time::timeout(STORE_TIMEOUT, store.can_write()).await.unwrap_or(false);
         publish_health(is_up, is_writable);
+    }
+    if let Some(cluster) = &app.parts.cluster {
+        cluster.publish();
     }
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.parts.metrics.render())
 }

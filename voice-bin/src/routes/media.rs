@@ -15,7 +15,7 @@ use metrics::counter;
 use tokio::net::TcpStream;
 use tracing::{debug, info, warn};
 use voice_core::audio::AudioFormat;
-use voice_core::call::CallStart;
+use voice_core::call::{CallStart, Past};
 use voice_core::carrier::{CarrierEnd, CarrierSession};
 use voice_core::driver::{Line, place, place_again};
 use voice_core::id::{CarrierId, CorrelationId};
@@ -26,6 +26,7 @@ use voice_core::time::MonoTime;
 use voice_core::wire::{LineEnd, WireMessage};
 use voice_providers::dial::{WebSocketLine, accept_key};
 use voice_telephony::opening::{Refusal, Step};
+use voice_telephony::telnyx::CARRIER as TELNYX;
 use voice_telephony::ticket::TicketError;
 use voice_telephony::twilio::AccountSid;
 use voice_telephony::webhook::Rejection;
@@ -35,7 +36,9 @@ use super::door::turn_away;
 use super::{TELNYX_MEDIA, TWILIO_MEDIA};
 use crate::metrics_names as names;
 use crate::recovery::{self, Entrant, TwilioLeg};
-use crate::server::{App, ClientAddress, ConnectionPlace, Errand, Grant, Patient, Slot, on_behalf};
+use crate::server::{
+    App, ClientAddress, ConnectionPlace, Errand, Facts, Grant, LegLine, Legs, Patient, Slot, on_behalf,
+};
 use crate::telemetry::sockets::{CountedLine, OpenSocket};
 
 pub(super) type Socket = WebSocketLine<TcpStream>;
@@ -198,12 +201,12 @@ async fn open<O: Opens>(app: &App, mut opens: O, line: &mut Socket) -> Result<Op
 }
 
 async fn admit(
-    app: &App,
+    app: &Arc<App>,
     carrier: &'static str,
     opened: Box<Opened>,
 ) -> Result<(Box<Opened>, Entrant, Slot), Refusal> {
     let ticket = opened.ticket.as_ref().ok_or(Refusal::NoTicket)?;
-    let entrant = match recovery::enter(app, carrier, &opened.carrier_call, ticket.expose()).await {
+    let mut entrant = match recovery::enter(app, carrier, &opened.carrier_call, ticket.expose()).await {
         Ok(entrant) => entrant,
         Err(refusal) => {
             let leg = TwilioLeg::of(app, opened.account.as_ref(), &opened.carrier_call);
@@ -212,18 +215,45 @@ async fn admit(
             return Err(refusal);
         }
     };
-    let grant = &entrant.grant;
+    let grant = &mut entrant.grant;
     let now = app.parts.world.clock.now();
     let slot = app.calls.take_slot(now, &opened.carrier_call, grant.call).inspect_err(|_| {
         if let Some(leg) = &grant.leg {
             leg.no_place();
         }
     })?;
+    if carrier == TELNYX && grant.leg.is_none() {
+        // Another server asked for this stream; whoever has the media commands the call.
+        let past = entrant.back.as_ref().map(|back| &back.past);
+        grant.leg = take_up(app, &opened.carrier_call, grant, past, ticket).await;
+    }
     // The call may have ended while its socket was on the way.
     if grant.leg.as_ref().is_some_and(|leg| !leg.media_up(grant.call)) {
         return Err(Refusal::Ticket(TicketError::Expired));
     }
     Ok((opened, entrant, slot))
+}
+
+async fn take_up(
+    app: &Arc<App>,
+    name: &str,
+    grant: &mut Grant,
+    past: Option<&Past>,
+    ticket: &Secret<String>,
+) -> Option<LegLine> {
+    let numbers = match &app.parts.cluster {
+        Some(cluster) => super::elsewhere::release_there(cluster, name).await,
+        None => None,
+    };
+    let known = past.map(|past| (past.start().from.clone(), past.start().to.clone()));
+    if let Some((from, to)) = known.or(numbers) {
+        (grant.from, grant.to) = (from, to);
+    }
+    let Grant { call, correlation, from, to, .. } = grant;
+    let is_ours = app.outbound.page(*call).is_some();
+    let facts =
+        Facts { call: *call, correlation: correlation.clone(), from: from.clone(), to: to.clone(), is_ours };
+    Legs::take_up(app, name.parse().ok()?, facts, ticket)
 }
 
 /// A call that we ended has come back: its end did not reach the carrier.
@@ -272,7 +302,10 @@ async fn converse(
         recovery::hang_up(app, leg, end.as_ref()).await;
     }
     // A call that may come back is not over.
-    let goes_on = twilio.is_some() && matches!(end, Some(EndReason::Carrier(CarrierEnd::LineDown(_))));
+    let is_cut = matches!(end, Some(EndReason::Carrier(CarrierEnd::LineDown(_))));
+    // Another server has it, or will.
+    let is_given_away = matches!(end, Some(EndReason::Shutdown)) && !app.calls.ends_for_good();
+    let goes_on = twilio.is_some() && (is_cut || is_given_away);
     // The carrier goes on with a call that was led elsewhere, and tells of its end.
     let is_led_elsewhere = matches!(end, Some(EndReason::Transfer { .. }));
     if !goes_on && !is_led_elsewhere {

@@ -21,6 +21,7 @@ use voice_telephony::number::{E164, NumberError};
 use voice_telephony::outbound::{AnsweredBy, Order, Route, Voicemail};
 
 use super::answers::{Fails, FailsForOne, FailsToPlace};
+use super::elsewhere::keep_desk;
 use super::problem::{Problem, understood};
 use super::{OUTBOUND, OUTBOUND_CALL};
 use crate::server::{App, ClientAddress, NotPlaced, Page, Taken, Unheard};
@@ -156,15 +157,22 @@ async fn place(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let key = headers.get(IDEMPOTENCY_KEY).map(HeaderValue::as_bytes);
-    let placed = app.orders.take(client, key, &body, || order(&app, &correlation, &body));
-    let Taken { call, body } = placed.map_err(unheard)??;
+    let (order, metadata) = understand(&app, understood(&body)?)?;
+    takes_calls(&app)?;
+    // Before the carrier can tell anything of it.
+    keep_desk(&app, order.call).await;
+    let place = || dispatch(&app, &correlation, order, metadata);
+    let Taken { call, body } = app.orders.take(client, key, &body, place).map_err(unheard)??;
     let head = [(LOCATION, format!("{OUTBOUND}/{call}")), (CONTENT_TYPE, "application/json".to_owned())];
     Ok((StatusCode::ACCEPTED, head, body).into_response())
 }
 
-fn order(app: &App, correlation: &CorrelationId, body: &Bytes) -> Result<Taken, Problem> {
-    let (order, metadata) = understand(app, understood(body)?)?;
-    takes_calls(app)?;
+fn dispatch(
+    app: &App,
+    correlation: &CorrelationId,
+    order: Order,
+    metadata: BTreeMap<String, String>,
+) -> Result<Taken, Problem> {
     let (call, body) = (order.call, accepted(&order, correlation, &metadata));
     app.outbound.place(order, correlation.clone(), metadata).map_err(not_placed)?;
     info!(%correlation, %call, "call ordered");

@@ -11,7 +11,6 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use voice_core::breaker::BreakerSnapshot;
-use voice_core::call::Control;
 use voice_core::id::ProviderId;
 use voice_core::roster::{HealthSlice, MemberSnapshot, Order};
 use voice_core::time::MonoTime;
@@ -19,7 +18,7 @@ use voice_core::time::MonoTime;
 use super::answers::{Fails, FailsForOne, FailsToOrderOne};
 use super::problem::{Problem, understood, yes};
 use crate::output::millis;
-use crate::server::App;
+use crate::server::{App, provider_news};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -168,7 +167,7 @@ async fn breaker_order(
         BreakerAction::ForceOpen => Order::ForceOpen,
         BreakerAction::ForceClosed => Order::ForceClosed,
     };
-    order(&app, &id, wanted)?;
+    order(&app, &id, wanted).await?;
     info!(provider = id, order = ?wanted, "breakers ordered");
     one(State(app), Path(id)).await
 }
@@ -185,21 +184,23 @@ async fn drain(
     body: Bytes,
 ) -> Result<Json<One>, Problem> {
     let DrainWish { drain } = understood(&body)?;
-    let provider = order(&app, &id, if drain { Order::Drain } else { Order::Resume })?;
+    let provider = order(&app, &id, if drain { Order::Drain } else { Order::Resume }).await?;
     info!(provider = id, drain, "drain ordered");
     if drain {
-        for call in app.calls.all() {
-            call.control(Control::LeaveProvider(provider.clone()));
-        }
+        app.leave_provider(&provider);
     }
     one(State(app), Path(id)).await
 }
 
-fn order(app: &App, id: &str, order: Order) -> Result<ProviderId, Problem> {
+/// Here, and at all servers beside this one.
+async fn order(app: &App, id: &str, order: Order) -> Result<ProviderId, Problem> {
     let now = app.parts.world.clock.now();
     let id: ProviderId = id.parse().map_err(|_| Problem::not_found())?;
     let roster = app.parts.world.fleet.roster().ok_or_else(Problem::not_found)?;
     roster.with(|roster| roster.order(now, &id, order)).map_err(|_| Problem::not_found())?;
+    if let Some(cluster) = &app.parts.cluster {
+        cluster.tell(provider_news(id.as_str(), order)).await;
+    }
     Ok(id)
 }
 

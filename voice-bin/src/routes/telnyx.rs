@@ -31,6 +31,7 @@ use voice_telephony::webhook::{RawRequest, Rejection, Verified, verify};
 use super::TELNYX_WEBHOOK;
 use super::answers::FailsToCarrier;
 use super::door::take_webhook;
+use super::elsewhere::{Part, Whose};
 use super::media::{self, Opened};
 use super::twilio::texts;
 use crate::metrics_names as names;
@@ -52,17 +53,35 @@ pub(super) async fn webhook(
     Extension(correlation): Extension<CorrelationId>,
     request: http::Request<Body>,
 ) -> Response {
-    let act = |head: &Head, body: &Bytes| receive(&app, client, &correlation, head, body);
-    take_webhook(CARRIER, (&correlation, client), request, act).await
+    let act = |head: &Head, body: &Bytes| receive(&app, client, &correlation, (head, body), Part::Whole);
+    let whose = |head: &Head, body: &Bytes| whose(&app, head, body);
+    take_webhook((&app, CARRIER), (&correlation, client), request, whose, act).await
+}
+
+/// Whose business it is. What is not signed is nobody else's.
+fn whose(app: &App, head: &Head, body: &Bytes) -> Whose {
+    let clock = app.parts.world.clock;
+    let headers = texts(&head.headers);
+    let raw = RawRequest { method: head.method.as_str(), url: TELNYX_WEBHOOK, headers: &headers, body };
+    let signed = verify::<TelnyxWebhook>(&app.parts.telnyx.keys, &raw, clock.unix(clock.now()));
+    let Ok(webhook) = signed else { return Whose::Anybody };
+    if let Some(key) = transfer::key(&webhook) {
+        return Whose::Holder(key.call);
+    }
+    let Some(name) = &webhook.leg.call_control_id else { return Whose::Anybody };
+    let desk = attempt(&webhook).map(|key| key.call);
+    let is_lost =
+        matches!(webhook.event, Event::StreamingFailed(_) | Event::StreamingStopped(_) | Event::Hangup(_));
+    Whose::Leg { name: name.as_str().to_owned(), desk, opens: is_incoming(&webhook), is_lost }
 }
 
 /// The last two layers, and what the event leads to.
-fn receive(
+pub(super) fn receive(
     app: &Arc<App>,
     client: ClientAddress,
     correlation: &CorrelationId,
-    head: &Head,
-    body: &Bytes,
+    (head, body): (&Head, &Bytes),
+    part: Part,
 ) -> Result<Answer, TurnedAway> {
     let clock = app.parts.world.clock;
     let now = clock.now();
@@ -73,7 +92,7 @@ fn receive(
     // A retry is signed anew, and carries the same event; so does a replay, and neither does anything.
     let print = Fingerprint::of(&[CARRIER.as_bytes(), webhook.id.as_str().as_bytes()]);
     let opens_a_call = is_incoming(&webhook);
-    app.front.once((now, CARRIER, client), print, None, opens_a_call, || act(app, correlation, webhook))
+    app.front.once((now, CARRIER, client), print, None, opens_a_call, || act(app, correlation, webhook, part))
 }
 
 /// How far the carrier's clock is from ours, by the time that it signed.
@@ -89,15 +108,20 @@ fn is_incoming(webhook: &TelnyxWebhook) -> bool {
     matches!(&webhook.event, Event::Initiated(leg) if leg.direction == Direction::Incoming)
 }
 
-fn act(app: &Arc<App>, correlation: &CorrelationId, webhook: Verified<TelnyxWebhook>) -> Answer {
+fn act(app: &Arc<App>, correlation: &CorrelationId, webhook: Verified<TelnyxWebhook>, part: Part) -> Answer {
     counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => webhook.event.name()).increment(1);
     if let Some(key) = transfer::key(&webhook) {
         return lead(app, correlation, key, &webhook);
     }
-    let is_welcome = told(&webhook).is_some_and(|(key, told)| app.outbound.tell(key, told));
+    let is_welcome =
+        part != Part::Leg && told(&webhook).is_some_and(|(key, told)| app.outbound.tell(key, told));
+    if part == Part::Desk {
+        return taken();
+    }
     // Recordings and conferences: nobody waits for those.
     let Some(name) = webhook.leg.call_control_id.clone() else { return taken() };
     let heard = match (&webhook.event, attempt(&webhook)) {
+        _ if part == Part::Leg => app.telnyx.tell(&name, webhook),
         (Event::Initiated(_), None) if is_incoming(&webhook) && !app.telnyx.has(&name) => {
             answer_call(app, correlation, name, &webhook)
         }

@@ -35,6 +35,7 @@ use voice_telephony::webhook::{RawRequest, Rejection, Verified, verify};
 
 use super::answers::FailsToCarrier;
 use super::door::take_webhook;
+use super::elsewhere::Whose;
 use super::media::{self, Opened};
 use super::{TWILIO_MEDIA, TWILIO_WEBHOOK};
 use crate::config::PublicUrl;
@@ -60,11 +61,26 @@ pub(super) async fn webhook(
     request: Request<Body>,
 ) -> Response {
     let act = |head: &Head, body: &Bytes| receive(&app, client, &correlation, head, body);
-    take_webhook(CARRIER, (&correlation, client), request, act).await
+    let whose = |head: &Head, body: &Bytes| whose(&app, head, body);
+    take_webhook((&app, CARRIER), (&correlation, client), request, whose, act).await
+}
+
+/// Whose business it is. What is not signed is nobody else's.
+fn whose(app: &App, head: &Head, body: &Bytes) -> Whose {
+    let signed = base_url(app, &head.headers).and_then(|base| check(app, &base, head, body).ok());
+    let query = head.uri.query().unwrap_or_default();
+    if signed.is_none() {
+        return Whose::Anybody;
+    }
+    match (TransferKey::in_query(query), LegStep::in_query(query), AttemptKey::in_query(query)) {
+        (Some(key), Some(step), _) if step != LegStep::Back => Whose::Holder(key.call),
+        (_, _, Some(key)) => Whose::Desk(key.call),
+        (_, _, None) => Whose::Anybody,
+    }
 }
 
 /// The last two layers, and what the request leads to.
-fn receive(
+pub(super) fn receive(
     app: &App,
     client: ClientAddress,
     correlation: &CorrelationId,

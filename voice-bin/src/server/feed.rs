@@ -102,6 +102,15 @@ impl Feed {
         }
     }
 
+    /// A call that another server goes on with: what is kept here is of before.
+    pub(crate) fn forget(&self, call: CallId) {
+        let mut table = self.table();
+        if table.calls.get(&call).is_some_and(|feed| feed.place().is_over) {
+            table.calls.remove(&call);
+            table.ended.retain(|ended| *ended != call);
+        }
+    }
+
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -7,10 +7,13 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use voice_core::driver::Clock;
-use voice_core::id::CallId;
+use voice_core::id::{CallId, CorrelationId};
+use voice_core::sensitive::Secret;
+use voice_telephony::legs::{Leg, LegKey};
 use voice_telephony::ticket::{StreamTicket, TicketError, Tickets};
 
 use super::connections::Connections;
+use crate::cluster::Cluster;
 
 /// Sockets at once; each costs a task and up to 300 kB of what its reader has not taken yet.
 const FOLLOWERS_MAX: usize = 1_000;
@@ -20,6 +23,9 @@ const FOLLOWERS_FROM_ONE_MAX: usize = 200;
 
 /// From the ticket to the socket.
 pub(crate) const TICKET_LIFETIME: Duration = Duration::from_secs(60);
+
+/// What signed tickets are for: nothing else that is signed with the same key opens a socket of events.
+const EVENTS: &str = "events";
 
 /// Tickets at once.
 const TICKETS_MAX: usize = 10_000;
@@ -36,11 +42,15 @@ pub(crate) struct Followers {
     clock: Clock,
     /// Taken when a ticket is asked for and when it comes back, for microseconds, never over an await.
     tickets: Mutex<Tickets<()>>,
+    /// Where there are other servers: tickets that they can check as well.
+    shared: Option<(Cluster, LegKey)>,
 }
 
 impl Followers {
-    pub(crate) fn new(clock: Clock) -> Self {
+    /// Servers that ask for the same token take each other's tickets.
+    pub(crate) fn new(clock: Clock, cluster: Option<Cluster>, token: Option<&Secret<String>>) -> Self {
         Self {
+            shared: cluster.zip(token.map(|token| LegKey::derive(token.expose().as_bytes()))),
             places: Connections::new(FOLLOWERS_MAX, FOLLOWERS_FROM_ONE_MAX, None),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -51,14 +61,28 @@ impl Followers {
 
     /// Leave to follow this call once, soon.
     pub(crate) fn issue(&self, call: CallId, random: [u8; 32]) -> StreamTicket {
+        let now = self.clock.now();
+        if let Some((_, key)) = &self.shared {
+            let number = random.first_chunk().map_or(1, |bytes| u32::from_be_bytes(*bytes).max(1));
+            let (correlation, nobody) = (CorrelationId::from_static("events"), || String::new().into());
+            let leg = Leg { call, number, correlation, from: nobody(), to: nobody() };
+            return key.sign(EVENTS, &call.to_string(), self.clock.unix(now + TICKET_LIFETIME), &leg);
+        }
         let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
-        tickets.issue(self.clock.now(), random, call.to_string(), ())
+        tickets.issue(now, random, call.to_string(), ())
     }
 
     /// Takes a ticket back.
-    pub(crate) fn redeem(&self, token: &str, call: CallId) -> Result<(), TicketError> {
+    pub(crate) async fn redeem(&self, token: &str, call: CallId) -> Result<(), TicketError> {
+        let now = self.clock.now();
+        if let Some((cluster, key)) = &self.shared {
+            let leg = key.open(EVENTS, &call.to_string(), self.clock.unix(now), token)?;
+            let name = format!("events:{call}:{}", leg.number);
+            let is_first = cluster.is_first(&name, TICKET_LIFETIME).await;
+            return if is_first { Ok(()) } else { Err(TicketError::Used) };
+        }
         let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
-        tickets.redeem(self.clock.now(), token, &call.to_string())
+        tickets.redeem(now, token, &call.to_string())
     }
 
     /// Spawns a follower's task, which is told when the server stops.

@@ -17,7 +17,8 @@ use tokio_util::task::TaskTracker;
 use tracing::info;
 use voice_core::id::{CallId, CorrelationId};
 use voice_core::record::EndReason;
-use voice_core::sensitive::Pii;
+use voice_core::sensitive::{Pii, Secret};
+use voice_telephony::legs::LegKey;
 use voice_telephony::number::E164;
 use voice_telephony::telnyx::{
     Api, CallControl, CallControlId, Codec, ConnectionId, ControlSettings, PublicKeys, RejectCause,
@@ -74,6 +75,8 @@ pub(crate) struct Legs {
     tasks: TaskTracker,
     closing: CancellationToken,
     settings: Option<ControlSettings>,
+    /// Signs tickets, where other servers are to take them as well.
+    key: Option<LegKey>,
 }
 
 /// A way to reach one call's task.
@@ -130,8 +133,9 @@ pub(crate) enum Begin {
 
 impl Legs {
     /// Media sockets come to this server's address.
-    pub(crate) fn new(base: &PublicUrl) -> Self {
+    pub(crate) fn new(base: &PublicUrl, api: Option<&Api>) -> Self {
         Self {
+            key: api.map(Api::leg_key),
             table: Table::default(),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -140,15 +144,48 @@ impl Legs {
     }
 
     pub(crate) fn has(&self, name: &CallControlId) -> bool {
-        self.table.lines().contains_key(name.as_str())
+        self.knows(name.as_str())
+    }
+
+    /// The same for what may be a name.
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        self.table.lines().contains_key(name)
+    }
+
+    pub(crate) const fn key(&self) -> Option<&LegKey> {
+        self.key.as_ref()
+    }
+
+    /// How a call is reached that is commanded here.
+    pub(crate) fn line(&self, name: &str) -> Option<LegLine> {
+        self.table.lines().get(name).map(|seat| seat.line.clone())
+    }
+
+    /// Another server has the call's media and commands it from here. Answers the numbers of both sides.
+    pub(crate) fn give_away(&self, name: &str) -> Option<(String, String)> {
+        let lines = self.table.lines();
+        let Seat { line, numbers: (from, to) } = lines.get(name)?;
+        line.say(Word::Release);
+        Some((from.expose().clone(), to.expose().clone()))
+    }
+
+    /// Begins to command a call whose media came here under a ticket that another server gave out.
+    pub(crate) fn take_up(
+        app: &Arc<App>,
+        name: CallControlId,
+        facts: Facts,
+        ticket: &Secret<String>,
+    ) -> Option<LegLine> {
+        let settings = app.telnyx.settings.clone()?;
+        let clock = app.parts.world.clock;
+        let now = (clock.now(), clock.unix(clock.now()));
+        let control = CallControl::taken_up(now, settings, name.clone(), ticket);
+        Self::command(app, name, facts, control).ok()
     }
 
     /// Begins to command a call. Needs [`TelnyxParts::api`].
     pub(crate) fn begin(app: &Arc<App>, name: CallControlId, facts: Facts, begin: Begin) -> Heard {
         let legs = &app.telnyx;
-        let (Some(api), Some(http)) = (&app.parts.telnyx.api, &app.parts.outbound.http) else {
-            return Heard::Nobody;
-        };
         let clock = app.parts.world.clock;
         let now = (clock.now(), clock.unix(clock.now()));
         let control = match (begin, &legs.settings) {
@@ -159,29 +196,43 @@ impl Legs {
             (Begin::Answer | Begin::Busy, _) => CallControl::reject(now, name.clone(), RejectCause::UserBusy),
             (Begin::Stream | Begin::Dismiss, _) => CallControl::dismiss(now, name.clone()),
         };
+        Self::command(app, name, facts, control).map_or_else(|why| why, |_line| Heard::Taken)
+    }
+
+    fn command(
+        app: &Arc<App>,
+        name: CallControlId,
+        facts: Facts,
+        control: CallControl,
+    ) -> Result<LegLine, Heard> {
+        let legs = &app.telnyx;
+        let (Some(api), Some(http)) = (&app.parts.telnyx.api, &app.parts.outbound.http) else {
+            return Err(Heard::Nobody);
+        };
         let (line, words) = mpsc::channel(WORDS_MAX);
         let line = LegLine(line);
         {
             let mut lines = legs.table.lines();
             if lines.len() >= LEGS_MAX || lines.contains_key(name.as_str()) {
-                return Heard::Full;
+                return Err(Heard::Full);
             }
-            lines.insert(name.as_str().to_owned(), line.clone());
+            let seat = Seat { line: line.clone(), numbers: (facts.from.clone(), facts.to.clone()) };
+            lines.insert(name.as_str().to_owned(), seat);
         }
         let place = Entry { table: legs.table.clone(), name: name.as_str().to_owned() };
         let rest = (api.clone(), http.clone());
         let correlation = facts.correlation.clone();
-        let leg = Leg::new(app.clone(), place, (control, name, facts), (line, words), rest);
+        let leg = Leg::new(app.clone(), place, (control, name, facts), (line.clone(), words), rest);
         // A call outlives the webhook that told of it.
         legs.tasks.spawn(on_behalf(correlation, leg.run(legs.closing.clone())));
-        Heard::Taken
+        Ok(line)
     }
 
     /// Brings an event to its call.
     pub(crate) fn tell(&self, name: &CallControlId, webhook: Verified<TelnyxWebhook>) -> Heard {
         let lines = self.table.lines();
-        let Some(line) = lines.get(name.as_str()) else { return Heard::Nobody };
-        match line.0.try_send(Word::Event(Box::new(webhook))) {
+        let Some(seat) = lines.get(name.as_str()) else { return Heard::Nobody };
+        match seat.line.0.try_send(Word::Event(Box::new(webhook))) {
             Ok(()) => Heard::Taken,
             Err(TrySendError::Full(_)) => Heard::Full,
             Err(TrySendError::Closed(_)) => Heard::Nobody,
@@ -190,8 +241,8 @@ impl Legs {
 
     /// The call is led by somebody else from here; its conversation ends.
     pub(crate) fn release(&self, name: &CallControlId) {
-        if let Some(line) = self.table.lines().get(name.as_str()) {
-            line.say(Word::Release);
+        if let Some(seat) = self.table.lines().get(name.as_str()) {
+            seat.line.say(Word::Release);
         }
     }
 
@@ -231,11 +282,18 @@ impl LegLine {
 struct Table(
     /// A lock, because webhooks look up what tasks remove: held to find, add or remove one, never over an
     /// await.
-    Arc<Mutex<BTreeMap<String, LegLine>>>,
+    Arc<Mutex<BTreeMap<String, Seat>>>,
 );
 
+/// How one call is reached, and whose numbers it has.
+#[derive(Debug)]
+struct Seat {
+    line: LegLine,
+    numbers: (Pii<String>, Pii<String>),
+}
+
 impl Table {
-    fn lines(&self) -> MutexGuard<'_, BTreeMap<String, LegLine>> {
+    fn lines(&self) -> MutexGuard<'_, BTreeMap<String, Seat>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -52,6 +52,8 @@ pub(super) trait Batch: Send {
 pub(super) struct Dialect {
     /// Keeps the rows that were read as they are until the batch is over. SQLite has one writer, and no need.
     pub(super) lock_rows: &'static str,
+    /// Whether several servers may use it at once.
+    pub(super) is_shared: bool,
     /// Finds out whether anything can be written, and leaves no trace.
     pub(super) probe: &'static [&'static str],
 }

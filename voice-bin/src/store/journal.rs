@@ -209,6 +209,9 @@ impl Writer {
             // It stands in the table already.
             self.shared.count(loss.reason, loss.entries);
             tell(loss);
+            if loss.reason == Reason::Superseded {
+                self.shared.tell_superseded(loss.call);
+            }
         }
         portion.losses.iter().for_each(tell);
         Ok(())

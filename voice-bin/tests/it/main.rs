@@ -6,6 +6,7 @@ mod budget;
 mod command_line;
 mod contract;
 mod demo;
+mod deployment;
 mod door;
 mod draining;
 mod events;

@@ -195,6 +195,7 @@ impl Server {
             recording: None,
             store: None,
             journal: None,
+            cluster: None,
             metrics: Metrics::unfed().unwrap(),
         };
         change(&mut parts);

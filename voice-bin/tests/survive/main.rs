@@ -6,10 +6,13 @@
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is a failure like any other")]
 #![allow(clippy::print_stdout, reason = "the figures are what this is for")]
 
+mod balancer;
 mod ear;
 mod memory;
+mod servers;
 mod stage;
 mod thousand;
+mod two;
 
 use std::time::Duration;
 

@@ -269,7 +269,7 @@ impl Stage {
 }
 
 /// Somebody who listens for an hour.
-fn patient() -> Script {
+pub(crate) fn patient() -> Script {
     let hour = Duration::from_secs(3_600);
     let mut script = Script::new(vec![Step::Pause(hour), Step::HangUp]);
     script.longest = hour;

@@ -281,6 +281,19 @@ impl Breaker {
         self.move_to(now, Gate::ForcedClosed);
     }
 
+    /// Another server's breaker for the same peer opened `ago`, and stays open for `left`. One that is closed
+    /// believes it, unless it has seen the peer well since then; one that has found out by itself goes by that.
+    pub fn told_open(&mut self, now: MonoTime, ago: Duration, left: Duration) {
+        let was_well = |at: Option<MonoTime>| at.is_some_and(|at| now.since(at) < ago);
+        if self.gate != Gate::Closed || was_well(self.times.success) || was_well(self.times.closed) {
+            return;
+        }
+        let left = left.min(THROTTLE.1);
+        if left > Duration::ZERO {
+            self.open(now, Some(now + left), TripReason::Elsewhere);
+        }
+    }
+
     /// Whether an operator forced it open.
     pub const fn is_forced_open(&self) -> bool {
         matches!(self.gate, Gate::Open { why: TripReason::Forced, .. })

@@ -58,6 +58,8 @@ pub enum TripReason {
     Held(&'static str),
     /// An operator's order.
     Forced,
+    /// Another server of ours has found reason to.
+    Elsewhere,
 }
 
 impl TripReason {
@@ -71,6 +73,7 @@ impl TripReason {
             Self::Throttled => "throttled",
             Self::Held(kind) => kind,
             Self::Forced => "forced",
+            Self::Elsewhere => "elsewhere",
         }
     }
 }

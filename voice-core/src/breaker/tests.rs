@@ -283,3 +283,25 @@ fn everything_is_counted() {
 fn states_have_the_codes_that_dashboards_expect() {
     assert_eq!(State::ALL.map(State::code), [0, 1, 2]);
 }
+
+#[test]
+fn another_servers_word_opens_one_that_has_not_seen_better() {
+    let told = |breaker: &mut Breaker, secs| {
+        breaker.told_open(at(secs), Duration::from_secs(2), Duration::from_secs(50));
+        breaker.state()
+    };
+    let mut idle = breaker();
+    assert_eq!(told(&mut idle, 100), State::Open);
+    assert_eq!(idle.snapshot(at(100)).reason, Some(TripReason::Elsewhere));
+    assert!(idle.admit(at(149)).is_err() && idle.admit(at(150)).is_ok(), "for as long as over there");
+    let mut busy = breaker();
+    one(&mut busy, 99, Sample::Success);
+    assert_eq!(told(&mut busy, 100), State::Closed, "it has seen the peer well since then");
+    assert_eq!(told(&mut busy, 102), State::Open, "and now no more");
+    let mut forced = breaker();
+    forced.force_closed(at(1));
+    assert_eq!(told(&mut forced, 100), State::Closed, "an operator's order stands");
+    let mut own = tripped();
+    assert_eq!(told(&mut own, 1), State::Open);
+    assert_eq!(own.snapshot(at(1)).reason, Some(TripReason::InRow), "it has found out by itself");
+}

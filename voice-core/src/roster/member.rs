@@ -15,6 +15,10 @@ use super::{Order, RosterConfig, Settled};
 /// A conversation that has lasted so long has proven itself, even without a reply.
 const PROVEN_AFTER: Duration = Duration::from_secs(10);
 
+/// The names of the two breakers.
+const CONNECT: &str = "connect";
+const CONVERSE: &str = "converse";
+
 /// One provider.
 #[derive(Debug)]
 pub(super) struct Member<T> {
@@ -65,7 +69,7 @@ pub struct MemberSnapshot {
 impl MemberSnapshot {
     /// Both breakers with the names of what they guard.
     pub fn breakers(&self) -> [(&'static str, &BreakerSnapshot); 2] {
-        [("connect", &self.connect), ("converse", &self.converse)]
+        [(CONNECT, &self.connect), (CONVERSE, &self.converse)]
     }
 
     /// Where the provider as a whole stands: the worse of the two.
@@ -165,6 +169,16 @@ impl<T> Member<T> {
         }
         if let Some(permit) = stay.converse {
             self.converse.settle(now, permit, converse);
+        }
+    }
+
+    /// Another server's breaker of this name has opened.
+    pub(super) fn told_open(&mut self, now: MonoTime, breaker: &str, ago: Duration, left: Duration) {
+        match breaker {
+            CONNECT => self.connect.told_open(now, ago, left),
+            CONVERSE => self.converse.told_open(now, ago, left),
+            // A later version may have more.
+            _ => {}
         }
     }
 

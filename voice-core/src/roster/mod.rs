@@ -239,6 +239,20 @@ impl<T> Roster<T> {
         Ok(())
     }
 
+    /// Another server's breaker of this name ([`MemberSnapshot::breakers`]) opened `ago`, and stays open for
+    /// `left`: see [`crate::breaker::Breaker::told_open`]. A provider that is not on this list is no harm.
+    pub fn told_open(
+        &mut self,
+        now: MonoTime,
+        provider: &ProviderId,
+        breaker: &str,
+        (ago, left): (Duration, Duration),
+    ) {
+        if let Ok(member) = self.member_mut(provider) {
+            member.told_open(now, breaker, ago, left);
+        }
+    }
+
     /// Calls that this provider is in, live or warming up.
     pub fn calls_with(&self, provider: &ProviderId) -> Vec<CallId> {
         let mut calls: Vec<_> = self

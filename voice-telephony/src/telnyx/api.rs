@@ -11,6 +11,7 @@ use super::command::{Command, CommandId, Dial, Order, Streaming, TICKET_PARAMETE
 use super::id::{CallControlId, ConnectionId};
 use super::wire::command as wire;
 use super::wire::command::write;
+use crate::legs::LegKey;
 
 /// Telnyx's own address, where nobody says otherwise.
 pub const API_URL: &str = "https://api.telnyx.com/v2";
@@ -55,6 +56,11 @@ impl Api {
             HeaderValue::try_from(format!("Bearer {}", key.expose())).map_err(|_| ApiError::Key)?;
         authorization.set_sensitive(true);
         Ok(Self { url: url.to_owned(), authorization })
+    }
+
+    /// Signs the tickets of this account's calls, so that any server with the same key can check them.
+    pub fn leg_key(&self) -> LegKey {
+        LegKey::derive(self.authorization.as_bytes())
     }
 
     /// The request for an order.

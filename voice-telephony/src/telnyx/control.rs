@@ -19,6 +19,7 @@ mod port;
 
 use std::collections::VecDeque;
 
+use voice_core::sensitive::Secret;
 use voice_core::time::{MonoTime, UnixMillis};
 
 use self::flight::{Flight, Landing};
@@ -134,6 +135,24 @@ impl CallControl {
         let mut control = Self::new(now, settings, Some(call), name, CallStatus::Answered);
         control.flights = Flight::beginning_at(u32::try_from(now.1.as_secs()).unwrap_or(u32::MAX / 2));
         control.connect();
+        control
+    }
+
+    /// Takes up a call whose stream somebody else asked for, under this ticket, and which has come here.
+    pub fn taken_up(
+        now: (MonoTime, UnixMillis),
+        settings: ControlSettings,
+        call: CallControlId,
+        ticket: &Secret<String>,
+    ) -> Self {
+        let ticket = StreamTicket::signed(ticket.expose().clone());
+        let streaming = Streaming::new(&settings.stream_url, &ticket, settings.codec);
+        let mut control = Self::resume(now, settings, call, b"");
+        if let Ok(streaming) = streaming {
+            control.outbox.clear();
+            control.stage =
+                Stage::Streaming { streaming: Box::new(streaming), up: Up::By(now.0 + SOCKET_WAIT) };
+        }
         control
     }
 

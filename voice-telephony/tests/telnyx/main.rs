@@ -6,6 +6,7 @@ mod exchange;
 mod hang_ups;
 mod signatures;
 mod streams;
+mod taking_up;
 #[path = "../voice/mod.rs"]
 mod voice;
 mod webhooks;

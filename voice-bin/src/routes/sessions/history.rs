@@ -128,7 +128,13 @@ async fn stored(
         let page = read(store.page(&wanted, after, ROWS_MAX).await)?;
         for row in page.calls {
             let place = Place(row.started, row.call);
-            if known.binary_search(&row.call).is_err() && filter.may_fit(&row) {
+            let is_here = known.binary_search(&row.call).is_ok();
+            // It ran here once, and another server has gone on with it.
+            let is_of_before = is_here && row.node != *store.node() && app.calls.find(row.call).is_none();
+            if is_of_before {
+                found.retain(|(place, _)| place.1 != row.call);
+            }
+            if (!is_here || is_of_before) && filter.may_fit(&row) {
                 let course = stored_course(app, row.call).await?;
                 let session = course.map(|course| Session::of_call(app, row.call, &course));
                 let session = session.filter(|session| filter.fits(session));

@@ -17,6 +17,7 @@ use utoipa_axum::routes;
 use voice_core::id::{CallId, CorrelationId};
 
 use super::super::answers::{FailsToOrder, FailsToOrderOne};
+use super::super::elsewhere::keep_desk;
 use super::super::outbound::{Wish, not_placed, takes_calls, understand};
 use super::super::problem::{Nothing, Problem, understood};
 use super::conflict;
@@ -53,7 +54,7 @@ async fn create(
     Extension(correlation): Extension<CorrelationId>,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let (call, waiting) = prepare(&app, correlation, &body)?;
+    let (call, waiting) = prepare(&app, correlation, &body).await?;
     let session = Session::of_waiting(&app, call, &waiting);
     Ok((StatusCode::CREATED, [(LOCATION, place(call))], Json(session)).into_response())
 }
@@ -68,7 +69,7 @@ async fn bootstrap(
     Extension(correlation): Extension<CorrelationId>,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let (call, waiting) = prepare(&app, correlation, &body)?;
+    let (call, waiting) = prepare(&app, correlation, &body).await?;
     let body = Bootstrapped {
         session: Session::of_waiting(&app, call, &waiting),
         metadata: waiting.metadata,
@@ -116,12 +117,13 @@ pub(super) fn end(app: &App, call: CallId) -> bool {
     app.prepared.end(call) || (app.prepared.find(call).is_some() && app.outbound.hang_up(call))
 }
 
-fn prepare(app: &App, correlation: CorrelationId, body: &Bytes) -> Result<(CallId, Waiting), Problem> {
+async fn prepare(app: &App, correlation: CorrelationId, body: &Bytes) -> Result<(CallId, Waiting), Problem> {
     let (order, metadata) = understand(app, understood::<Wish>(body)?)?;
     takes_calls(app)?;
     let call = order.call;
     let full = |_| Problem::unavailable("too_many_sessions", "Too many sessions wait to be started", 60);
     let waiting = app.prepared.prepare(order, correlation.clone(), metadata).map_err(full)?;
+    keep_desk(app, call).await;
     info!(%correlation, %call, "session prepared");
     Ok((call, waiting))
 }

@@ -52,6 +52,9 @@ const BEHIND_MAX: u64 = 512;
 /// When nothing happens, that is said so often: a page cannot see pings.
 const HEARTBEAT: Duration = Duration::from_secs(20);
 
+/// How often a call of another server is looked at in the database.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
 /// Entries that are fetched at once.
 const BATCH_MAX: usize = 128;
 
@@ -78,7 +81,8 @@ pub(crate) enum EventMessage {
         protocol: u8,
         #[schema(format = Uuid)]
         session_id: String,
-        /// The newest entry there is; what is older and was asked for follows.
+        /// The newest entry there is, 0 where another server holds the call; what is older and was asked for
+        /// follows.
         last_seq: u64,
     },
     /// One entry of the record.
@@ -160,7 +164,7 @@ async fn open(
     RawQuery(query): RawQuery,
     mut request: Request,
 ) -> Result<Response, Problem> {
-    let protocol = admit(&app, client, &id, request.headers())?;
+    let protocol = admit(&app, client, &id, request.headers()).await?;
     let mut query = Query::of(query.as_deref());
     let after = query.number("after", 0, super::SEQ_MAX, 0);
     query.end()?;
@@ -191,7 +195,7 @@ async fn open(
 }
 
 /// By token or by ticket. Answers the protocol that is chosen, if one was offered.
-fn admit(
+async fn admit(
     app: &App,
     client: ClientAddress,
     id: &str,
@@ -207,7 +211,7 @@ fn admit(
     let chosen = offered.contains(&PROTOCOL).then_some(PROTOCOL);
     let ticket = offered.iter().find_map(|protocol| protocol.strip_prefix(TICKET_PREFIX));
     match (ticket, id_of(id)) {
-        (Some(ticket), Ok(call)) if may_follow(&app.followers, ticket, call) => Ok(chosen),
+        (Some(ticket), Ok(call)) if may_follow(&app.followers, ticket, call).await => Ok(chosen),
         (Some(_), _) => {
             Err(Problem::unauthorised()
                 .detail("the ticket is unknown, used, expired, or for another session"))
@@ -216,8 +220,8 @@ fn admit(
     }
 }
 
-fn may_follow(followers: &Followers, ticket: &str, call: CallId) -> bool {
-    followers.redeem(ticket, call).is_ok()
+async fn may_follow(followers: &Followers, ticket: &str, call: CallId) -> bool {
+    followers.redeem(ticket, call).await.is_ok()
 }
 
 /// Somebody who follows a session.
@@ -248,6 +252,9 @@ impl Follower {
 
     /// Never comes to a good end: somebody always leaves.
     async fn follow(&mut self) -> Result<std::convert::Infallible, Leave> {
+        if self.runs_elsewhere().await {
+            return self.follow_from_afar().await;
+        }
         let feed = self.app.feed.find(self.call);
         let last_seq = feed.as_ref().map_or(0, |feed| feed.place().seq);
         let hello = EventMessage::Hello { protocol: 1, session_id: self.call.to_string(), last_seq };
@@ -273,6 +280,49 @@ impl Follower {
                 return Err(Leave::Close(NORMAL, "the session is over"));
             };
             self.wait(steps).await?;
+        }
+    }
+
+    /// Whether another server holds the call, and it goes on.
+    async fn runs_elsewhere(&self) -> bool {
+        let Some(cluster) = self.app.parts.cluster.as_ref() else { return false };
+        if self.app.calls.find(self.call).is_some() {
+            return false;
+        }
+        let row = cluster.row(self.call).await.ok().flatten();
+        let is_elsewhere = row.is_some_and(|row| row.ended.is_none() && row.node != *cluster.node());
+        if is_elsewhere {
+            self.app.forget(self.call);
+        }
+        is_elsewhere
+    }
+
+    /// A call of another server: what it tells is in the database a moment later.
+    async fn follow_from_afar(&mut self) -> Result<std::convert::Infallible, Leave> {
+        let hello = EventMessage::Hello { protocol: 1, session_id: self.call.to_string(), last_seq: 0 };
+        self.send(&hello).await?;
+        let mut quiet = Duration::ZERO;
+        loop {
+            // Asked before the look, so that nothing is missed that came in between.
+            let goes_on = self.runs_elsewhere().await || self.app.calls.find(self.call).is_some();
+            if self.send_some().await? {
+                quiet = Duration::ZERO;
+                continue;
+            }
+            if !goes_on {
+                self.send(&EventMessage::End { last_seq: self.at }).await?;
+                return Err(Leave::Close(NORMAL, "the session is over"));
+            }
+            let (stop, line) = (&self.stop, &mut self.line);
+            tokio::select! {
+                left = gone(line) => return Err(left),
+                () = stop.cancelled() => return Err(Leave::Close(GOING_AWAY, "the server stops")),
+                () = tokio::time::sleep(LOOK_EVERY) => quiet += LOOK_EVERY,
+            }
+            if quiet >= HEARTBEAT {
+                quiet = Duration::ZERO;
+                self.send(&EventMessage::Heartbeat { last_seq: self.at }).await?;
+            }
         }
     }
 

@@ -14,9 +14,11 @@ use voice_core::carrier::CarrierEnd;
 use voice_core::id::CallId;
 use voice_core::record::EndReason;
 use voice_core::time::MonoTime;
+use voice_telephony::legs::Leg as SignedLeg;
+use voice_telephony::limits::TICKET_LIFETIME;
 use voice_telephony::rest::HttpSend;
 use voice_telephony::telnyx::{
-    Answer, Api, CallControl, CallControlId, CommandError, CommandId, ControlEvent, ControlInput,
+    Answer, Api, CARRIER, CallControl, CallControlId, CommandError, CommandId, ControlEvent, ControlInput,
     ControlOutput, End, Order, read_answer,
 };
 
@@ -24,6 +26,9 @@ use super::super::{App, Grant};
 use super::{Entry, Facts, LegLine, Word};
 use crate::random::random;
 use crate::recovery;
+
+/// How often a call whose media does not come is looked for at other servers.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// From the end of a call until its conversation is ended, if the media socket has not ended it: that
 /// end and the event race each other, and the first says more.
@@ -43,6 +48,8 @@ pub(super) struct Leg {
     asked: FuturesUnordered<Asked>,
     /// The conversation that runs.
     media: Option<CallId>,
+    /// The last media socket that a ticket was signed for.
+    number: u32,
     /// Last, so that the call is in the table as long as anything of it is.
     _place: Entry,
 }
@@ -66,11 +73,14 @@ impl Leg {
         rest: (Api, Arc<dyn HttpSend>),
     ) -> Self {
         let asked = FuturesUnordered::new();
-        Self { app, control, name, facts, line, words, rest, asked, media: None, _place: place }
+        Self { app, control, name, facts, line, words, rest, asked, media: None, number: 0, _place: place }
     }
 
     /// Until the call is over.
     pub(super) async fn run(mut self, closing: CancellationToken) {
+        if let Some(cluster) = &self.app.parts.cluster {
+            cluster.take_leg(self.name.as_str()).await;
+        }
         let over = self.command(closing).await;
         self.app.calls.give_up(self.name.as_str());
         self.end_conversation().await;
@@ -80,6 +90,9 @@ impl Leg {
             Over::Released => {}
             Over::Ended(end) => {
                 info!(%correlation, %call, end = ?end, "call over Telnyx is over");
+                if let Some(cluster) = &self.app.parts.cluster {
+                    cluster.drop_leg(self.name.as_str()).await;
+                }
                 recovery::close(&self.app, *call, EndReason::Carrier(CarrierEnd::Stopped));
                 if *is_ours {
                     self.app.outbound.media_over(*call);
@@ -129,6 +142,9 @@ impl Leg {
                         return Over::Released;
                     }
                 }
+                () = found_elsewhere(&self.app, &self.name, self.facts.call), if self.may_be_elsewhere() => {
+                    return Over::Released;
+                }
                 () = closing.cancelled(), if !is_closing => {
                     is_closing = true;
                     self.control.handle(clock.now(), ControlInput::HangUp);
@@ -136,6 +152,11 @@ impl Leg {
                 () = alarm => self.control.handle(clock.now(), ControlInput::Tick),
             }
         }
+    }
+
+    /// A ticket was given out, and whoever came with it came to another server, perhaps.
+    fn may_be_elsewhere(&self) -> bool {
+        self.app.parts.cluster.is_some() && self.media.is_none() && self.number > 0
     }
 
     /// Whether that was the last one.
@@ -190,6 +211,16 @@ impl Leg {
         };
         // A stream that breaks does not end the conversation: the next one goes on with it.
         let Facts { call, correlation, from, to, .. } = self.facts.clone();
+        if let (Some(key), true) = (self.app.telnyx.key(), self.app.parts.cluster.is_some()) {
+            let past = self.app.pasts.look(call).map_or(0, |known| known.past.leg());
+            self.number = past.max(self.number).saturating_add(1);
+            // Addresses are written into logs on their way: numbers stay here, for whoever asks.
+            let (number, nobody) = (self.number, || String::new().into());
+            let signed = SignedLeg { call, number, correlation, from: nobody(), to: nobody() };
+            let clock = self.app.parts.world.clock;
+            let ticket = key.sign(CARRIER, name, clock.unix(now + TICKET_LIFETIME), &signed);
+            return self.control.handle(now, ControlInput::Ticket(&ticket));
+        }
         let leg = Some(self.line.clone());
         let ticket = self.app.issue(name, random, Grant { call, correlation, from, to, leg });
         self.control.handle(now, ControlInput::Ticket(&ticket));
@@ -223,6 +254,23 @@ impl Leg {
         tokio::time::sleep_until(clock.instant(clock.now() + SOCKET_GRACE)).await;
         if let Some(conversation) = self.app.calls.find(call) {
             conversation.control(Control::HangUp);
+        }
+    }
+}
+
+/// Returns once another server has the call. Only what the database or Redis say of another one counts.
+async fn found_elsewhere(app: &App, name: &CallControlId, call: CallId) {
+    let Some(cluster) = &app.parts.cluster else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let commands = cluster.leg(name.as_str()).await;
+        if commands.is_some_and(|node| node != *cluster.node()) {
+            return;
+        }
+        // Redis may not have heard.
+        let row = cluster.row(call).await.ok().flatten();
+        if row.is_some_and(|row| row.node != *cluster.node() && row.ended.is_none()) {
+            return;
         }
     }
 }

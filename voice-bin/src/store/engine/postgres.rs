@@ -22,6 +22,7 @@ const PREPARED_MAX: usize = 200;
 
 pub(in crate::store) const DIALECT: Dialect = Dialect {
     lock_rows: " FOR NO KEY UPDATE",
+    is_shared: true,
     // Needs a transaction that is written down; no other node is in its way.
     probe: &["SELECT CAST(pg_current_xact_id() AS TEXT)"],
 };

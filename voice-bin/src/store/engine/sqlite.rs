@@ -28,6 +28,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(in crate::store) const DIALECT: Dialect = Dialect {
     lock_rows: "",
+    is_shared: false,
     // Writing a page and taking it back: nothing less finds a full disk.
     probe: &["CREATE TABLE probe (body BLOB)", "DROP TABLE probe"],
 };

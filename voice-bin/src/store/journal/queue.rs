@@ -1,10 +1,10 @@
 //! The calls' end of the queue: it never waits, and remembers what it could not take.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use metrics::counter;
-use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
 use voice_core::driver::Clock;
 use voice_core::id::CallId;
@@ -23,6 +23,9 @@ const BYTES_MAX: usize = 64 << 20;
 /// The part of the queue, one in so many, that is kept for what a list of calls and a recovery cannot do
 /// without: that a call began, ended, or came back.
 const KEPT: usize = 16;
+
+/// Calls that may be told of at once; of one more it is told again with its next entry.
+const SUPERSEDED_MAX: usize = 1_024;
 
 /// Puts entries of calls into the journal's queue. Never waits; what does not fit is lost, counted, and named
 /// in the database once it can be written again.
@@ -54,6 +57,8 @@ pub(super) struct Shared {
     /// Locked when something is lost and when a batch is written, for microseconds, never over an await. A
     /// call that loses nothing never meets it.
     losses: Mutex<Losses>,
+    /// Who is told of calls that another node has taken over.
+    superseded: OnceLock<Sender<CallId>>,
 }
 
 impl JournalReader {
@@ -70,6 +75,15 @@ impl JournalReader {
     pub async fn flush(&self) -> bool {
         let (done, written) = oneshot::channel();
         self.queue.send(Item::Flush(done)).await.is_ok() && written.await.is_ok()
+    }
+
+    /// Calls of which nothing more is written, because another node has taken them over; each at least once.
+    /// The first who asks is told, and nobody else.
+    pub(crate) fn superseded(&self) -> Receiver<CallId> {
+        let (told, calls) = channel(SUPERSEDED_MAX);
+        // Whoever asks second hears that there will be nothing.
+        let _somebody_is_told = self.shared.superseded.set(told);
+        calls
     }
 
     fn has_room_for(&self, event: &CallEvent, bytes: usize) -> bool {
@@ -96,6 +110,14 @@ impl Reader for JournalReader {
 }
 
 impl Shared {
+    /// Another node has this call.
+    pub(super) fn tell_superseded(&self, call: CallId) {
+        if let Some(told) = self.superseded.get() {
+            // Its next entry tells it again.
+            let _full = told.try_send(call);
+        }
+    }
+
     /// These are out of the queue, in whatever way.
     pub(super) fn written(&self, lines: &[Line]) {
         self.waits_no_more(lines.len(), lines.iter().map(|line| size(&line.entry.event)).sum());
