@@ -114,7 +114,7 @@ impl Outbound {
         clock: Clock,
         statuses: Arc<Statuses>,
     ) -> Self {
-        let book = Arc::new(Book { pages: Mutex::default(), statuses });
+        let book = Arc::new(Book { pages: Default::default(), statuses });
         let observer = book.clone();
         let http = parts.http.clone().unwrap_or_else(|| Arc::new(NoHttp));
         let mut desk = Desk::new(http, clock, Arc::new(move |call, progress| observer.note(call, progress)));

@@ -74,7 +74,7 @@ impl Statuses {
         has_lifeline: bool,
         calls: Calls,
     ) -> Self {
-        Self { clock, journal, has_lifeline, calls, table: Mutex::default() }
+        Self { clock, journal, has_lifeline, calls, table: Default::default() }
     }
 
     /// Somebody calls, under this name of their carrier's.

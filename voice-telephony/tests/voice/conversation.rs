@@ -178,6 +178,7 @@ impl Running {
     }
 
     /// Whether it wants nothing more now.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "of all that can be wanted, only this matters here")]
     fn pump_call(&mut self, now: MonoTime, commands: &mut Vec<CarrierCommand>) -> bool {
         match self.call.poll() {
             Output::Carrier(command) => commands.push(command),
