@@ -108,6 +108,7 @@ impl Assembly {
                 RecordingParts::new(to.sink(), assumed)
             }),
             store: Some(self.store.clone()),
+            journal: Some(self.journal.reader()),
             metrics: self.metrics.clone(),
             traces: self.tracing.traces.clone(),
         })

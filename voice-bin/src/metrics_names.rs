@@ -143,7 +143,7 @@ table! {
     CALLS_STARTED = "call_started_total", COUNT, ["provider", "direction"], "Calls whose media arrived, by carrier";
     CALLS_ENDED = "call_ended_total", COUNT, ["provider", "reason"], "Calls that are over, by carrier and reason";
     CALL_STATES = "calls_by_status", NUMBER, ["status"], "Calls running now, by how they stand";
-    CALL_TRANSITIONS = "call_state_transitions_total", COUNT, ["from_state", "to_state"], "Changes of how calls stand";
+    CALL_TRANSITIONS = "call_state_transitions_total", COUNT, ["from_state", "to_state"], "Changes of the statuses of calls, as GET /api/v1/sessions/{id}/statuses tells them";
     OUTBOUND_ATTEMPTS = "voice_outbound_attempts_total", COUNT, ["carrier", "outcome"], "Calls that carriers were asked to place";
     TRANSFERS = "voice_transfers_total", COUNT, ["outcome"], "Callers who were to be led to somebody else: done, or why not";
     OUTBOUND_ENDED = "voice_outbound_ended_total", COUNT, ["end"], "Calls of ours that are over";

@@ -9,11 +9,13 @@
 //! | `recovery/pasts.rs` | what every call has been, kept beside it while it runs and a little longer |
 //! | `recovery/entry.rs` | a media socket with a ticket: a new call, one that comes back, or neither |
 //! | `recovery/at_start.rs` | the calls of a server that died |
+//! | `recovery/legs.rs` | legs to somebody to whom nobody leads a caller any more |
 //! | `recovery/ends.rs` | ends that are meant, where closing the socket no longer says so |
 
 mod at_start;
 mod ends;
 mod entry;
+mod legs;
 mod pasts;
 
 use std::time::Duration;
@@ -21,6 +23,7 @@ use std::time::Duration;
 pub(crate) use at_start::{close, recover};
 pub(crate) use ends::{TwilioLeg, hang_up};
 pub(crate) use entry::{Entrant, enter};
+pub(crate) use legs::is_left_behind;
 pub(crate) use pasts::{Known, Pasts};
 
 /// Tickets are good for the longest call, and so much longer: its last leg may be under way.

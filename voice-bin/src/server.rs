@@ -9,9 +9,11 @@ mod followers;
 mod front;
 mod http;
 mod on_behalf;
+mod orders;
 mod outbound;
 mod patience;
 mod prepared;
+mod statuses;
 mod telnyx;
 mod transfers;
 
@@ -39,7 +41,7 @@ use crate::config::{DoorConfig, LimitsConfig, PublicUrl};
 use crate::recording::RecordingParts;
 use crate::recovery::{self, Pasts};
 use crate::routes;
-use crate::store::Store;
+use crate::store::{JournalReader, Store};
 use crate::telemetry::{Metrics, TraceReader, Traces, event_types as kinds};
 use crate::tools::BuiltIns;
 
@@ -52,10 +54,12 @@ pub(crate) use followers::{Followers, TICKET_LIFETIME as FOLLOWER_TICKET_LIFETIM
 pub(crate) use front::{Answer, Errand, Front};
 pub use on_behalf::outgoing_headers;
 pub(crate) use on_behalf::{Correlated, TRACE_PARENT, ToolsOnBehalf, on_behalf};
+pub(crate) use orders::{Orders, Taken, Unheard};
 pub(crate) use outbound::{NotPlaced, Outbound, Page};
 pub use outbound::{OutboundParts, TwilioLine};
 pub(crate) use patience::Patient;
 pub(crate) use prepared::{Prepared, Refused, State as WaitingState, WAIT as SESSION_WAIT, Waiting};
+pub(crate) use statuses::{Statuses, carrier as as_carrier};
 pub(crate) use telnyx::{Begin, CODEC as TELNYX_CODEC, Facts, Heard, LegLine, Legs};
 pub use telnyx::{TelnyxLine, TelnyxParts};
 pub(crate) use transfers::Transfers;
@@ -91,6 +95,8 @@ pub struct Parts {
     pub recording: Option<RecordingParts>,
     /// Asked by `/ready`, where there is one.
     pub store: Option<Store>,
+    /// Told how calls stand; it should be among the readers as well.
+    pub journal: Option<JournalReader>,
     /// Shown by `/metrics`.
     pub metrics: Metrics,
     /// Where spans of calls go; without it nobody traces them.
@@ -122,6 +128,8 @@ pub(crate) struct App {
     pub(crate) parts: Parts,
     pub(crate) calls: Calls,
     pub(crate) outbound: Outbound,
+    /// What was ordered lately, and by whom.
+    pub(crate) orders: Orders,
     pub(crate) telnyx: Legs,
     /// What calls have been, should they come back.
     pub(crate) pasts: Arc<Pasts>,
@@ -131,6 +139,8 @@ pub(crate) struct App {
     pub(crate) front: Front,
     /// What calls tell, for those who ask and follow.
     pub(crate) feed: Arc<Feed>,
+    /// How calls stand, and stood.
+    pub(crate) statuses: Arc<Statuses>,
     pub(crate) followers: Followers,
     pub(crate) prepared: Prepared,
     /// What calls become in traces.
@@ -288,17 +298,13 @@ impl App {
             parts.outbound.http.take().map(|http| Arc::new(Correlated(http)) as Arc<dyn HttpSend>);
         let feed = Arc::new(Feed::new(clock));
         let trace_reader = parts.traces.as_ref().map(|traces| Arc::new(traces.reader()));
-        let tracing = trace_reader.iter().map(|reader| reader.clone() as Arc<dyn Reader>);
-        let readers: Vec<Arc<dyn Reader>> = parts
-            .world
-            .readers
-            .iter()
-            .cloned()
-            .chain([feed.clone() as Arc<dyn Reader>])
-            .chain(tracing)
-            .collect();
-        parts.world.readers = readers.into();
         let calls = Calls::new(parts.limits.calls_max);
+        let lifeline = lifeline(&parts, &base);
+        let statuses =
+            Arc::new(Statuses::new(clock, parts.journal.clone(), lifeline.is_some(), calls.clone()));
+        let here: [Arc<dyn Reader>; 2] = [feed.clone(), statuses.clone()];
+        let tracing = trace_reader.iter().map(|reader| reader.clone() as Arc<dyn Reader>);
+        parts.world.readers = parts.world.readers.iter().cloned().chain(here).chain(tracing).collect();
         let reach = calls.clone();
         parts
             .metrics
@@ -318,10 +324,13 @@ impl App {
         Self {
             transfers: Transfers::new(&parts.outbound, http, &base, clock),
             calls,
-            outbound: Outbound::new(&parts.outbound, &base, clock).traced(parts.traces.clone()),
+            outbound: Outbound::new(&parts.outbound, &base, clock, statuses.clone())
+                .traced(parts.traces.clone()),
+            orders: Orders::new(clock, parts.door.orders_per_minute),
             telnyx: Legs::new(&base),
             pasts,
-            lifeline: lifeline(&parts, &base),
+            lifeline,
+            statuses,
             front: Front::new(&parts.door),
             followers: Followers::new(clock),
             prepared: Prepared::new(clock, feed.clone()),

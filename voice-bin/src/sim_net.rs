@@ -10,7 +10,7 @@ mod twilio_api;
 pub use caller::run_caller;
 pub use service::{MakeService, serve};
 pub use telnyx::{TelnyxCaller, TelnyxExchange};
-pub use twilio_api::{CallsIn, serve_twilio, serve_twilio_api};
+pub use twilio_api::{CallsIn, CallsOut, serve_twilio, serve_twilio_api};
 
 #[cfg(test)]
 mod tests;

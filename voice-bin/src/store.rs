@@ -33,7 +33,7 @@ pub use format::FormatError;
 pub use journal::{Journal, JournalReader};
 pub use rows::{
     CallFilter, CallPage, CallRow, CallState, Counts, Cursor, CursorError, LossRow, RecordingRow, Speaker,
-    StatusRow, StoredEntry, SwitchRow, TurnRow,
+    StatusChange, StoredEntry, SwitchRow, TurnRow,
 };
 
 /// Why the store cannot do what it should.

@@ -99,7 +99,7 @@ fn everything_happened(stats: &Stats, worlds: u64) {
         ("half-open", 100),
         ("closed again", 50),
         ("not_ready", 50),
-        ("stalled", 20),
+        ("stalled", 15),
         ("session_limit", 50),
         ("calls moved", 20),
         ("probes", 1_000),

@@ -66,6 +66,27 @@ impl CallStatus {
         }
     }
 
+    /// The steps that lead to `goal` along the straight way of a call, `goal` itself the last; each is one
+    /// that [`Self::may_become`] allows. `None` where no way leads there.
+    ///
+    /// ```
+    /// use voice_telephony::status::CallStatus;
+    ///
+    /// let way = CallStatus::Initiated.way_to(CallStatus::Answered);
+    /// assert_eq!(way, Some(vec![CallStatus::Ringing, CallStatus::Answered]));
+    /// assert_eq!(CallStatus::Failed.way_to(CallStatus::Answered), None);
+    /// ```
+    pub fn way_to(self, goal: Self) -> Option<Vec<Self>> {
+        let mut way = vec![goal];
+        let mut step = goal;
+        while !self.may_become(step) {
+            step = step.step_before()?;
+            way.push(step);
+        }
+        way.reverse();
+        Some(way)
+    }
+
     /// Whether nothing can follow.
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Completed | Self::Failed)
@@ -237,12 +258,9 @@ impl StatusTracker {
 
     /// How many allowed steps lead to `goal` along the straight way of a call.
     fn steps_to(&self, goal: CallStatus) -> Option<u32> {
-        let (mut step, mut count) = (goal, 1);
-        while !self.status.may_become(step) {
-            step = step.step_before()?;
-            count += 1;
-        }
-        Some(count)
+        let steps = self.status.way_to(goal)?.len();
+        // A call has seven statuses, and a way no two steps alike.
+        Some(u32::try_from(steps).unwrap_or(u32::MAX))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Who may ask this server, and how often: the part of the configuration that the door reads.
 
+use std::num::NonZeroU32;
+
 use voice_telephony::door::{DoorSettings, Rate, TrustedProxies};
 
 /// Who may ask, and how often.
@@ -11,6 +13,8 @@ pub struct DoorConfig {
     pub webhooks: DoorSettings,
     /// For media sockets.
     pub sockets: DoorSettings,
+    /// Calls that one client may order in a minute; without a number, as many as they like.
+    pub orders_per_minute: Option<NonZeroU32>,
     /// HTTP connections at once.
     pub connections_max: usize,
     /// The same from one address that is no proxy of ours.
@@ -30,6 +34,7 @@ impl Default for DoorConfig {
             proxies: TrustedProxies::default(),
             webhooks: DoorSettings::default(),
             sockets,
+            orders_per_minute: NonZeroU32::new(20),
             connections_max: 2_048,
             connections_from_one_max: 512,
         }
@@ -43,6 +48,7 @@ impl DoorConfig {
         for door in [&mut self.webhooks, &mut self.sockets] {
             (door.address, door.carrier) = (None, None);
         }
+        self.orders_per_minute = None;
         (self.connections_max, self.connections_from_one_max) = (usize::MAX, usize::MAX);
         self
     }

@@ -55,6 +55,7 @@ settings! {
     CARRIER_PER_MINUTE = Setting::new("CARRIER_PER_MINUTE", "door", "carrier_per_minute", Some("1000"));
     MEDIA_PER_MINUTE = Setting::new("MEDIA_PER_MINUTE", "door", "media_per_minute", Some("300"));
     MEDIA_BURST = Setting::new("MEDIA_BURST", "door", "media_burst", Some("100"));
+    OUTBOUND_PER_MINUTE = Setting::new("OUTBOUND_PER_MINUTE", "door", "outbound_per_minute", Some("20"));
     ENABLE_WEBHOOK_IP_WHITELIST =
         Setting::new("ENABLE_WEBHOOK_IP_WHITELIST", "door", "ip_whitelist", Some("false"));
     TWILIO_WEBHOOK_IPS = Setting::new("TWILIO_WEBHOOK_IPS", "door", "twilio_ips", None);

@@ -14,11 +14,12 @@ use voice_core::record::EndReason;
 use voice_core::time::UnixMillis;
 use voice_core::wire::LineEnd;
 use voice_telephony::telnyx::{self, CallControlId};
+use voice_telephony::transfer::TransferKey;
 use voice_telephony::twilio;
 
 use super::entry::{between, from_store};
 use super::pasts::Known;
-use super::{TwilioLeg, ends};
+use super::{TwilioLeg, ends, legs};
 use crate::server::{App, Begin, Facts, Heard, Legs};
 use crate::store::{CallFilter, CallRow, CallState, Store, StoreError};
 use crate::telemetry::chain;
@@ -86,6 +87,9 @@ async fn find_again(app: &Arc<App>, store: &Store, call: CallId) {
     let start = known.past.start().clone();
     app.pasts.learn(call, Known { is_awaited: true, ..known.clone() });
     if start.carrier.as_str() == telnyx::CARRIER {
+        if let Some(transfer) = known.past.transfer() {
+            legs::end(app, TransferKey { call, transfer }).await;
+        }
         stream_again(app, call, &known.past);
     } else if start.carrier.as_str() == twilio::CARRIER
         && let Some(leg) = TwilioLeg::of(app, None, &start.carrier_call)

@@ -21,6 +21,9 @@ pub(super) struct FailsForRunning;
 /// For routes that take a body.
 pub(super) struct FailsToOrder;
 
+/// For routes that take a body, from nobody too often.
+pub(super) struct FailsToPlace;
+
 /// For routes that take a body, about one thing that may be in the wrong state.
 pub(super) struct FailsToOrderOne;
 
@@ -54,6 +57,12 @@ impl IntoResponses for FailsForRunning {
 impl IntoResponses for FailsToOrder {
     fn responses() -> Table {
         table(&[400, 401, 408, 413, 415, 422, 503])
+    }
+}
+
+impl IntoResponses for FailsToPlace {
+    fn responses() -> Table {
+        table(&[400, 401, 408, 413, 415, 422, 429, 503])
     }
 }
 

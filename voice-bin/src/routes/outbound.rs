@@ -8,8 +8,8 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use http::StatusCode;
-use http::header::LOCATION;
+use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 use tracing::info;
 use utoipa::ToSchema;
@@ -20,10 +20,13 @@ use voice_core::id::{CallId, CorrelationId};
 use voice_telephony::number::{E164, NumberError};
 use voice_telephony::outbound::{AnsweredBy, Order, Route, Voicemail};
 
-use super::answers::{FailsForOne, FailsToOrder};
+use super::answers::{Fails, FailsForOne, FailsToPlace};
 use super::problem::{Problem, understood};
 use super::{OUTBOUND, OUTBOUND_CALL};
-use crate::server::{App, NotPlaced, Page};
+use crate::server::{App, ClientAddress, NotPlaced, Page, Taken, Unheard};
+
+/// By which whoever orders knows their order again.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// How long it rings unless it is said; four to six rings.
 const RING: Duration = Duration::from_secs(30);
@@ -112,29 +115,81 @@ struct Accepted<'a> {
     metadata: &'a BTreeMap<String, String>,
 }
 
+/// Those that place calls, in the order in which they are asked.
+#[derive(Serialize, ToSchema)]
+struct Carriers {
+    carriers: Vec<Carrier>,
+}
+
+/// One of them.
+#[derive(Serialize, ToSchema)]
+struct Carrier {
+    carrier: String,
+    /// What people see.
+    from_number: String,
+    /// Of its breaker: `closed`, as it should be; `half_open`, when it is tried; `open`, when it is left alone.
+    state: &'static str,
+    /// Why it is open.
+    reason: Option<&'static str>,
+    retry_after_seconds: Option<f64>,
+    consecutive_failures: u32,
+    /// Calls of ours that it has.
+    calls: usize,
+}
+
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(place)).routes(routes!(show, end))
+    OpenApiRouter::new().routes(routes!(place)).routes(routes!(show, end)).routes(routes!(carriers))
 }
 
 /// Places a call.
 #[utoipa::path(
     post, path = OUTBOUND, tag = "outbound", operation_id = "place_call",
-    request_body = Wish, responses((status = 202, body = Accepted<'static>), FailsToOrder),
+    params(("Idempotency-Key" = Option<String>, Header, max_length = 255,
+        description = "The same key with the same body within a day is the same order: the answer is repeated, and nobody is called again")),
+    request_body = Wish, responses((status = 202, body = Accepted<'static>), FailsToPlace),
 )]
 async fn place(
     State(app): State<Arc<App>>,
+    Extension(client): Extension<ClientAddress>,
     Extension(correlation): Extension<CorrelationId>,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let wish = understood(&body)?;
-    let (order, metadata) = understand(&app, wish)?;
-    takes_calls(&app)?;
-    let accepted = accepted(&order, &correlation, &metadata);
-    let location = format!("{OUTBOUND}/{}", order.call);
-    let call = order.call;
+    let key = headers.get(IDEMPOTENCY_KEY).map(HeaderValue::as_bytes);
+    let placed = app.orders.take(client, key, &body, || order(&app, &correlation, &body));
+    let Taken { call, body } = placed.map_err(unheard)??;
+    let head = [(LOCATION, format!("{OUTBOUND}/{call}")), (CONTENT_TYPE, "application/json".to_owned())];
+    Ok((StatusCode::ACCEPTED, head, body).into_response())
+}
+
+fn order(app: &App, correlation: &CorrelationId, body: &Bytes) -> Result<Taken, Problem> {
+    let (order, metadata) = understand(app, understood(body)?)?;
+    takes_calls(app)?;
+    let (call, body) = (order.call, accepted(&order, correlation, &metadata));
     app.outbound.place(order, correlation.clone(), metadata).map_err(not_placed)?;
     info!(%correlation, %call, "call ordered");
-    Ok((StatusCode::ACCEPTED, [(LOCATION, location)], accepted).into_response())
+    Ok(Taken { call, body })
+}
+
+fn unheard(why: Unheard) -> Problem {
+    match why {
+        Unheard::TooMany(wait) => {
+            let seconds = u16::try_from(wait.as_secs() + 1).unwrap_or(u16::MAX);
+            Problem::of(StatusCode::TOO_MANY_REQUESTS)
+                .detail("OUTBOUND_PER_MINUTE says how many calls one client may order")
+                .header(RETRY_AFTER, seconds.into())
+        }
+        Unheard::OtherOrder => Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "idempotency_key_reused",
+            "The idempotency key belongs to another order",
+        ),
+        Unheard::NoKey => {
+            let mut problem = Problem::invalid();
+            problem.add("Idempotency-Key", "use 1 to 255 visible ASCII characters");
+            problem
+        }
+    }
 }
 
 /// How a call that was placed goes.
@@ -159,6 +214,24 @@ async fn end(State(app): State<Arc<App>>, Path(call): Path<String>) -> Result<Re
     // One that is over already was ended as well as it can be.
     app.outbound.hang_up(call);
     Ok((StatusCode::ACCEPTED, Json(shown(call, &page))).into_response())
+}
+
+/// The carriers that place calls, and whether they are asked at all.
+#[utoipa::path(
+    get, path = "/api/v1/telephony/carriers", tag = "outbound", operation_id = "carriers",
+    responses((status = 200, body = Carriers), Fails),
+)]
+async fn carriers(State(app): State<Arc<App>>) -> Json<Carriers> {
+    let carriers = app.outbound.carriers().into_iter().map(|(route, breaker, calls)| Carrier {
+        carrier: route.carrier.to_string(),
+        from_number: route.from.expose().to_owned(),
+        state: breaker.state.name(),
+        reason: breaker.reason.map(|reason| reason.name()),
+        retry_after_seconds: breaker.retry_after.map(|wait| wait.as_secs_f64()),
+        consecutive_failures: breaker.failures_in_row,
+        calls,
+    });
+    Json(Carriers { carriers: carriers.collect() })
 }
 
 /// Whether a call could be placed now.
@@ -192,9 +265,9 @@ fn shown(call: CallId, page: &Page) -> Shown<'_> {
     }
 }
 
-fn accepted(order: &Order, correlation: &CorrelationId, metadata: &BTreeMap<String, String>) -> Response {
+fn accepted(order: &Order, correlation: &CorrelationId, metadata: &BTreeMap<String, String>) -> Bytes {
     let first = order.routes.first();
-    Json(Accepted {
+    let body = Accepted {
         call_id: order.call.to_string(),
         status: "initiated",
         to_number: order.to.expose(),
@@ -202,8 +275,9 @@ fn accepted(order: &Order, correlation: &CorrelationId, metadata: &BTreeMap<Stri
         telephony_provider: first.map_or("", |route| route.carrier.as_str()),
         correlation_id: correlation.as_str(),
         metadata,
-    })
-    .into_response()
+    };
+    // Texts alone always make JSON.
+    serde_json::to_vec(&body).unwrap_or_default().into()
 }
 
 /// Everything that is wrong at once.

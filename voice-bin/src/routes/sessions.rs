@@ -7,6 +7,7 @@ mod query;
 mod read;
 mod session;
 mod socket;
+mod statuses;
 pub(crate) mod time;
 mod told;
 mod transcript;
@@ -47,6 +48,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .merge(prepare::routes())
         .merge(read::routes())
+        .merge(statuses::routes())
         .merge(socket::guarded_routes())
         .routes(routes!(end))
         .routes(routes!(hold))

@@ -34,6 +34,7 @@ use super::door::take_webhook;
 use super::media::{self, Opened};
 use super::twilio::texts;
 use crate::metrics_names as names;
+use crate::recovery;
 use crate::server::{Answer, App, Begin, ClientAddress, Facts, Heard, Legs, TELNYX_CODEC};
 
 /// When Telnyx signed, in seconds since 1970; part of what it signs.
@@ -128,7 +129,13 @@ fn act(app: &Arc<App>, correlation: &CorrelationId, webhook: Verified<TelnyxWebh
 fn lead(app: &Arc<App>, correlation: &CorrelationId, key: TransferKey, webhook: &TelnyxWebhook) -> Answer {
     let Some((_, leg, news)) = transfer::told(webhook) else { return taken() };
     let is_known = app.transfers.told(key, leg, news).is_some();
-    if let (false, LegNews::Answered, Some(name)) = (is_known, news, webhook.leg.call_control_id.clone()) {
+    // Of a transfer that is done nobody knows either, and its leg has the caller.
+    let is_unwanted = match news {
+        LegNews::Answered => true,
+        LegNews::Said | LegNews::Key(_) | LegNews::Machine => recovery::is_left_behind(app, key),
+        LegNews::Bridged | LegNews::Over(_) => false,
+    };
+    if let (false, true, Some(name)) = (is_known, is_unwanted, webhook.leg.call_control_id.clone()) {
         info!(%correlation, call = %key.call, "an answered leg is hung up: nobody waits for it");
         Legs::begin(app, name, facts(app, correlation, None, webhook), Begin::Dismiss);
     }
@@ -149,6 +156,7 @@ fn answer_call(
     let facts = facts(app, correlation, None, webhook);
     let (call, now) = (facts.call, app.parts.world.clock.now());
     let carrier_call = name.as_str().to_owned();
+    app.statuses.rings(call, &carrier_call);
     if app.can_serve() && app.calls.promise(now, &carrier_call) {
         info!(%correlation, %call, carrier_call, "call is answered");
         let heard = Legs::begin(app, name, facts, Begin::Answer);

@@ -12,6 +12,7 @@ use metrics::counter;
 use tracing::{debug, error, info, warn};
 use url::{Host, Url};
 use uuid::Uuid;
+use voice_core::call::Past;
 use voice_core::carrier::CarrierEnd;
 use voice_core::failure::Failure;
 use voice_core::id::{CallId, CorrelationId};
@@ -22,6 +23,7 @@ use voice_telephony::door::{Fingerprint, Layer, TurnedAway};
 use voice_telephony::legs::Leg;
 use voice_telephony::opening::Step;
 use voice_telephony::outbound::{AttemptKey, Told};
+use voice_telephony::status::CallStatus;
 use voice_telephony::transfer::TransferKey;
 use voice_telephony::twilio::outbound::told;
 use voice_telephony::twilio::transfer::{self, LegStep};
@@ -39,7 +41,7 @@ use crate::config::PublicUrl;
 use crate::metrics_names as names;
 use crate::random::random;
 use crate::recovery;
-use crate::server::{Answer, App, ClientAddress, Grant};
+use crate::server::{Answer, App, ClientAddress, Grant, as_carrier};
 
 /// What Twilio signed with, and what it says is the same on a retry.
 const SIGNATURE: &str = "x-twilio-signature";
@@ -81,8 +83,10 @@ fn receive(
     let retry = head.headers.get(RETRY_TOKEN).and_then(|value| value.to_str().ok());
     let opens_a_call = matches!(*webhook, TwilioWebhook::Voice(_));
     let query = head.uri.query().unwrap_or_default();
-    let step = TransferKey::in_query(query).and(LegStep::in_query(query));
-    if let Some(step) = step.filter(|step| *step != LegStep::Back) {
+    let key = TransferKey::in_query(query);
+    let step = key.and(LegStep::in_query(query));
+    let back = key.filter(|_| step == Some(LegStep::Back));
+    if let Some(step) = step.filter(|_| back.is_none()) {
         let act = || lead(app, query, step, &webhook);
         return app.front.once((now, CARRIER, client), print, retry, opens_a_call, act);
     }
@@ -90,7 +94,10 @@ fn receive(
     let again = Again::read(query);
     app.front.once((now, CARRIER, client), print, retry, opens_a_call, || match webhook.into_voice() {
         Ok(voice) if again.is_some() => answer_again(app, correlation, &voice, again),
-        Ok(voice) => answer_voice(app, &base, correlation, &voice, news),
+        Ok(voice) => match back {
+            Some(key) => answer_back(app, &base, correlation, &voice, key),
+            None => answer_voice(app, &base, correlation, &voice, news),
+        },
         Err(other) => {
             if let Some((key, told)) = news {
                 app.outbound.tell(key, told);
@@ -160,8 +167,7 @@ fn answer_voice(
     news: Option<(AttemptKey, Told)>,
 ) -> Answer {
     let Some((key, told)) = news else {
-        let call = CallId::from_u128(Uuid::now_v7().as_u128());
-        return answer_call(app, base, correlation, voice, call);
+        return answer_call(app, base, correlation, voice, (new_call(), 1));
     };
     if !app.outbound.tell(key, told) || !app.has_room() {
         counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => "stray").increment(1);
@@ -169,15 +175,37 @@ fn answer_voice(
         info!(%correlation, call = %key.call, "an answered call is hung up: nobody waits for it");
         return document(Twiml::of(&[Verb::Hangup]));
     }
-    answer_call(app, base, correlation, voice, key.call)
+    answer_call(app, base, correlation, voice, (key.call, 1))
 }
 
+/// The caller was led to where nobody is any more: their conversation goes on.
+fn answer_back(
+    app: &App,
+    base: &PublicUrl,
+    correlation: &CorrelationId,
+    voice: &Verified<TwilioVoice>,
+    key: TransferKey,
+) -> Answer {
+    let is_theirs = |past: &Past| past.may_return() && past.start().carrier_call == voice.call_sid.as_str();
+    let Some(known) = app.pasts.look(key.call).filter(|known| is_theirs(&known.past)) else {
+        info!(%correlation, was = %key.call, "a caller came back of whom nothing is known, and begins anew");
+        return answer_call(app, base, correlation, voice, (new_call(), 1));
+    };
+    let correlation = known.past.start().correlation.clone();
+    answer_call(app, base, &correlation, voice, (key.call, known.past.leg() + 1))
+}
+
+fn new_call() -> CallId {
+    CallId::from_u128(Uuid::now_v7().as_u128())
+}
+
+/// Leads a call to us: which, and over which of its legs, counted from one.
 fn answer_call(
     app: &App,
     base: &PublicUrl,
     correlation: &CorrelationId,
     voice: &Verified<TwilioVoice>,
-    call: CallId,
+    (call, number): (CallId, u32),
 ) -> Answer {
     let account = &app.parts.twilio.account_sid;
     if account.as_ref().is_some_and(|ours| ours != voice.account_sid.as_str()) {
@@ -201,16 +229,20 @@ fn answer_call(
         return Answer::new(StatusCode::INTERNAL_SERVER_ERROR, "");
     };
     let (now, carrier_call) = (app.parts.world.clock.now(), voice.call_sid.as_str());
+    if number == 1 && app.outbound.page(call).is_none() {
+        app.statuses.rings(call, carrier_call);
+    }
     if !app.can_serve() || !app.calls.promise(now, carrier_call) {
         counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => "busy").increment(1);
         let why = if app.calls.is_draining() { "shutting down" } else { "no room for one more" };
         warn!(%correlation, calls = app.calls.running(), "call answered with busy: {why}");
+        app.statuses.tell(call, as_carrier(CallStatus::Failed), "no_room");
         return document(Twiml::reject(RejectReason::Busy));
     }
     let (from, to) = (voice.from.clone(), voice.to.clone());
     let made = match &app.lifeline {
         Some(lifeline) => {
-            let leg = Leg { call, number: 1, correlation: correlation.clone(), from, to };
+            let leg = Leg { call, number, correlation: correlation.clone(), from, to };
             lifeline.document(carrier_call, &leg, app.tickets_until())
         }
         // Nobody could end a call that outlives its socket.
@@ -272,6 +304,9 @@ fn take_note(app: &App, correlation: &CorrelationId, webhook: &Verified<TwilioWe
     let kind = match &**webhook {
         TwilioWebhook::Voice(_) => "voice",
         TwilioWebhook::Progress(progress) => {
+            if let Some(report) = progress.report() {
+                app.statuses.told(progress.call_sid.as_str(), report);
+            }
             if progress.status.is_final() {
                 app.calls.give_up(progress.call_sid.as_str());
                 close_awaited(app, progress.call_sid.as_str());

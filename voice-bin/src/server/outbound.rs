@@ -8,7 +8,7 @@ use std::time::Duration;
 use metrics::counter;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
-use voice_core::breaker::{Breaker, BreakerConfig};
+use voice_core::breaker::{Breaker, BreakerConfig, BreakerSnapshot};
 use voice_core::driver::Clock;
 use voice_core::id::{CallId, CarrierId, CorrelationId};
 use voice_core::sensitive::Secret;
@@ -25,7 +25,7 @@ use voice_telephony::twilio::{self};
 
 use super::on_behalf::on_behalf;
 use super::telnyx::{CALLS_PER_SECOND, TelnyxLine};
-use super::{TELNYX_WEBHOOK, TWILIO_WEBHOOK};
+use super::{Statuses, TELNYX_WEBHOOK, TWILIO_WEBHOOK, as_carrier};
 use crate::config::{PublicUrl, Targets};
 use crate::metrics_names as names;
 use crate::telemetry::Traces;
@@ -77,10 +77,10 @@ pub(crate) struct Outbound {
 }
 
 /// What became of each call, for whoever asks.
-#[derive(Default)]
 struct Book {
     /// A lock, because tasks of calls write and requests read: held to copy one page, never over an await.
     pages: Mutex<BTreeMap<CallId, Page>>,
+    statuses: Arc<Statuses>,
 }
 
 /// What became of one call.
@@ -108,8 +108,13 @@ pub(crate) enum NotPlaced {
 
 impl Outbound {
     /// Told of everything under this address.
-    pub(crate) fn new(parts: &OutboundParts, base: &PublicUrl, clock: Clock) -> Self {
-        let book = Arc::new(Book::default());
+    pub(crate) fn new(
+        parts: &OutboundParts,
+        base: &PublicUrl,
+        clock: Clock,
+        statuses: Arc<Statuses>,
+    ) -> Self {
+        let book = Arc::new(Book { pages: Mutex::default(), statuses });
         let observer = book.clone();
         let http = parts.http.clone().unwrap_or_else(|| Arc::new(NoHttp));
         let mut desk = Desk::new(http, clock, Arc::new(move |call, progress| observer.note(call, progress)));
@@ -141,6 +146,21 @@ impl Outbound {
 
     pub(crate) fn api_token(&self) -> Option<&Secret<String>> {
         self.api_token.as_ref()
+    }
+
+    /// Each carrier in order, its breaker, and how many calls of ours it has.
+    pub(crate) fn carriers(&self) -> Vec<(Route, BreakerSnapshot, usize)> {
+        let at = |carrier: &CarrierId| {
+            let is_there = |page: &&Page| page.end.is_none() && page.carrier.as_ref() == Some(carrier);
+            self.book.pages().values().filter(is_there).count()
+        };
+        let routes = self.routes.iter();
+        routes
+            .filter_map(|route| {
+                let breaker = self.desk.breaker(&route.carrier)?;
+                Some((route.clone(), breaker, at(&route.carrier)))
+            })
+            .collect()
     }
 
     /// The carriers in order, the wished one first; a wished number is shown by the first one only, for
@@ -179,6 +199,7 @@ impl Outbound {
         let placing = self.desk.place(order).map_err(|DeskFull| NotPlaced::Full)?;
         let correlation = page.correlation.clone();
         self.book.open(call, page);
+        self.book.statuses.tell(call, as_carrier(CallStatus::Initiated), "ordered");
         // A call outlives the request that ordered it.
         self.tasks.spawn(on_behalf((correlation, call), self.traces.clone(), placing.run()));
         Ok(())
@@ -232,7 +253,21 @@ impl Book {
         page.note(progress);
         let correlation = page.correlation.clone();
         drop(pages);
+        self.tell_status(call, progress);
         tell_log(call, &correlation, progress);
+    }
+
+    fn tell_status(&self, call: CallId, progress: &Progress) {
+        if let Progress::Accepted(_, name) = progress {
+            self.statuses.name(call, name);
+        } else if let Progress::Status(status) = progress {
+            // The end is told with its reason, by the desk.
+            if !status.is_final() {
+                self.statuses.carrier_says(call, *status, None);
+            }
+        } else if let Progress::Ended(end) = progress {
+            self.statuses.tell(call, as_carrier(end.status()), end.name());
+        }
     }
 
     fn pages(&self) -> MutexGuard<'_, BTreeMap<CallId, Page>> {

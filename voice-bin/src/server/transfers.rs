@@ -34,6 +34,7 @@ pub(crate) struct Transfers {
     /// Our number at each carrier, which is shown to whoever is called.
     lines: BTreeMap<CarrierId, E164>,
     twilio: Option<TwilioLead>,
+    telnyx: Option<TelnyxLead>,
     targets: Targets,
     tasks: TaskTracker,
 }
@@ -65,14 +66,17 @@ impl Transfers {
             desk = desk.with_carrier(id.clone(), Arc::new(lead.clone()));
             lines.insert(id, line.from.clone());
         }
-        if let Some(line) = &parts.telnyx {
+        let telnyx = parts
+            .telnyx
+            .as_ref()
+            .map(|line| TelnyxLead::new(line.api.clone(), line.connection.clone(), base.of(TELNYX_WEBHOOK)));
+        if let (Some(line), Some(lead)) = (&parts.telnyx, &telnyx) {
             let id = CarrierId::from_static(telnyx::CARRIER);
-            let lead = TelnyxLead::new(line.api.clone(), line.connection.clone(), base.of(TELNYX_WEBHOOK));
-            desk = desk.with_carrier(id.clone(), Arc::new(lead));
+            desk = desk.with_carrier(id.clone(), Arc::new(lead.clone()));
             lines.insert(id, line.from.clone());
         }
         let targets = parts.targets.clone();
-        Self { desk: Arc::new(desk), lines, twilio, targets, tasks: TaskTracker::new() }
+        Self { desk: Arc::new(desk), lines, twilio, telnyx, targets, tasks: TaskTracker::new() }
     }
 
     /// To whom callers can be led, by name.
@@ -101,6 +105,12 @@ impl Transfers {
     pub(crate) fn document(&self, scene: Option<(Scene, Plan)>) -> Twiml {
         let document = |(scene, plan): &(Scene, Plan)| Some(self.twilio.as_ref()?.document(plan, *scene));
         scene.as_ref().and_then(document).unwrap_or_else(|| Twiml::of(&[twilio::Verb::Hangup]))
+    }
+
+    /// How legs over Telnyx are found and ended of which nobody knows any more. Twilio's ask what to do, and are
+    /// told to hang up.
+    pub(crate) fn telnyx(&self) -> Option<&TelnyxLead> {
+        self.telnyx.as_ref()
     }
 
     /// Waits a little for legs that are to be ended.

@@ -42,17 +42,21 @@ pub async fn serve_twilio_api(
     shutdown: impl Future<Output = ()>,
 ) {
     let (_nobody, incoming) = mpsc::channel(1);
-    serve_twilio(listener, clock, (plan, incoming), dial, shutdown).await;
+    let (nobody_cares, _) = mpsc::channel(1);
+    serve_twilio(listener, clock, (plan, incoming, nobody_cares), dial, shutdown).await;
 }
 
 /// Somebody who calls, and where to tell what happened.
 pub type CallsIn = (TwilioCallPlan, oneshot::Sender<CallReport>);
 
+/// What became of the calls that the API placed, each once it is over; told to whoever keeps up.
+pub type CallsOut = mpsc::Sender<CallReport>;
+
 /// The same, with calls that come in: the API can lead them elsewhere.
 pub async fn serve_twilio(
     listener: TcpListener,
     clock: Clock,
-    (plan, incoming): (TwilioApiPlan, mpsc::Receiver<CallsIn>),
+    (plan, incoming, outgoing): (TwilioApiPlan, mpsc::Receiver<CallsIn>, CallsOut),
     dial: Arc<dyn Dial>,
     shutdown: impl Future<Output = ()>,
 ) {
@@ -64,6 +68,7 @@ pub async fn serve_twilio(
         answers: BTreeMap::new(),
         next: 0,
         steering: BTreeMap::new(),
+        outgoing,
         tasks: JoinSet::new(),
     };
     tokio::select! {
@@ -119,6 +124,7 @@ struct Exchange {
     answers: BTreeMap<u64, oneshot::Sender<Response<Bytes>>>,
     next: u64,
     steering: BTreeMap<String, Orders>,
+    outgoing: CallsOut,
     /// Calls and webhooks; each answers the call that is over, if it was one.
     tasks: JoinSet<Option<String>>,
 }
@@ -187,12 +193,14 @@ impl Exchange {
     fn connect(&mut self, name: String, caller: FakeTwilioCall, told: Option<oneshot::Sender<CallReport>>) {
         let orders = Orders::default();
         self.steering.insert(name.clone(), orders.clone());
-        let (dial, clock) = (self.dial.clone(), self.clock);
+        let (dial, clock, outgoing) = (self.dial.clone(), self.clock, self.outgoing.clone());
         // Everybody speaks in their own time.
         self.tasks.spawn(async move {
             let over = run_caller(Steered { caller, orders, now: clock.now() }, dial, clock).await;
-            if let Some(told) = told {
-                let _gone_or_told = told.send(over.caller.report().clone());
+            let report = over.caller.report().clone();
+            match told {
+                Some(told) => drop(told.send(report)),
+                None => drop(outgoing.try_send(report)),
             }
             Some(name)
         });

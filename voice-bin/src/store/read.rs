@@ -5,11 +5,12 @@ use std::time::Duration;
 use voice_core::id::CallId;
 use voice_core::sensitive::Pii;
 use voice_core::time::{MonoTime, UnixMillis};
+use voice_telephony::status::CallStatus;
 
 use super::engine::{Row, Statement};
 use super::format::{self, FormatError};
 use super::rows::{
-    CallFilter, CallPage, CallRow, CallState, Counts, Cursor, LossRow, RecordingRow, Speaker, StatusRow,
+    CallFilter, CallPage, CallRow, CallState, Counts, Cursor, LossRow, RecordingRow, Speaker, StatusChange,
     StoredEntry, SwitchRow, TurnRow,
 };
 use super::{Node, Store, StoreError};
@@ -144,11 +145,11 @@ impl Store {
         self.rows(Statement::new(sql).with(call.to_string()), recording_row).await
     }
 
-    /// What a carrier reported of a call of its, in the order in which it came.
-    pub async fn statuses(&self, carrier: &str, carrier_call: &str) -> Result<Vec<StatusRow>, StoreError> {
-        let sql = "SELECT carrier, carrier_call, status, reason, sequence, unix_ms FROM statuses
-             WHERE carrier = $1 AND carrier_call = $2 ORDER BY unix_ms, sequence, status";
-        self.rows(Statement::new(sql).with(carrier).with(carrier_call), status_row).await
+    /// How a call stood, change by change.
+    pub async fn transitions(&self, call: CallId) -> Result<Vec<StatusChange>, StoreError> {
+        let sql = "SELECT number, from_status, to_status, reason, unix_ms FROM transitions
+             WHERE call_id = $1 ORDER BY unix_ms, number";
+        self.rows(Statement::new(sql).with(call.to_string()), status_change).await
     }
 
     /// Which entries of a call are missing.
@@ -255,14 +256,17 @@ fn recording_row(row: &Row) -> Result<RecordingRow, StoreError> {
     })
 }
 
-fn status_row(row: &Row) -> Result<StatusRow, StoreError> {
-    Ok(StatusRow {
-        carrier: row.text(0)?,
-        carrier_call: row.text(1)?,
-        status: row.text(2)?,
-        reason: row.maybe_text(3)?,
-        sequence: row.int(4)?.cast_unsigned(),
-        unix: UnixMillis(row.int(5)?),
+fn status_change(row: &Row) -> Result<StatusChange, StoreError> {
+    let status = |name: &str| {
+        let known = CallStatus::ALL.into_iter().find(|status| status.name() == name);
+        known.ok_or(FormatError::Field("status"))
+    };
+    Ok(StatusChange {
+        number: u32::try_from(row.int(0)?).map_err(|_| FormatError::Field("number"))?,
+        from: row.maybe_text(1)?.as_deref().map(status).transpose()?,
+        to: status(&row.text(2)?)?,
+        reason: row.text(3)?.into(),
+        unix: UnixMillis(row.int(4)?),
     })
 }
 

@@ -1,5 +1,6 @@
 //! What is read back: rows of the tables, and how one asks for some of them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use voice_core::id::CallId;
 use voice_core::record::CallEvent;
 use voice_core::sensitive::Pii;
 use voice_core::time::{MonoTime, UnixMillis};
+use voice_telephony::status::CallStatus;
 
 use super::Node;
 use super::format::FormatError;
@@ -182,20 +184,18 @@ pub struct RecordingRow {
     pub length: Option<Duration>,
 }
 
-/// What a carrier reported of a call of its.
+/// How a call stood from then on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StatusRow {
-    /// Who reports.
-    pub carrier: String,
-    /// Of which call, by the carrier's own name.
-    pub carrier_call: String,
-    /// Where it is, as in the API.
-    pub status: String,
-    /// Why, if it failed.
-    pub reason: Option<String>,
-    /// The carrier's count of its reports, or else a time of its; 0 where it has none.
-    pub sequence: u64,
-    /// When it came, on our clock.
+pub struct StatusChange {
+    /// Which of the changes of its call, as one server counts them.
+    pub number: u32,
+    /// How it stood before; `None` of the first one.
+    pub from: Option<CallStatus>,
+    /// How it stands.
+    pub to: CallStatus,
+    /// Why, in one word.
+    pub reason: Cow<'static, str>,
+    /// When.
     pub unix: UnixMillis,
 }
 

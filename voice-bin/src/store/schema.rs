@@ -6,18 +6,20 @@ use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Number, name and text of each version.
-type Versions = [(i64, &'static str, &'static str); 3];
+type Versions = [(i64, &'static str, &'static str); 4];
 
 const SQLITE: Versions = [
     (1, "journal", include_str!("migrations/sqlite/1-journal.sql")),
     (2, "truth", include_str!("migrations/sqlite/2-truth.sql")),
     (3, "nodes", include_str!("migrations/sqlite/3-nodes.sql")),
+    (4, "transitions", include_str!("migrations/sqlite/4-transitions.sql")),
 ];
 
 const POSTGRES: Versions = [
     (1, "journal", include_str!("migrations/postgres/1-journal.sql")),
     (2, "truth", include_str!("migrations/postgres/2-truth.sql")),
     (3, "nodes", include_str!("migrations/postgres/3-nodes.sql")),
+    (4, "transitions", include_str!("migrations/postgres/4-transitions.sql")),
 ];
 
 pub(super) fn sqlite() -> Migrator {

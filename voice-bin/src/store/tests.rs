@@ -5,7 +5,7 @@ use std::time::Duration;
 use voice_core::id::{AttachmentId, CallId, CarrierId, CorrelationId, ProviderId, ReplyId, UtteranceId};
 use voice_core::record::{CallEvent, EndReason, Entry, Switch, Totals, Why};
 use voice_core::time::{MonoTime, UnixMillis};
-use voice_telephony::status::{CallStatus, FailReason, Report};
+use voice_telephony::status::CallStatus;
 
 use super::losses::{Loss, Reason};
 use super::write::{Line, Portion, StatusLine};
@@ -190,25 +190,22 @@ on_every_database! {
         assert!(!store.take_over(CallId::from_u128(99), old.node()).await.unwrap());
     }
 
-    reports_of_carriers_are_kept_once(store) {
-        let status = |status, reason, sequence| StatusLine {
-            carrier: "twilio".to_owned(),
-            carrier_call: "CA7".to_owned(),
-            report: Report { status, reason, sequence },
-            unix: UnixMillis(sequence.map_or(0, u64::cast_signed)),
+    changes_of_status_are_kept_once(store) {
+        let change = |number, from, to, reason: &'static str| StatusLine {
+            call: CALL,
+            change: StatusChange { number, from, to, reason: reason.into(), unix: UnixMillis(number.into()) },
         };
         let statuses = [
-            status(CallStatus::Initiated, None, Some(1)),
-            status(CallStatus::Ringing, None, Some(2)),
-            status(CallStatus::Failed, Some(FailReason::Busy), Some(3)),
-            status(CallStatus::Ringing, None, Some(2)),
+            change(1, None, CallStatus::Initiated, "ordered"),
+            change(2, Some(CallStatus::Initiated), CallStatus::Ringing, "carrier"),
+            change(3, Some(CallStatus::Ringing), CallStatus::Failed, "busy"),
         ];
         for _ in 0..2 {
             store.write(Portion { statuses: &statuses, ..Portion::default() }).await.unwrap();
         }
-        let read = store.statuses("twilio", "CA7").await.unwrap();
-        let read: Vec<_> = read.iter().map(|row| (row.status.as_str(), row.reason.as_deref())).collect();
-        assert_eq!(read, [("initiated", None), ("ringing", None), ("failed", Some("busy"))]);
+        let read = store.transitions(CALL).await.unwrap();
+        assert_eq!(read, statuses.map(|line| line.change));
+        assert!(store.transitions(CallId::from_u128(99)).await.unwrap().is_empty());
     }
 
     losses_are_told_once(store) {

@@ -5,13 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use voice_core::id::CallId;
 use voice_core::record::{CallEvent, Entry};
 use voice_core::time::UnixMillis;
-use voice_telephony::status::Report;
 
 use super::derive::{CALLS, Derived, call_row};
 use super::engine::{Batch, Row, Statement, Value};
 use super::format::{self, Stored};
 use super::losses::{Loss, Losses, Reason};
-use super::{Store, StoreError};
+use super::{StatusChange, Store, StoreError};
 
 /// How many rows one statement inserts. Few lengths, so that each is prepared once.
 const LENGTHS: [usize; 4] = [64, 16, 4, 1];
@@ -24,13 +23,11 @@ pub(super) struct Line {
     pub(super) unix: UnixMillis,
 }
 
-/// What a carrier reported of a call.
+/// How a call stands.
 #[derive(Clone, Debug)]
 pub(super) struct StatusLine {
-    pub(super) carrier: String,
-    pub(super) carrier_call: String,
-    pub(super) report: Report,
-    pub(super) unix: UnixMillis,
+    pub(super) call: CallId,
+    pub(super) change: StatusChange,
 }
 
 /// What is written together.
@@ -156,16 +153,15 @@ impl Store {
         batch: &mut dyn Batch,
         statuses: &[StatusLine],
     ) -> Result<(), StoreError> {
-        let into = "INSERT INTO statuses (carrier, carrier_call, status, sequence, reason, unix_ms, node)";
-        let rows = statuses.iter().map(|status| {
-            let Report { status: at, reason, sequence } = status.report;
+        let into = "INSERT INTO transitions (call_id, unix_ms, number, from_status, to_status, reason, node)";
+        let rows = statuses.iter().map(|StatusLine { call, change }| {
             vec![
-                Value::from(status.carrier.as_str()),
-                status.carrier_call.as_str().into(),
-                at.name().into(),
-                sequence.unwrap_or(0).cast_signed().into(),
-                reason.map(|reason| reason.name().to_owned()).into(),
-                status.unix.0.into(),
+                Value::from(call.to_string()),
+                change.unix.0.into(),
+                i64::from(change.number).into(),
+                change.from.map(|from| from.name().to_owned()).into(),
+                change.to.name().into(),
+                change.reason.as_ref().into(),
                 self.node.as_str().into(),
             ]
         });

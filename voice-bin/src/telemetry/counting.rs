@@ -81,9 +81,7 @@ impl Reader for MetricsReader {
     fn read(&self, id: CallId, entry: &Entry) {
         let mut figures = self.shared.figures();
         let call = figures.of(id, entry.at);
-        if let Some(before) = call.fold(entry, &self.shared.prices) {
-            counter!(names::CALL_TRANSITIONS, "from_state" => before, "to_state" => call.status).increment(1);
-        }
+        call.fold(entry, &self.shared.prices);
         count(call, entry);
         for (provider, dollars, unpriced) in call.bills.news() {
             gauge!(names::AI_COST, "provider" => provider.to_string()).increment(dollars);

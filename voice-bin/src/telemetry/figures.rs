@@ -138,10 +138,9 @@ impl CallFigures {
         }
     }
 
-    /// Takes one more entry. The status before it, if it changed.
-    pub(crate) fn fold(&mut self, entry: &Entry, prices: &Prices) -> Option<&'static str> {
-        let (at, before) = (entry.at, self.status);
-        self.last = at;
+    /// Takes one more entry.
+    pub(crate) fn fold(&mut self, entry: &Entry, prices: &Prices) {
+        self.last = entry.at;
         self.fold_stays(entry, prices);
         if let CallEvent::Started { carrier, .. } = &entry.event {
             self.carrier = carrier.to_string();
@@ -162,7 +161,6 @@ impl CallFigures {
         } else if let CallEvent::Ended { reason, .. } = &entry.event {
             (self.end, self.status) = (Some(reason.kind()), "ended");
         }
-        (self.status != before).then_some(before)
     }
 
     /// Who is attached, and what they bill.

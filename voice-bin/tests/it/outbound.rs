@@ -130,6 +130,14 @@ async fn who_is_busy_is_not_called_again() {
     let shown = outcome(&server, &call).await;
     assert_eq!((&shown["status"], &shown["end"]), (&"failed".into(), &"busy".into()), "{shown}");
     assert!(server.record.calls().is_empty());
+    // It never had any audio, and is known all the same.
+    let path = format!("/api/v1/sessions/{call}/statuses");
+    let told = json(&ask(&server, "GET", &path, "", "").await);
+    let of = |number: usize| (&told["transitions"][number]["to"], &told["transitions"][number]["reason"]);
+    assert_eq!(of(0), (&"initiated".into(), &"ordered".into()), "{told:#}");
+    assert_eq!(of(1), (&"ringing".into(), &"carrier".into()), "{told:#}");
+    assert_eq!(of(2), (&"failed".into(), &"busy".into()), "{told:#}");
+    assert_eq!((&told["status"], &told["transitions"][3]), (&"failed".into(), &serde_json::Value::Null));
     server.stop().await;
 }
 
@@ -239,5 +247,73 @@ async fn a_session_that_is_given_up_places_no_call() {
     assert_eq!(ask("POST", &format!("{session}/start"), "").await.1["type"], "urn:voice:problem:ended");
     let (status, problem) = ask("POST", "/api/v1/sessions", r#"{"to_number":"7","limit":1}"#).await;
     assert_eq!((status, &problem["errors"][0]["field"]), (422, &"limit".into()));
+    server.stop().await;
+}
+
+/// Orders a call under a key: the status, the answer, and the header that says when to come again.
+async fn order_under(server: &Server, key: &str, body: &str) -> (u16, serde_json::Value, Option<String>) {
+    let request = Request::builder()
+        .method("POST")
+        .uri(format!("http://{}{PATH}", server.address))
+        .header("content-type", "application/json")
+        .header("idempotency-key", key)
+        .body(Bytes::copy_from_slice(body.as_bytes()))
+        .unwrap();
+    let answer = Rest::plain().send(request).await.unwrap();
+    let wait = answer.headers().get("retry-after").map(|wait| wait.to_str().unwrap().to_owned());
+    (answer.status().as_u16(), json(&answer), wait)
+}
+
+#[tokio::test]
+async fn an_order_that_is_repeated_under_its_key_calls_nobody_twice() {
+    let server = server(&[ApiRudeness::Busy], short(), None).await;
+    let body = r#"{"to_number":"+15005550006","metadata":{"order":"77"}}"#;
+    let (status, first, _) = order_under(&server, "order-77", body).await;
+    let (again_status, again, _) = order_under(&server, "order-77", body).await;
+    assert_eq!((status, again_status, &first), (202, 202, &again));
+    let (status, problem, _) = order_under(&server, "order-77", r#"{"to_number":"+15005550007"}"#).await;
+    assert_eq!((status, &problem["type"]), (422, &"urn:voice:problem:idempotency_key_reused".into()));
+    let (status, problem, _) = order_under(&server, "order 78", body).await;
+    assert_eq!((status, &problem["errors"][0]["field"]), (422, &"Idempotency-Key".into()));
+    let (_, other, _) = order_under(&server, "order-78", body).await;
+    assert_ne!(first["call_id"], other["call_id"]);
+    for call in [&first, &other] {
+        assert_eq!(outcome(&server, call["call_id"].as_str().unwrap()).await["end"], "busy");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn who_orders_too_many_calls_waits() {
+    let server = server(&[ApiRudeness::Busy], short(), None).await;
+    for number in 0..20 {
+        // What is wrong counts as well, or guessing would cost nothing.
+        let (status, _, _) = order_under(&server, &number.to_string(), "{}").await;
+        assert_eq!(status, 422);
+    }
+    let (status, problem, wait) = order_under(&server, "one-more", r#"{"to_number":"+15005550006"}"#).await;
+    assert_eq!((status, &problem["type"]), (429, &"urn:voice:problem:too_many_requests".into()));
+    assert!(wait.is_some_and(|wait| (1..=4).contains(&wait.parse::<u32>().unwrap())));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_carrier_that_is_left_alone_is_shown_to_be() {
+    let server = server(&[ApiRudeness::ThrottledWithTime], short(), None).await;
+    let carriers = async || {
+        let shown = json(&ask(&server, "GET", "/api/v1/telephony/carriers", "", "").await);
+        shown["carriers"][0].clone()
+    };
+    let shown = carriers().await;
+    assert_eq!(
+        (&shown["carrier"], &shown["state"], &shown["calls"]),
+        (&"twilio".into(), &"closed".into(), &0.into())
+    );
+    let call = order(&server, r#"{"to_number":"+15005550006"}"#).await;
+    assert_eq!(carriers().await["calls"], 1);
+    assert_eq!(outcome(&server, &call).await["end"], "not_placed");
+    let shown = carriers().await;
+    assert_eq!((&shown["state"], &shown["reason"]), (&"open".into(), &"throttled".into()), "{shown}");
+    assert!(shown["retry_after_seconds"].as_f64().is_some_and(|wait| wait > 0.0) && shown["calls"] == 0);
     server.stop().await;
 }

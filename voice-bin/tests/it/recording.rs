@@ -88,7 +88,7 @@ impl ProviderSession for Talking {
 }
 
 /// Both channels of a file, caller and voice.
-fn read(path: &Path) -> (Vec<u8>, Vec<u8>) {
+pub(crate) fn read(path: &Path) -> (Vec<u8>, Vec<u8>) {
     let file = fs::read(path).unwrap();
     let sound = &file[HEADER_BYTES..];
     let told = u32::from_le_bytes(file[54..58].try_into().unwrap()) as usize;
@@ -96,12 +96,12 @@ fn read(path: &Path) -> (Vec<u8>, Vec<u8>) {
     (sound.iter().step_by(2).copied().collect(), sound.iter().skip(1).step_by(2).copied().collect())
 }
 
-fn files(dir: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
     fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
 /// Where a clip begins, and how much of it is there without a break.
-fn find(channel: &[u8], clip: &[u8]) -> (Duration, Duration) {
+pub(crate) fn find(channel: &[u8], clip: &[u8]) -> (Duration, Duration) {
     let at =
         channel.windows(160).position(|window| window == &clip[..160]).expect("its first 20 ms are there");
     let same = channel[at..].iter().zip(clip).take_while(|(a, b)| a == b).count();

@@ -24,7 +24,7 @@ use voice_telephony::twilio::rest::{Credentials, TwilioApi};
 
 use crate::world::{Record, Server, Silent, TOKEN};
 
-const KEY: &str = "KEY0123456789";
+pub(crate) const KEY: &str = "KEY0123456789";
 const SEED: [u8; 32] = [9; 32];
 const ACCOUNT: &str = "AC00112233445566778899aabbccddeeff";
 const OUTBOUND: &str = "/api/v1/telephony/outbound";
@@ -50,12 +50,30 @@ fn plan(webhook: &str, names: u64) -> TelnyxCallPlan {
     TelnyxCallPlan::new(webhook, SEED, Secret::new(KEY.to_owned())).with_names(names).with_script(short())
 }
 
-pub(crate) async fn world(change: impl FnOnce(&mut Parts)) -> World {
+/// A Telnyx, before there is a server.
+pub(crate) struct Exchange {
+    pub(crate) url: String,
+    exchange: TelnyxExchange,
+    clock: Clock,
+}
+
+pub(crate) async fn exchange() -> Exchange {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/v2", listener.local_addr().unwrap());
     let (clock, exchange) = (Clock::start(), TelnyxExchange::default());
     // Ends with the test.
     tokio::spawn(exchange.clone().serve(listener, clock, std::future::pending()));
+    Exchange { url, exchange, clock }
+}
+
+pub(crate) async fn world(change: impl FnOnce(&mut Parts)) -> World {
+    world_at(exchange().await, change).await
+}
+
+pub(crate) async fn world_at(
+    Exchange { url, exchange, clock }: Exchange,
+    change: impl FnOnce(&mut Parts),
+) -> World {
     let api = Api::new(&url, &Secret::new(KEY.to_owned())).unwrap();
     let server = Server::with(|parts| {
         parts.world.fleet = Silent::fleet();
@@ -72,6 +90,25 @@ pub(crate) async fn world(change: impl FnOnce(&mut Parts)) -> World {
     })
     .await;
     World { server, exchange, clock }
+}
+
+impl Exchange {
+    /// A call whose webhooks go there.
+    pub(crate) fn plan(&self, webhook: &str, names: u64) -> TelnyxCallPlan {
+        plan(webhook, names).with_epoch(self.clock.unix(MonoTime::ZERO))
+    }
+
+    /// A call that the API knows, run to its end by the future.
+    pub(crate) fn connect(
+        &self,
+        plan: TelnyxCallPlan,
+    ) -> (TelnyxCaller, impl Future<Output = CallReport> + Send + use<>) {
+        let clock = self.clock;
+        let caller = self.exchange.connect(FakeTelnyxCall::new(clock.now(), plan), clock);
+        let running = caller.clone();
+        let run = async move { run_caller(running, Arc::new(Dialer::plain()), clock).await.report() };
+        (caller, run)
+    }
 }
 
 impl World {
@@ -111,7 +148,7 @@ impl World {
         Rest::plain().send(request).await.unwrap()
     }
 
-    async fn order(&self, body: &str) -> String {
+    pub(crate) async fn order(&self, body: &str) -> String {
         let response = self.ask("POST", OUTBOUND, body).await;
         assert_eq!(response.status(), 202, "{:?}", response.body());
         json(&response)["call_id"].as_str().unwrap().to_owned()

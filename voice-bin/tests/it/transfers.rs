@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use voice_bin::server::{OutboundParts, TwilioLine};
 use voice_bin::sim_net::{CallsIn, TelnyxCaller, serve_twilio};
 use voice_core::driver::Clock;
+use voice_core::record::CallEvent;
 use voice_core::sensitive::Secret;
 use voice_core::time::MonoTime;
 use voice_providers::dial::Dialer;
@@ -136,9 +137,9 @@ impl OverTwilio {
         change(&mut plan);
         let rooms = plan.rooms.clone();
         let (calls, incoming) = mpsc::channel(4);
-        let dial = Arc::new(Dialer::plain());
+        let (dial, (outgoing, _)) = (Arc::new(Dialer::plain()), mpsc::channel(1));
         // Ends with the test.
-        tokio::spawn(serve_twilio(listener, clock, (plan, incoming), dial, std::future::pending()));
+        tokio::spawn(serve_twilio(listener, clock, (plan, incoming, outgoing), dial, std::future::pending()));
         let credentials = Credentials::AuthToken(Secret::new(TOKEN.to_owned()));
         let api = TwilioApi::new(ACCOUNT.parse().unwrap(), credentials).with_url(&url).unwrap();
         let server = Server::with(|parts| {
@@ -220,6 +221,30 @@ async fn over_twilio_who_cannot_be_reached_gives_the_caller_back() {
         assert_eq!(over.told().iter().filter(|told| **told != "answered").count(), 1, "{:?}", over.told());
         assert!(over.server.record.ends().is_empty(), "{why}: the caller is with the voice again");
     }
+}
+
+/// Whoever has accepted is gone before the caller is there: the caller comes back, on a media socket of its own,
+/// to the conversation that they had.
+#[tokio::test]
+async fn over_twilio_who_is_left_alone_goes_on_where_they_were() {
+    let over = OverTwilio::with(|plan| {
+        plan.rudeness = vec![ApiRudeness::SlowEdits];
+        plan.presses = Some('1');
+        plan.leaves_after = Some(Duration::from_millis(6_000));
+    })
+    .await;
+    let answer = over.post("transfer", r#"{"to":"+15005550008","accept":true}"#).await;
+    assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+    let returned = |over: &OverTwilio| {
+        over.server.record.count(|event| matches!(event, CallEvent::Returned { leg: 2, .. }))
+    };
+    over.until(|over| returned(over) == 1).await;
+    assert_eq!((over.told().last(), over.server.record.ends()), (Some(&"hung_up"), vec!["caller_hung_up"]));
+    let ended = over.post("end", "").await;
+    assert!(ended.starts_with("HTTP/1.1 202"), "{ended}");
+    over.until(|over| over.server.record.ends().len() == 2).await;
+    assert_eq!(over.server.record.calls(), [over.call.clone()], "it is one call");
+    over.server.stop().await.settled(&["caller_hung_up", "hung_up"]);
 }
 
 #[tokio::test]

@@ -61,6 +61,11 @@ impl Record {
         self.live.notified().await;
     }
 
+    /// How many of these there were.
+    pub(crate) fn count(&self, is_one: impl Fn(&CallEvent) -> bool) -> usize {
+        self.events.lock().unwrap().iter().filter(|(_, event)| is_one(event)).count()
+    }
+
     /// The calls that reported anything, each once, in order.
     pub(crate) fn calls(&self) -> Vec<String> {
         let mut calls: Vec<String> =
@@ -189,6 +194,7 @@ impl Server {
             door: DoorConfig::default(),
             recording: None,
             store: None,
+            journal: None,
             metrics: Metrics::unfed().unwrap(),
             traces: None,
         };

@@ -5,6 +5,9 @@ use std::time::Duration;
 /// So often all are asked again before a call is given up.
 pub(crate) const ROUNDS_MAX: u32 = 5;
 
+/// So often somebody who was not met yet is looked for, when all who were would only fail again.
+pub(crate) const ROUNDS_FOR_STRANGERS: u32 = 1;
+
 /// The first wait; it doubles each time.
 const FIRST: Duration = Duration::from_secs(1);
 

@@ -578,9 +578,11 @@ impl Books {
         }
     }
 
-    /// Whoever could be asked would fail the same way: asking again changes nothing.
+    /// Whoever could be asked would fail the same way: asking again changes nothing. Only those who were met are
+    /// known; somebody who was just not let in yet is given one round to be met.
     fn is_hopeless(&self) -> bool {
-        !self.barred.is_empty() && self.met.iter().all(|met| self.barred.contains(met))
+        let all_barred = !self.barred.is_empty() && self.met.iter().all(|met| self.barred.contains(met));
+        all_barred && self.rounds >= backoff::ROUNDS_FOR_STRANGERS
     }
 }
 

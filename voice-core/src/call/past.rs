@@ -221,6 +221,11 @@ impl Past {
         self.ended.as_ref()
     }
 
+    /// The transfer that was under way.
+    pub fn transfer(&self) -> Option<TransferId> {
+        self.aside.transferring
+    }
+
     /// Whether the call may go on, if its carrier says that the line still stands.
     pub fn may_return(&self) -> bool {
         self.ended.as_ref().is_none_or(EndReason::may_return)

@@ -98,6 +98,12 @@ impl Rig {
         rig
     }
 
+    /// Nobody can take the call, nor a round later. `next` is the attachment that is asked for now.
+    fn nobody(&mut self, next: u32) -> &mut Self {
+        self.give(Input::Assigned(AttachmentId(next), None)).pass(ms(1_000)).said.clear();
+        self.give(Input::Assigned(AttachmentId(next + 1), None))
+    }
+
     fn give(&mut self, input: Input) -> &mut Self {
         self.call.handle(self.now, input);
         self.drain();

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::Notify;
+use voice_core::breaker::BreakerSnapshot;
 use voice_core::driver::Clock;
 use voice_core::id::{CallId, CarrierId};
 
@@ -108,6 +109,12 @@ impl Desk {
     /// Whether there is a carrier of this name.
     pub fn has_carrier(&self, id: &CarrierId) -> bool {
         self.carriers.contains_key(id)
+    }
+
+    /// How the breaker in front of a carrier stands, for people and dashboards; `None` for a carrier that nobody
+    /// added.
+    pub fn breaker(&self, id: &CarrierId) -> Option<BreakerSnapshot> {
+        Some(self.carriers.get(id)?.gate().snapshot(self.clock.now()))
     }
 
     /// Takes an order. Nothing happens before the answer is run.

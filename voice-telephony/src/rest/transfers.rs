@@ -280,8 +280,8 @@ mod tests {
         let key = TransferKey { call: CallId::from_u128(1), transfer: TransferId(1) };
         let order = TransferOrder::new(TransferKind::Warm, "support", "+15005550006");
         let plan = Plan { key, caller: "CA1".to_owned(), from: "+15005550009".parse().unwrap(), order };
-        let (tell, mut told) = mpsc::unbounded_channel();
-        let listen = Arc::new(move |news| tell.send(news).unwrap_or_default());
+        let (tell, mut told) = mpsc::channel(8);
+        let listen = Arc::new(move |news| tell.try_send(news).unwrap_or_default());
         tokio::spawn(desk.begin(&carrier, plan, listen).run());
         tokio::time::sleep(Duration::from_millis(1)).await;
         // News from outside wake it, once.

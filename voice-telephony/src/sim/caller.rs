@@ -8,6 +8,7 @@ use voice_core::audio::g711::mulaw_energy;
 use voice_core::audio::{AudioFormat, FRAME, FRAME_MS};
 use voice_core::sim::speech::{Hearing, Listener, recognise};
 
+use super::keypad::Keypad;
 use super::report::{BargeIn, CallReport, Heard};
 use super::script::{Script, Step, Utterance};
 
@@ -125,6 +126,7 @@ impl Caller {
         report.latencies.append(&mut self.notes.latencies);
         report.barge_ins.append(&mut self.notes.barge_ins);
         report.traffic.gap_ticks += self.ear.gap_ticks;
+        report.keys_heard.push_str(&std::mem::take(&mut self.ear.keypad).conclude());
         report.heard.extend(self.ear.conclude());
         if report.failure.is_none() {
             report.failure = self.anger;
@@ -263,6 +265,7 @@ const BREATH_TICKS: u64 = 25;
 #[derive(Debug)]
 struct Ear {
     listener: Listener,
+    keypad: Keypad,
     noticed: Vec<Hearing>,
     heard: Vec<Heard>,
     /// When the current or last stretch of voice began.
@@ -278,6 +281,7 @@ impl Ear {
     fn new() -> Self {
         Self {
             listener: Listener::new(span(BREATH_TICKS)),
+            keypad: Keypad::default(),
             noticed: Vec::new(),
             heard: Vec::new(),
             began: None,
@@ -290,6 +294,7 @@ impl Ear {
     fn hear(&mut self, tick: u64, played: Option<&[u8]>) {
         let audio = played.unwrap_or(&SILENCE);
         self.listener.push(audio, &mut self.noticed);
+        self.keypad.hear(audio);
         self.write_down();
         if played.is_some() {
             let hole = self.played_at.map_or(0, |at| tick - at - 1);

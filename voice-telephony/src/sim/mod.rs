@@ -5,6 +5,7 @@
 //! test: no wire types, no signatures, no XML.
 
 mod caller;
+mod keypad;
 mod playout;
 mod report;
 mod rudeness;

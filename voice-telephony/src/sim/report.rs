@@ -22,6 +22,8 @@ pub struct CallReport {
     pub announced: Vec<String>,
     /// What the caller heard, in order.
     pub heard: Vec<Heard>,
+    /// Keys whose tones the caller heard, in order.
+    pub keys_heard: String,
     /// From the end of each thing said until the first sound of the answer.
     pub latencies: Vec<Duration>,
     /// Each time the caller spoke over the voice.

@@ -5,7 +5,7 @@
 
 use voice_core::transfer::TransferKind;
 
-use super::answer::read_answer;
+use super::answer::{read_active, read_answer};
 use super::api::Api;
 use super::command::{Command, CommandId, Detection, Dial, Order};
 use super::event::{Answerer, Event, Hangup, HangupCause};
@@ -32,10 +32,24 @@ impl TelnyxLead {
         Self { api, connection, webhook: webhook.into() }
     }
 
-    fn order(&self, plan: &Plan, call: &str, (number, command): (u32, Command)) -> Option<Ask<()>> {
+    /// Looks for the leg of a transfer of which nobody knows any more, since its server died.
+    pub fn look(&self, key: TransferKey) -> Ask<Option<String>> {
+        let state = key.to_string();
+        Ask::new(self.api.active_calls(&self.connection), move |response| {
+            let found = read_active(response, state.as_bytes())?;
+            Ok(found.map(|call| call.as_str().to_owned()))
+        })
+    }
+
+    /// Ends such a leg. `None` where the name is none that Telnyx gives.
+    pub fn end(&self, key: TransferKey, leg: &str) -> Option<Ask<()>> {
+        self.order(key, leg, END)
+    }
+
+    fn order(&self, key: TransferKey, call: &str, (number, command): (u32, Command)) -> Option<Ask<()>> {
         let call: CallControlId = call.parse().ok()?;
         // The same order of the same transfer has the same id: a repetition does no harm.
-        let id = CommandId::new(&format!("{} {}", call.as_str(), plan.key), number);
+        let id = CommandId::new(&format!("{} {key}", call.as_str()), number);
         let order = Order { call, id, command, client_state: None };
         Some(Ask::new(self.api.request(&order), |response| {
             read_answer(response).map(|_| ()).map_err(CarrierError::from)
@@ -68,17 +82,20 @@ impl LeadCalls for TelnyxLead {
         let command = match act {
             Act::Speak => (1, Command::Speak { text: plan.words(), voice: VOICE.to_owned(), language: None }),
             Act::Join => (2, Command::Bridge { with: plan.caller.parse().ok()?, park_after: false }),
-            Act::EndLeg => (3, Command::Hangup),
+            Act::EndLeg => END,
             // Nobody is led anywhere before the other side is there.
             Act::BringBack => return None,
         };
-        self.order(plan, leg?, command)
+        self.order(plan.key, leg?, command)
     }
 
     fn abilities(&self) -> Abilities {
         Abilities { conferences: false, tells_bridged: true }
     }
 }
+
+/// How a leg is ended, by whomever: under one number, so that it is ended once.
+const END: (u32, Command) = (3, Command::Hangup);
 
 /// The transfer to which a leg belongs, by its state.
 pub fn key(webhook: &TelnyxWebhook) -> Option<TransferKey> {

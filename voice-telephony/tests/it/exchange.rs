@@ -22,7 +22,7 @@ use voice_telephony::twilio::{
 };
 use voice_telephony::webhook::{RawRequest, Rejection, Verified, verify};
 
-use crate::voice::Voice;
+use crate::voice::{Conversation, Story, Talks, Voice, Wishes};
 
 pub(crate) const TOKEN: &str = "5a1c0de5a1c0de5a1c0de5a1c0de5a1c";
 pub(crate) const WEBHOOK: &str = "https://voice.example.test/hooks/twilio";
@@ -42,6 +42,10 @@ pub(crate) struct Seen {
     /// Events that came after an end; there must be none.
     pub(crate) after_end: usize,
     pub(crate) status: Option<CallStatus>,
+    /// When the call was over for the carrier.
+    pub(crate) left_at: Option<MonoTime>,
+    /// Of a real call.
+    pub(crate) story: Option<Story>,
 }
 
 /// A polite plan, made rude.
@@ -51,9 +55,17 @@ pub(crate) fn plan(rudeness: &[Rudeness]) -> TwilioCallPlan {
 
 /// Runs one call to its end.
 pub(crate) fn run(plan: TwilioCallPlan) -> (CallReport, Seen) {
+    play(plan, Server::new())
+}
+
+/// The same with a real call, of which this is wanted.
+pub(crate) fn converse(plan: TwilioCallPlan, wishes: Wishes) -> (CallReport, Seen) {
+    play(plan, Server { wishes: Some(wishes), ..Server::new() })
+}
+
+fn play(plan: TwilioCallPlan, mut server: Server) -> (CallReport, Seen) {
     let mut now = MonoTime::ZERO;
     let mut call = FakeTwilioCall::new(now, plan);
-    let mut server = Server::new();
     for _ in 0..1_000_000 {
         let call_wakes = loop {
             match call.poll() {
@@ -68,9 +80,13 @@ pub(crate) fn run(plan: TwilioCallPlan) -> (CallReport, Seen) {
                 }
                 CallerOutput::Cut(line) => server.line_down(now, line, LineEnd::Cut),
                 CallerOutput::WaitUntil(at) => break at,
-                CallerOutput::Done => return (call.report().clone(), server.seen),
+                CallerOutput::Done if server.is_done() => return (call.report().clone(), server.into_seen()),
+                CallerOutput::Done => break None,
             }
         };
+        if call.report().completed || call.report().failure.is_some() {
+            server.seen.left_at.get_or_insert(now);
+        }
         if let Some(reply) = server.replies.pop_front() {
             match reply {
                 Reply::Up(line) => call.handle(now, CallerInput::LineUp(line)),
@@ -97,7 +113,7 @@ enum Reply {
 
 enum Socket {
     Opening(Opening),
-    Open { session: Box<TwilioSession>, voice: Box<Voice>, has_ended: bool },
+    Open { session: Box<TwilioSession>, voice: Box<dyn Talks>, has_ended: bool },
 }
 
 struct Server {
@@ -108,6 +124,8 @@ struct Server {
     replies: VecDeque<Reply>,
     status: Option<StatusTracker>,
     seen: Seen,
+    wishes: Option<Wishes>,
+    conversation: Option<Conversation>,
 }
 
 impl Server {
@@ -120,7 +138,25 @@ impl Server {
             replies: VecDeque::new(),
             status: None,
             seen: Seen::default(),
+            wishes: None,
+            conversation: None,
         }
+    }
+
+    /// Who talks on a new media socket.
+    fn talker(&mut self, now: MonoTime) -> Box<dyn Talks> {
+        let Some(wishes) = &self.wishes else { return Box::new(Voice::new(now, AudioFormat::MULAW_8K)) };
+        let conversation = Conversation::new(now, AudioFormat::MULAW_8K, "twilio", wishes);
+        self.conversation = Some(conversation.clone());
+        Box::new(conversation)
+    }
+
+    fn is_done(&self) -> bool {
+        self.conversation.as_ref().is_none_or(Conversation::is_done)
+    }
+
+    fn into_seen(self) -> Seen {
+        Seen { story: self.conversation.map(|conversation| conversation.story()), ..self.seen }
     }
 
     fn dialled(&mut self, now: MonoTime, line: LineId, endpoint: &Endpoint) {
@@ -210,7 +246,7 @@ impl Server {
                         Err(refusal) => self.refuse(line, refusal),
                         Ok(()) => {
                             let session = Box::new(opened.session);
-                            let voice = Box::new(Voice::new(now, AudioFormat::MULAW_8K));
+                            let voice = self.talker(now);
                             self.sockets.insert(line, Socket::Open { session, voice, has_ended: false });
                         }
                     }
@@ -251,6 +287,9 @@ impl Server {
             self.sockets.remove(&line);
             self.refuse(line, Refusal::NoStart);
         }
+        if let Some(conversation) = self.conversation.as_mut().filter(|_| self.sockets.is_empty()) {
+            conversation.tick(now);
+        }
         for socket in self.sockets.values_mut() {
             if let Socket::Open { session, voice, .. } = socket {
                 session.handle(now, CarrierInput::Tick);
@@ -270,7 +309,8 @@ impl Server {
                 [at, voice.due()].into_iter().flatten().min()
             }
         };
-        self.sockets.values_mut().filter_map(of_socket).min()
+        let sockets = self.sockets.values_mut().filter_map(of_socket).min();
+        [sockets, self.conversation.as_ref().and_then(Talks::due)].into_iter().flatten().min()
     }
 
     fn drain(&mut self, now: MonoTime) {

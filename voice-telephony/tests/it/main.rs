@@ -3,6 +3,7 @@
 mod documents;
 mod exchange;
 mod fuzzed_door;
+mod hang_ups;
 mod signatures;
 mod streams;
 #[path = "../voice/mod.rs"]

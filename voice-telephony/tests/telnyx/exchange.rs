@@ -25,7 +25,7 @@ use voice_telephony::telnyx::{
 use voice_telephony::ticket::Tickets;
 use voice_telephony::webhook::{RawRequest, Rejection, Verified, verify};
 
-use crate::voice::Voice;
+use crate::voice::{Conversation, Story, Talks, Voice, Wishes};
 
 const WEBHOOK: &str = "https://voice.example.test/hooks/telnyx";
 const STREAM: &str = "wss://voice.example.test/media/telnyx";
@@ -53,6 +53,10 @@ pub(crate) struct Seen {
     pub(crate) sent: Vec<&'static str>,
     /// What the fake carried out.
     pub(crate) carried_out: Vec<String>,
+    /// When the call was over for the carrier.
+    pub(crate) left_at: Option<MonoTime>,
+    /// Of a real call.
+    pub(crate) story: Option<Story>,
 }
 
 /// What the server does beyond answering and talking.
@@ -64,11 +68,13 @@ pub(crate) struct Manner {
     /// Gives this order once the voice talks.
     pub(crate) orders: Option<Command>,
     pub(crate) restarts_max: u32,
+    /// A real call talks instead of a script, and this is wanted of it.
+    pub(crate) wishes: Option<Wishes>,
 }
 
 impl Default for Manner {
     fn default() -> Self {
-        Self { codec: Codec::Pcmu, hangs_up_at: None, orders: None, restarts_max: 3 }
+        Self { codec: Codec::Pcmu, hangs_up_at: None, orders: None, restarts_max: 3, wishes: None }
     }
 }
 
@@ -123,11 +129,15 @@ fn play(mut call: FakeTelnyxCall, mut server: Server) -> (CallReport, Seen) {
                 CallerOutput::WaitUntil(at) => break at,
                 CallerOutput::Done if server.is_done() => {
                     server.seen.carried_out = call.commands().to_vec();
+                    server.seen.story = server.conversation.as_ref().map(Conversation::story);
                     return (call.report().clone(), server.seen);
                 }
                 CallerOutput::Done => break None,
             }
         };
+        if call.report().completed || call.report().failure.is_some() {
+            server.seen.left_at.get_or_insert(now);
+        }
         if let Some((id, request)) = server.requests.pop_front() {
             let answer = call.api(now, &peer(&request));
             let response = answer.status.map(|status| {
@@ -183,7 +193,7 @@ enum Reply {
 
 enum Socket {
     Opening(Opening),
-    Open { session: Box<TelnyxSession>, voice: Box<Voice>, has_ended: bool },
+    Open { session: Box<TelnyxSession>, voice: Box<dyn Talks>, has_ended: bool },
 }
 
 struct Server {
@@ -199,6 +209,9 @@ struct Server {
     requests: VecDeque<(CommandId, Request<Bytes>)>,
     answers: Vec<(MonoTime, CommandId, Option<Response<Bytes>>)>,
     seen: Seen,
+    conversation: Option<Conversation>,
+    /// The end of the conversation was brought to the carrier.
+    is_told: bool,
 }
 
 impl Server {
@@ -218,6 +231,27 @@ impl Server {
             requests: VecDeque::new(),
             answers: Vec::new(),
             seen: Seen::default(),
+            conversation: None,
+            is_told: false,
+        }
+    }
+
+    /// Who talks on a new media socket.
+    fn talker(&mut self, now: MonoTime, format: AudioFormat) -> Box<dyn Talks> {
+        let Some(wishes) = &self.manner.wishes else { return Box::new(Voice::new(now, format)) };
+        let conversation = Conversation::new(now, format, "telnyx", wishes);
+        self.conversation = Some(conversation.clone());
+        Box::new(conversation)
+    }
+
+    /// What ends here and was not ended by the carrier is ended there.
+    fn tell_end(&mut self, now: MonoTime) {
+        let end = self.conversation.as_ref().and_then(Conversation::end);
+        // Who was led to somebody else is theirs.
+        let is_ours = |why: &str| matches!(why, "hung_up" | "no_provider" | "call_limit");
+        if !self.is_told && end.is_some_and(is_ours) {
+            self.is_told = true;
+            self.tell_control(now, ControlInput::HangUp);
         }
     }
 
@@ -228,7 +262,9 @@ impl Server {
     }
 
     fn is_done(&self) -> bool {
-        self.sockets.is_empty() && self.control.as_ref().is_none_or(|_| self.seen.end.is_some())
+        self.conversation.as_ref().is_none_or(Conversation::is_done)
+            && self.sockets.is_empty()
+            && self.control.as_ref().is_none_or(|_| self.seen.end.is_some())
     }
 
     fn dialled(&mut self, now: MonoTime, line: LineId, endpoint: &Endpoint) {
@@ -310,6 +346,9 @@ impl Server {
                     for line in open {
                         self.end_media(now, line);
                     }
+                    if let Some(conversation) = &self.conversation {
+                        conversation.hang_up(now);
+                    }
                     return;
                 }
             }
@@ -349,7 +388,7 @@ impl Server {
                         Ok(()) => {
                             let session = Box::new(opened.session);
                             assert_eq!(session.format(), self.manner.codec.format());
-                            let voice = Box::new(Voice::new(now, session.format()));
+                            let voice = self.talker(now, session.format());
                             self.sockets.insert(line, Socket::Open { session, voice, has_ended: false });
                             self.tell_control(now, ControlInput::MediaUp);
                             if let Some(command) = self.manner.orders.take() {
@@ -397,6 +436,10 @@ impl Server {
             self.tell_control(now, ControlInput::HangUp);
         }
         self.tell_control(now, ControlInput::Tick);
+        if let Some(conversation) = self.conversation.as_mut().filter(|_| self.sockets.is_empty()) {
+            conversation.tick(now);
+        }
+        self.tell_end(now);
         for line in self.sockets.keys().copied().collect::<Vec<_>>() {
             match self.sockets.get_mut(&line) {
                 Some(Socket::Opening(opening)) if opening.deadline() <= now => {
@@ -426,7 +469,8 @@ impl Server {
         let sockets = self.sockets.values_mut().filter_map(of_socket).min();
         let answers = self.answers.iter().map(|(at, ..)| *at).min();
         let hang_up = self.manner.hangs_up_at.map(|at| MonoTime::ZERO + at);
-        [sockets, answers, hang_up, self.control_wakes].into_iter().flatten().min()
+        let conversation = self.conversation.as_ref().and_then(Talks::due);
+        [sockets, answers, hang_up, self.control_wakes, conversation].into_iter().flatten().min()
     }
 
     fn drain(&mut self, now: MonoTime, line: LineId) {

@@ -3,6 +3,7 @@
 mod commands;
 mod control;
 mod exchange;
+mod hang_ups;
 mod signatures;
 mod streams;
 #[path = "../voice/mod.rs"]

@@ -1,4 +1,6 @@
-//! A voice for tests with any carrier: a script that listens.
+//! Whoever talks in tests with any carrier: a script that listens, or a real call.
+
+mod conversation;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,6 +12,17 @@ use voice_core::carrier::{CarrierCommand, CarrierEvent};
 use voice_core::id::MarkId;
 use voice_core::sim::speech::{Hearing, Listener, recognise, voice};
 use voice_core::time::MonoTime;
+
+pub(crate) use conversation::{Conversation, Story, Wishes};
+
+/// Whoever has a media socket.
+pub(crate) trait Talks {
+    fn due(&self) -> Option<MonoTime>;
+
+    fn tick(&mut self, now: MonoTime) -> Vec<CarrierCommand>;
+
+    fn hear(&mut self, now: MonoTime, event: &CarrierEvent) -> Vec<CarrierCommand>;
+}
 
 /// The book shop's voice: knows the clips, answers each, falls silent when it is interrupted. Sends each
 /// reply at once, as providers do.
@@ -38,11 +51,30 @@ impl Voice {
         }
     }
 
-    pub(crate) fn due(&self) -> Option<MonoTime> {
+    fn say(&mut self, name: &'static str, commands: &mut Vec<CarrierCommand>) {
+        for (number, piece) in voice(name).expect("a clip").mulaw.chunks(160).enumerate() {
+            let audio = self.from_mouth.convert(&Bytes::from_static(piece));
+            let frame = AudioFrame::new(self.format, audio);
+            commands.push(CarrierCommand::Play(frame));
+            if number % 10 == 9 {
+                self.mark(commands);
+            }
+        }
+        self.mark(commands);
+    }
+
+    fn mark(&mut self, commands: &mut Vec<CarrierCommand>) {
+        self.marks += 1;
+        commands.push(CarrierCommand::Mark(MarkId(self.marks)));
+    }
+}
+
+impl Talks for Voice {
+    fn due(&self) -> Option<MonoTime> {
         self.later.front().map(|(at, _)| *at)
     }
 
-    pub(crate) fn tick(&mut self, now: MonoTime) -> Vec<CarrierCommand> {
+    fn tick(&mut self, now: MonoTime) -> Vec<CarrierCommand> {
         let mut commands = Vec::new();
         while let Some((_, name)) = self.later.pop_front_if(|(at, _)| *at <= now) {
             self.say(name, &mut commands);
@@ -50,7 +82,7 @@ impl Voice {
         commands
     }
 
-    pub(crate) fn hear(&mut self, now: MonoTime, event: &CarrierEvent) -> Vec<CarrierCommand> {
+    fn hear(&mut self, now: MonoTime, event: &CarrierEvent) -> Vec<CarrierCommand> {
         let mut commands = Vec::new();
         if let CarrierEvent::Played(MarkId(number)) = event {
             assert!(*number > self.played, "marks come back once, in order");
@@ -74,23 +106,6 @@ impl Voice {
             }
         }
         commands
-    }
-
-    fn say(&mut self, name: &'static str, commands: &mut Vec<CarrierCommand>) {
-        for (number, piece) in voice(name).expect("a clip").mulaw.chunks(160).enumerate() {
-            let audio = self.from_mouth.convert(&Bytes::from_static(piece));
-            let frame = AudioFrame::new(self.format, audio);
-            commands.push(CarrierCommand::Play(frame));
-            if number % 10 == 9 {
-                self.mark(commands);
-            }
-        }
-        self.mark(commands);
-    }
-
-    fn mark(&mut self, commands: &mut Vec<CarrierCommand>) {
-        self.marks += 1;
-        commands.push(CarrierCommand::Mark(MarkId(self.marks)));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Settings of the door.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use voice_telephony::door::{DoorSettings, ForwardedBy, Networks, Rate, TrustedProxies};
 
@@ -34,12 +35,14 @@ impl Check {
             lists,
             ..preset.sockets
         };
+        let orders = self.parse(&settings::OUTBOUND_PER_MINUTE, limit).flatten();
         let in_all = self.parse(&settings::MAX_CONNECTIONS, connections);
         let from_one = self.parse(&settings::MAX_CONNECTIONS_PER_ADDRESS, connections);
         DoorConfig {
             proxies: TrustedProxies::new(proxies, header),
             webhooks,
             sockets,
+            orders_per_minute: orders.and_then(NonZeroU32::new),
             connections_max: in_all.unwrap_or(preset.connections_max),
             connections_from_one_max: from_one.unwrap_or(preset.connections_from_one_max),
         }

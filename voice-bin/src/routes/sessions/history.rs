@@ -13,7 +13,7 @@ use super::super::problem::Problem;
 use super::session::{Session, SessionStatus};
 use super::told::Told;
 use crate::server::{App, Course, Next};
-use crate::store::{CallFilter, CallRow, CallState, Cursor, Store, StoreError};
+use crate::store::{CallFilter, CallRow, CallState, Cursor, StatusChange, Store, StoreError};
 use crate::telemetry::chain;
 
 /// Rows that are fetched from the store at once, and so many times for one page: where few of many fit, a
@@ -222,6 +222,14 @@ async fn stored_entries(app: &App, call: CallId, after: u64, most: usize) -> Res
     let most = u32::try_from(most).unwrap_or(u32::MAX);
     let entries = read(store.entries_from(call, after.saturating_add(1), most).await)?;
     Ok(entries.into_iter().map(Told::from).collect())
+}
+
+/// How a call stood, as the store knows it.
+pub(super) async fn transitions(app: &App, call: CallId) -> Result<Vec<StatusChange>, Problem> {
+    match &app.parts.store {
+        Some(store) => read(store.transitions(call).await),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Whether the store knows of it.

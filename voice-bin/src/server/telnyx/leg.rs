@@ -197,6 +197,9 @@ impl Leg {
 
     fn note(&self, event: &ControlEvent) {
         let Facts { call, correlation, .. } = &self.facts;
+        if let ControlEvent::Status(status, reason) = event {
+            self.app.statuses.carrier_says(*call, *status, *reason);
+        }
         if *event == ControlEvent::Restarting {
             warn!(%correlation, %call, "the media stream of a call broke, and is started again");
         } else {

@@ -10,9 +10,9 @@ use voice_core::driver::Clock;
 use voice_core::id::CallId;
 use voice_core::record::{CallEvent, Entry, Reader};
 use voice_core::time::UnixMillis;
-use voice_telephony::status::Report;
 
 use crate::metrics_names as names;
+use crate::store::StatusChange;
 use crate::store::losses::{Loss, Losses, Reason};
 use crate::store::write::{Line, StatusLine};
 
@@ -57,14 +57,9 @@ pub(super) struct Shared {
 }
 
 impl JournalReader {
-    /// What a carrier reported of a call of its. Kept with the calls, beside their entries.
-    pub fn status(&self, carrier: &str, carrier_call: &str, report: Report) {
-        let line = StatusLine {
-            carrier: carrier.to_owned(),
-            carrier_call: carrier_call.to_owned(),
-            report,
-            unix: self.clock.unix(self.clock.now()),
-        };
+    /// How a call stands. Kept with the calls, beside their entries.
+    pub fn status(&self, call: CallId, change: StatusChange) {
+        let line = StatusLine { call, change };
         if self.queue.try_send(Item::Status(line)).is_err() {
             self.shared.count(Reason::QueueFull, 1);
         }

@@ -96,10 +96,10 @@ fn a_call_that_is_given_up_on_hold_is_given_up_aloud() {
     let mut rig = talking();
     order(&mut rig, Control::Hold { music: true });
     rig.provider(A1, ProviderEvent::Failed(Failure::Credentials)).frame(1).said.clear();
-    rig.give(Input::Assigned(A2, None));
+    rig.nobody(2);
     assert_eq!(
         rig.wanted(),
-        ["carrier Clear", "· lost Withheld 20", "· resumed 0 false", "· covered Unavailable"]
+        ["carrier Clear", "· lost Withheld 20", "· resumed 1000 false", "· covered Unavailable"]
     );
 }
 

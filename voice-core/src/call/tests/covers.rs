@@ -154,7 +154,7 @@ fn an_opening_that_takes_long_is_covered() {
 fn who_is_left_alone_is_told_so_before_the_line_goes_dead() {
     let mut rig = talking();
     rig.provider(A1, ProviderEvent::Failed(Failure::Quota)).said.clear();
-    rig.give(Input::Assigned(A2, None)).frame(7);
+    rig.nobody(2).frame(7);
     assert_eq!(rig.wanted(), ["· covered Unavailable"]);
     rig.give(Input::Control(Control::Switch(None)));
     assert_eq!(rig.wanted(), ["· refused NotTalking"]);
@@ -168,7 +168,7 @@ fn who_is_left_alone_is_told_so_before_the_line_goes_dead() {
 fn who_is_left_alone_may_be_led_elsewhere() {
     let mut rig = Rig::with(covered().when_nobody(WhenNobody::Transfer("+15550177".into())));
     rig.assign(A1, "openai").provider(A1, ProviderEvent::Failed(Failure::Credentials));
-    rig.give(Input::Assigned(A2, None)).said.clear();
+    rig.nobody(2).said.clear();
     rig.pass(ms(1_000));
     assert_eq!(rig.wanted(), ["· transferring", "operate 1 blind -"]);
     assert_eq!(rig.finished, None, "the carrier is asked first");

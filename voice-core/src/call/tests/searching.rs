@@ -71,10 +71,10 @@ fn who_was_away_for_a_moment_takes_the_call_again_with_all_that_was_said() {
 }
 
 #[test]
-fn when_nothing_will_get_better_nobody_waits() {
+fn when_nothing_will_get_better_nobody_waits_for_long() {
     let mut rig = Rig::talking();
     rig.provider(A1, ProviderEvent::Failed(Failure::Credentials)).frame(1).said.clear();
-    rig.give(Input::Assigned(A2, None));
+    rig.nobody(2);
     assert_eq!(rig.wanted(), ["· lost Held 20", "carrier HangUp", "· ended no_provider"]);
 }
 

@@ -232,6 +232,12 @@ impl FakeTwilioApi {
             }
             _ => refuse(404, 20404),
         };
+        let is_edit = request.method() == Method::POST && matches!(segments.as_slice(), ["Calls", _]);
+        if is_edit && self.has(ApiRudeness::SlowEdits) {
+            let delay = self.rng.millis(2_500..4_000);
+            self.later.push((now + delay, Later::Answer(exchange, answer)));
+            return None;
+        }
         if is_creation && answer.status().is_success() {
             return self.after_creation(now, exchange, answer);
         }

@@ -39,6 +39,8 @@ rudeness! {
     AcceptsThenStalls = "accepts-then-stalls",
     /// The call is placed, and answered seconds later; webhooks come first.
     SlowAnswers = "slow-answers",
+    /// What is wanted of a call is done, and answered seconds later; webhooks come first.
+    SlowEdits = "slow-edits",
     /// The called number is refused.
     NumberRefused = "number-refused",
     /// Lists are six seconds behind.

@@ -1,0 +1,338 @@
+//! Everything that is done in a call, on every line: a call over each carrier, to us and from us, is answered,
+//! put on hold and taken back, presses keys and hears them, is recorded, and is led to somebody who was told
+//! what it is about. Then both channels of its recording are held against what the caller said and heard.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use voice_bin::recording::{RecordingParts, Recordings};
+use voice_bin::server::{OutboundParts, Parts, TwilioLine};
+use voice_bin::sim_net::serve_twilio;
+use voice_core::audio::{AudioFormat, FRAME};
+use voice_core::call::Prompts;
+use voice_core::driver::{Clock, InOrder};
+use voice_core::id::{AttachmentId, ProviderId, ReplyId};
+use voice_core::provider::{
+    CallerSpeech, Capabilities, Provider, ProviderCommand, ProviderEvent, ProviderSession, ReplyEnd,
+    SessionInput, SessionOutput, Setup,
+};
+use voice_core::record::CallEvent;
+use voice_core::sensitive::Secret;
+use voice_core::sim::speech::{Hearing, Listener, caller, recognise, voice};
+use voice_core::time::MonoTime;
+use voice_providers::dial::Dialer;
+use voice_telephony::rest::Rest;
+use voice_telephony::sim::{CallReport, Rooms, Script, Step, TwilioApiPlan};
+use voice_telephony::twilio::rest::{Credentials, TwilioApi};
+
+use crate::recording::{files, find, read};
+use crate::telnyx::{self, pause};
+use crate::world::{Server, TOKEN};
+
+const ACCOUNT: &str = "AC00112233445566778899aabbccddeeff";
+const PLACE: &str = r#"{"to_number":"+15005550007","telephony_provider":"CARRIER"}"#;
+const LEAD: &str = r#"{"to":"+15005550008","summary":"A cat is ill."}"#;
+const SUMMARY: &str = "A caller is being put through to you. A cat is ill.";
+
+/// What the caller says, with an answer of the same name to each.
+const SAID: [&str; 2] = ["hours", "person"];
+
+/// What the voice says.
+const ANSWERED: [&str; 3] = ["welcome", "hours", "person"];
+
+/// Greets, and answers what it knows with the clip of the same name. It needs no line.
+struct Knowing(Capabilities);
+
+struct Answering {
+    attachment: AttachmentId,
+    said: u32,
+    ear: Listener,
+    events: Vec<ProviderEvent>,
+}
+
+impl Knowing {
+    fn fleet() -> Arc<InOrder> {
+        let formats = || vec![AudioFormat::MULAW_8K];
+        let mut capabilities = Capabilities::new(formats(), formats());
+        (capabilities.caller_speech, capabilities.caller_pause) =
+            (CallerSpeech::Detected, CallerSpeech::Detected);
+        let knowing: Arc<dyn Provider> = Arc::new(Self(capabilities));
+        Arc::new(InOrder::new(vec![(ProviderId::from_static("knowing"), knowing)]))
+    }
+}
+
+impl Provider for Knowing {
+    fn capabilities(&self) -> &Capabilities {
+        &self.0
+    }
+
+    fn open(&self, setup: Setup) -> Box<dyn ProviderSession> {
+        let ready = ProviderEvent::Ready { session: None, expires: None };
+        let ear = Listener::new(Duration::from_millis(500));
+        Box::new(Answering { attachment: setup.attachment, said: 0, ear, events: vec![ready] })
+    }
+}
+
+impl Answering {
+    fn say(&mut self, clip: &str) {
+        self.said += 1;
+        let reply = ReplyId::new(self.attachment, self.said);
+        let audio = voice(clip).unwrap().mulaw.into();
+        self.events.push(ProviderEvent::Speech { reply, audio });
+        self.events.push(ProviderEvent::ReplyDone { reply, end: ReplyEnd::Completed });
+    }
+}
+
+impl ProviderSession for Answering {
+    fn handle(&mut self, _: MonoTime, input: SessionInput<'_>) {
+        if let SessionInput::Command(ProviderCommand::Speak { .. }) = input {
+            self.say("welcome");
+        } else if let SessionInput::Command(ProviderCommand::Hear(frame)) = input {
+            let mut noticed = Vec::new();
+            self.ear.push(&frame.data, &mut noticed);
+            for noticed in noticed {
+                if let Hearing::Ended { audio, .. } = noticed
+                    && let Some(clip) = recognise(&audio)
+                {
+                    self.say(clip.name);
+                }
+            }
+        }
+    }
+
+    fn poll(&mut self) -> SessionOutput {
+        if self.events.is_empty() {
+            return SessionOutput::WaitUntil(None);
+        }
+        SessionOutput::Event(self.events.remove(0))
+    }
+}
+
+/// Asks, presses a key, is put on hold and taken back meanwhile, asks again, and stays.
+fn script() -> Script {
+    let wait = || Step::WaitForVoice { quiet: Duration::from_millis(700), patience: Duration::from_secs(30) };
+    let say = |clip: &str| Step::Say(caller(clip).unwrap().into());
+    Script::new(vec![
+        wait(),
+        say(SAID[0]),
+        wait(),
+        Step::Press('7'),
+        Step::Pause(Duration::from_secs(9)),
+        say(SAID[1]),
+        wait(),
+        Step::Pause(Duration::from_secs(120)),
+        Step::HangUp,
+    ])
+}
+
+fn stays(length: Duration) -> Script {
+    Script::new(vec![Step::Pause(length), Step::HangUp])
+}
+
+/// Where the call is recorded.
+struct Tape {
+    dir: tempfile::TempDir,
+    recordings: Recordings,
+}
+
+impl Tape {
+    fn of(parts: &mut Parts) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let recordings = Recordings::start(dir.path(), parts.world.clock).unwrap();
+        let basis = "everybody in a test has agreed".parse().unwrap();
+        parts.recording = Some(RecordingParts::new(recordings.sink(), Some(basis)));
+        parts.world.fleet = Knowing::fleet();
+        Self { dir, recordings }
+    }
+
+    /// What the caller said and heard is in the file, in its channel, and where it was.
+    async fn lines_up(self, report: &CallReport) {
+        self.recordings.close().await;
+        let files = files(self.dir.path());
+        assert_eq!(files.len(), 1, "{files:?}");
+        let (said, heard) = read(&files[0]);
+        assert_eq!(report.said, SAID, "{report:#?}");
+        let of_said = SAID.iter().zip(&report.said_at).map(|(clip, at)| {
+            let clip = caller(clip).unwrap();
+            (*at, find(&said, clip.mulaw), clip.duration())
+        });
+        let of_heard = ANSWERED.iter().map(|name| {
+            let is_it = |heard: &&voice_telephony::sim::Heard| heard.clip == Some(*name);
+            let truth = report.heard.iter().find(is_it).unwrap_or_else(|| panic!("{name}: {report:#?}"));
+            let clip = voice(name).unwrap();
+            (truth.from, find(&heard, clip.mulaw), clip.duration())
+        });
+        let (_, music) = find(&heard, &Prompts::bundled(None).music);
+        assert!(music > Duration::from_millis(500), "they hear music on hold: {music:?}");
+        let mut begin = None;
+        for (truth, (at, whole), length) in of_said.chain(of_heard) {
+            // The recording began some time after the caller's own clock did; the same time for everything.
+            let (first_truth, first_at) = *begin.get_or_insert((truth, at));
+            assert!(
+                (at + first_truth).abs_diff(truth + first_at) <= FRAME,
+                "{truth:?} at {at:?}: {report:#?}"
+            );
+            assert!(whole + FRAME >= length, "{whole:?} of {length:?}");
+        }
+    }
+}
+
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    for _ in 0..6_000 {
+        if is_so() {
+            return;
+        }
+        pause().await;
+    }
+    panic!("{what}: not within a minute");
+}
+
+async fn a_second() {
+    for _ in 0..100 {
+        pause().await;
+    }
+}
+
+async fn post(server: &Server, path: &str, body: &str) -> String {
+    let head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close");
+    server.exchange(&format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len())).await
+}
+
+/// Does everything to the one call of this server. The caller plays along by [`script`].
+async fn through_everything(server: &Server, is_ours: bool) -> String {
+    let record = &server.record;
+    until("a key is pressed", || record.count(|event| matches!(event, CallEvent::Digit { .. })) > 0).await;
+    let call = record.calls().remove(0);
+    let order = async |what: &str, body: &str| {
+        let answer = post(server, &format!("/api/v1/sessions/{call}/{what}"), body).await;
+        assert!(answer.starts_with("HTTP/1.1 202"), "{what}: {answer}");
+    };
+    let is_held = |event: &CallEvent| matches!(event, CallEvent::Held { music: true });
+    let is_resumed = |event: &CallEvent| matches!(event, CallEvent::Resumed { timed_out: false, .. });
+    order("hold", "").await;
+    until("they are on hold", || record.count(is_held) == 1).await;
+    // Long enough to hear what is played; the recording shows it.
+    a_second().await;
+    order("resume", "").await;
+    until("the hold is over", || record.count(is_resumed) == 1).await;
+    order("dtmf", r##"{"digits":"4#"}"##).await;
+    let is_heard = |event: &CallEvent| matches!(event, CallEvent::ReplyHeard { cut: false, .. });
+    until("all was answered", || record.count(is_heard) == ANSWERED.len()).await;
+    // The music that follows is not part of what was said.
+    a_second().await;
+    order("transfer", LEAD).await;
+    until("the caller is led on", || !record.ends().is_empty()).await;
+    assert_eq!((record.transfers(), record.ends()), (vec!["answered"], vec!["transfer"]));
+    assert_eq!(record.count(|event| matches!(event, CallEvent::Digit { .. })), 1, "a key counts once");
+    let shown = server.ask(&format!("/api/v1/sessions/{call}/statuses")).await;
+    let shown: serde_json::Value = serde_json::from_str(shown.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let transitions = shown["transitions"].as_array().unwrap();
+    let statuses: Vec<&str> = transitions.iter().map(|change| change["to"].as_str().unwrap()).collect();
+    let from_us = ["initiated"].into_iter().filter(|_| is_ours);
+    let all = ["ringing", "answered", "on_hold", "answered", "transferring", "completed"];
+    assert_eq!(statuses, from_us.chain(all).collect::<Vec<_>>(), "{shown:#}");
+    call
+}
+
+async fn over_telnyx(is_ours: bool) {
+    let mut tape = None;
+    let world = telnyx::world(|parts| tape = Some(Tape::of(parts))).await;
+    let plan = world.plan(1).with_script(script());
+    let (caller, run) = world.connect(if is_ours { plan.waits_for_dial() } else { plan });
+    let running = tokio::spawn(run);
+    let order = PLACE.replace("CARRIER", "telnyx");
+    let ordered = if is_ours { Some(world.order(&order).await) } else { None };
+    if is_ours {
+        // Whoever waits first is dialled first.
+        world.server.record.wait_for_live().await;
+    }
+    let (other, run) =
+        world.connect(world.plan(2).waits_for_dial().with_script(stays(Duration::from_secs(5))));
+    let other_running = tokio::spawn(run);
+    let call = through_everything(&world.server, is_ours).await;
+    assert!(ordered.is_none_or(|ordered| ordered == call));
+    // They talk without us, until one of them hangs up.
+    other_running.await.unwrap();
+    let report = running.await.unwrap();
+    assert_eq!(report.keys_heard, "4#");
+    assert_eq!(other.report().announced, [SUMMARY]);
+    assert_eq!(other.commands(), ["speak", "bridge"]);
+    let commands: &[&str] = if is_ours { &["streaming_start"] } else { &["answer", "streaming_start"] };
+    assert_eq!(caller.commands(), commands);
+    world.server.stop().await.settled(&["transfer"]);
+    tape.unwrap().lines_up(&report).await;
+}
+
+async fn over_twilio(is_ours: bool) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let clock = Clock::start();
+    let mut plan = TwilioApiPlan::new(ACCOUNT, Secret::new(TOKEN.to_owned()));
+    (plan.unix, plan.script, plan.rooms) = (clock.unix(MonoTime::ZERO), script(), Rooms::default());
+    let rooms = plan.rooms.clone();
+    let (calls, incoming) = mpsc::channel(1);
+    let (outgoing, mut over) = mpsc::channel(4);
+    let dial = Arc::new(Dialer::plain());
+    // Ends with the test.
+    tokio::spawn(serve_twilio(listener, clock, (plan, incoming, outgoing), dial, std::future::pending()));
+    let mut tape = None;
+    let server = Server::with(|parts| {
+        tape = Some(Tape::of(parts));
+        let credentials = Credentials::AuthToken(Secret::new(TOKEN.to_owned()));
+        let api = TwilioApi::new(ACCOUNT.parse().unwrap(), credentials).with_url(&url).unwrap();
+        parts.outbound = OutboundParts {
+            http: Some(Arc::new(Rest::plain())),
+            twilio: Some(TwilioLine { api, from: "+15005550009".parse().unwrap() }),
+            ..OutboundParts::default()
+        };
+    })
+    .await;
+    let (told, report) = oneshot::channel();
+    if is_ours {
+        let answer = post(&server, "/api/v1/telephony/outbound", &PLACE.replace("CARRIER", "twilio")).await;
+        assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+    } else {
+        // Longer than everything here takes; they hang up in the end.
+        let leaves = Some(Duration::from_secs(40));
+        let caller = server.plan().with_script(script()).in_rooms(rooms.clone()).leaves_after(leaves);
+        assert!(calls.send((caller, told)).await.is_ok());
+    }
+    let call = through_everything(&server, is_ours).await;
+    let room = || rooms.names().first().cloned().unwrap_or_default();
+    until("both are in the room", || rooms.most(&room()) == 2).await;
+    if is_ours {
+        let path = format!("/api/v1/telephony/outbound/{call}");
+        let head = format!("DELETE {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        assert!(server.exchange(&head).await.starts_with("HTTP/1.1 202"));
+    }
+    // Whoever leaves ends it for both.
+    let mut reports = vec![over.recv().await.unwrap()];
+    reports.push(if is_ours { over.recv().await.unwrap() } else { report.await.unwrap() });
+    reports.sort_by_key(|report| report.said.len());
+    assert_eq!(reports[0].announced, [SUMMARY]);
+    assert_eq!(reports[1].keys_heard, "4#");
+    server.stop().await.settled(&["transfer"]);
+    tape.unwrap().lines_up(&reports[1]).await;
+}
+
+#[tokio::test]
+async fn a_call_to_us_over_telnyx() {
+    over_telnyx(false).await;
+}
+
+#[tokio::test]
+async fn a_call_from_us_over_telnyx() {
+    over_telnyx(true).await;
+}
+
+#[tokio::test]
+async fn a_call_to_us_over_twilio() {
+    over_twilio(false).await;
+}
+
+#[tokio::test]
+async fn a_call_from_us_over_twilio() {
+    over_twilio(true).await;
+}
