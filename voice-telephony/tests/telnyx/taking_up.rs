@@ -18,11 +18,9 @@ fn taken_up() -> CallControl {
 /// Whether a ticket for another stream is wanted by then.
 fn wants_a_ticket(control: &mut CallControl, at: u64) -> bool {
     control.handle(AT(at), ControlInput::Tick);
-    std::iter::from_fn(|| match control.poll() {
-        ControlOutput::WaitUntil(_) => None,
-        output => Some(output),
-    })
-    .any(|output| matches!(output, ControlOutput::NeedTicket(_)))
+    let due = |output: &ControlOutput| !matches!(output, ControlOutput::WaitUntil(_));
+    std::iter::from_fn(|| Some(control.poll()).filter(due))
+        .any(|output| matches!(output, ControlOutput::NeedTicket(_)))
 }
 
 #[test]
