@@ -44,7 +44,7 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
     let redis_url = check.parse(&settings::REDIS_URL, redis_url);
     let node = check.parse(&settings::NODE_NAME, node_name);
     let log_format = check.parse(&settings::LOG_FORMAT, log_format);
-    let log_level = check.parse(&settings::LOG_LEVEL, log_level);
+    let log = log_format.zip(check.parse(&settings::LOG_LEVEL, log_level));
     let providers = check.providers();
     let choice = check.choice();
     let twilio = check.twilio();
@@ -58,13 +58,12 @@ pub(super) fn check(layers: Layers) -> Result<Config, ConfigErrors> {
     let money = check.money();
     let observe = check.observe();
     let environment = check.parse(&settings::ENVIRONMENT, environment).unwrap_or_default();
-    let all = (host, port, database_url, log_format, log_level, agent, calls, limits, choice);
+    let all = (host, port, database_url, log, agent, calls, limits, choice);
     let (
         Some(host),
         Some(port),
         Some(database_url),
-        Some(log_format),
-        Some(log_level),
+        Some((log_format, log_level)),
         Some(agent),
         Some(calls),
         Some(limits),
