@@ -100,7 +100,7 @@ mod tests {
         for url in ["", "cache:6379", "http://cache", "redis://", "redis:cache"] {
             assert!(redis_url(url).is_err(), "{url}");
         }
-        let secret = redis_url("redi://:hunter22@cache").err().expect("it is wrong");
+        let secret = redis_url("redi://:hunter22@cache").expect_err("it is wrong");
         assert!(!secret.0.contains("hunter22"), "{}", secret.0);
     }
 

@@ -43,16 +43,16 @@ impl Neighbours {
             let (dead, dying) = channel(GONE_MAX);
             let answers = Answers::new(app, left);
             // Tasks beside the calls: what another server wants may take its time.
-            let spawn = |task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
+            let beside = |task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
                 tasks.spawn(stop.clone().run_until_cancelled_owned(task));
             };
             let (listener, watcher) = (cluster.clone(), cluster.clone());
-            spawn(Box::pin(async move { listener.listen(answers).await }));
-            spawn(Box::pin(async move { watcher.watch(dead).await }));
-            spawn(Box::pin(take_up(app.clone(), leaving, dying)));
-            spawn(Box::pin(tell_breakers(app.clone(), cluster.clone())));
+            beside(Box::pin(async move { listener.listen(answers).await }));
+            beside(Box::pin(async move { watcher.watch(dead).await }));
+            beside(Box::pin(take_up(app.clone(), leaving, dying)));
+            beside(Box::pin(tell_breakers(app.clone(), cluster.clone())));
             if let Some(taken) = cluster.taken_away() {
-                spawn(Box::pin(let_go_of(app.clone(), taken)));
+                beside(Box::pin(let_go_of(app.clone(), taken)));
             }
         }
         Self { cluster, tasks, stop }
