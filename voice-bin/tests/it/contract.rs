@@ -127,10 +127,14 @@ fn an_answer_of_another_form_is_found_out() {
         let answer = format!("HTTP/1.1 {status} X\r\ncontent-type: {content}\r\n\r\n{body}");
         std::panic::catch_unwind(move || check("GET", "/health", &answer)).is_ok()
     };
-    let right = json!({"status": "ok", "version": "1", "calls": 7});
+    let right = json!({"status": "ok", "version": "1", "calls": 7, "servers": 1, "redis": "off"});
     assert!(answer("200", "application/json", right.clone()));
     assert!(!answer("201", "application/json", right.clone()));
     assert!(!answer("200", "text/plain", right));
-    assert!(!answer("200", "application/json", json!({"status": "ok", "version": "1", "calls": "7"})));
+    assert!(!answer(
+        "200",
+        "application/json",
+        json!({"status": "ok", "version": "1", "calls": "7", "servers": 1, "redis": "off"})
+    ));
     assert!(!answer("200", "application/json", json!({"status": "ok", "version": "1"})));
 }
