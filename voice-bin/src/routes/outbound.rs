@@ -157,26 +157,26 @@ async fn place(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let key = headers.get(IDEMPOTENCY_KEY).map(HeaderValue::as_bytes);
-    let (order, metadata) = understand(&app, understood(&body)?)?;
-    takes_calls(&app)?;
-    // Before the carrier can tell anything of it.
-    keep_desk(&app, order.call).await;
-    let place = || dispatch(&app, &correlation, order, metadata);
-    let Taken { call, body } = app.orders.take(client, key, &body, place).map_err(unheard)??;
+    let mut wish = None;
+    let take = || {
+        let (order, metadata) = understand(&app, understood(&body)?)?;
+        takes_calls(&app)?;
+        let (call, body) = (order.call, accepted(&order, &correlation, &metadata));
+        wish = Some((order, metadata));
+        Ok::<_, Problem>(Taken { call, body })
+    };
+    let Taken { call, body } = app.orders.take(client, key, &body, take).map_err(unheard)??;
+    if let Some((order, metadata)) = wish {
+        // Before the carrier can tell anything of it.
+        keep_desk(&app, call).await;
+        if let Err(why) = app.outbound.place(order, correlation.clone(), metadata) {
+            app.orders.withdraw(key);
+            return Err(not_placed(why));
+        }
+        info!(%correlation, %call, "call ordered");
+    }
     let head = [(LOCATION, format!("{OUTBOUND}/{call}")), (CONTENT_TYPE, "application/json".to_owned())];
     Ok((StatusCode::ACCEPTED, head, body).into_response())
-}
-
-fn dispatch(
-    app: &App,
-    correlation: &CorrelationId,
-    order: Order,
-    metadata: BTreeMap<String, String>,
-) -> Result<Taken, Problem> {
-    let (call, body) = (order.call, accepted(&order, correlation, &metadata));
-    app.outbound.place(order, correlation.clone(), metadata).map_err(not_placed)?;
-    info!(%correlation, %call, "call ordered");
-    Ok(Taken { call, body })
 }
 
 fn unheard(why: Unheard) -> Problem {

@@ -121,6 +121,17 @@ fn read(key: &[u8]) -> Result<&str, Unheard> {
     std::str::from_utf8(key).ok().filter(|_| is_good).ok_or(Unheard::NoKey)
 }
 
+impl Orders {
+    /// The order came to nothing after all: its key is free again.
+    pub(crate) fn withdraw(&self, key: Option<&[u8]>) {
+        let Some(key) = key.and_then(|key| read(key).ok()) else { return };
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = table.answers.remove(key) {
+            table.bytes -= answer.taken.body.len();
+        }
+    }
+}
+
 impl Table {
     /// One more order of this client; the error is how long to wait before it.
     fn pay(&mut self, now: MonoTime, client: IpAddr, per_minute: NonZeroU32) -> Result<(), Duration> {

@@ -110,6 +110,7 @@ enum Later {
     Cut(u64),
     Callback { url: String, parameters: Vec<(&'static str, String)> },
     Line(String, Step),
+    Edit(u64, String, Fields),
 }
 
 impl FakeTwilioApi {
@@ -165,6 +166,10 @@ impl FakeTwilioApi {
                     self.outbox.push_back(ApiEffect::Post(self.signer.post(&url, &parameters)));
                 }
                 Later::Line(call, step) => self.step(at, &call, step),
+                Later::Edit(exchange, call, fields) => {
+                    let answer = self.edit(at, &call, &fields);
+                    self.outbox.push_back(ApiEffect::Answer(exchange, answer));
+                }
             }
         }
     }
@@ -221,6 +226,13 @@ impl FakeTwilioApi {
         let segments: Vec<&str> = path.trim_end_matches(".json").split('/').collect();
         let fields = Fields::of(request);
         let is_creation = request.method() == Method::POST && segments == ["Calls"];
+        if let (&Method::POST, ["Calls", call], true) =
+            (request.method(), segments.as_slice(), self.has(ApiRudeness::SlowEdits))
+        {
+            let at = now + self.rng.millis(2_500..4_000);
+            self.later.push((at, Later::Edit(exchange, (*call).to_owned(), fields)));
+            return None;
+        }
         let answer = match (request.method(), segments.as_slice()) {
             (&Method::POST, ["Calls"]) => self.create(now, &fields),
             (&Method::GET, ["Calls"]) => self.list(now, &fields),
@@ -232,12 +244,6 @@ impl FakeTwilioApi {
             }
             _ => refuse(404, 20404),
         };
-        let is_edit = request.method() == Method::POST && matches!(segments.as_slice(), ["Calls", _]);
-        if is_edit && self.has(ApiRudeness::SlowEdits) {
-            let delay = self.rng.millis(2_500..4_000);
-            self.later.push((now + delay, Later::Answer(exchange, answer)));
-            return None;
-        }
         if is_creation && answer.status().is_success() {
             return self.after_creation(now, exchange, answer);
         }

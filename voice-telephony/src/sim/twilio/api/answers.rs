@@ -32,6 +32,7 @@ pub(super) const CREATE_PARAMETERS: [&str; 20] = [
 ];
 
 /// The parameters of a request, from its body or query.
+#[derive(Debug)]
 pub(super) struct Fields(Vec<(String, String)>);
 
 impl Fields {

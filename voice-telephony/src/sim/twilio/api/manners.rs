@@ -39,7 +39,7 @@ rudeness! {
     AcceptsThenStalls = "accepts-then-stalls",
     /// The call is placed, and answered seconds later; webhooks come first.
     SlowAnswers = "slow-answers",
-    /// What is wanted of a call is done, and answered seconds later; webhooks come first.
+    /// What is wanted of a call is done seconds later, and answered then; webhooks come first.
     SlowEdits = "slow-edits",
     /// The called number is refused.
     NumberRefused = "number-refused",
