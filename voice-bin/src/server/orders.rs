@@ -39,7 +39,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) struct Orders {
     clock: Clock,
     per_minute: Option<NonZeroU32>,
-    /// Held while an order is placed, which waits for nothing, so that its repetition finds the answer.
+    /// Held while an order is read, which waits for nothing, so that its repetition finds the answer.
     table: Mutex<Table>,
 }
 
@@ -128,6 +128,8 @@ impl Orders {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(answer) = table.answers.remove(key) {
             table.bytes -= answer.taken.body.len();
+            // Its age goes with it, or it would end the next answer under the same key too soon.
+            table.ages.retain(|(_, one)| **one != *key);
         }
     }
 }
