@@ -32,8 +32,7 @@ const OUTBOUND: &str = "/api/v1/telephony/outbound";
 /// A server that Telnyx calls, and a Telnyx that it commands.
 pub(crate) struct World {
     pub(crate) server: Server,
-    exchange: TelnyxExchange,
-    clock: Clock,
+    carrier: Exchange,
 }
 
 /// Somebody who hangs up soon, and not before their audio is led to us, which may take a second.
@@ -70,11 +69,8 @@ pub(crate) async fn world(change: impl FnOnce(&mut Parts)) -> World {
     world_at(exchange().await, change).await
 }
 
-pub(crate) async fn world_at(
-    Exchange { url, exchange, clock }: Exchange,
-    change: impl FnOnce(&mut Parts),
-) -> World {
-    let api = Api::new(&url, &Secret::new(KEY.to_owned())).unwrap();
+pub(crate) async fn world_at(carrier: Exchange, change: impl FnOnce(&mut Parts)) -> World {
+    let api = Api::new(&carrier.url, &Secret::new(KEY.to_owned())).unwrap();
     let server = Server::with(|parts| {
         parts.world.fleet = Silent::fleet();
         let keys = PublicKeys::new(plan("", 0).public_key().parse().unwrap());
@@ -89,7 +85,7 @@ pub(crate) async fn world_at(
         change(parts);
     })
     .await;
-    World { server, exchange, clock }
+    World { server, carrier }
 }
 
 impl Exchange {
@@ -117,7 +113,7 @@ impl World {
     }
 
     pub(crate) fn plan(&self, names: u64) -> TelnyxCallPlan {
-        plan(&self.webhook(), names).with_epoch(self.clock.unix(MonoTime::ZERO))
+        self.carrier.plan(&self.webhook(), names)
     }
 
     /// A call that the API knows, run to its end by the future.
@@ -125,11 +121,7 @@ impl World {
         &self,
         plan: TelnyxCallPlan,
     ) -> (TelnyxCaller, impl Future<Output = CallReport> + Send + use<>) {
-        let clock = self.clock;
-        let caller = self.exchange.connect(FakeTelnyxCall::new(clock.now(), plan), clock);
-        let running = caller.clone();
-        let run = async move { run_caller(running, Arc::new(Dialer::plain()), clock).await.report() };
-        (caller, run)
+        self.carrier.connect(plan)
     }
 
     pub(crate) async fn call(&self, plan: TelnyxCallPlan) -> (CallReport, Vec<String>) {
@@ -251,7 +243,7 @@ impl FakeCaller for LeftOpen {
 async fn a_hang_up_ends_the_conversation_whatever_the_socket_does() {
     let world = world(|_| {}).await;
     let (call, _) = world.connect(world.plan(1).with_rudeness([TelnyxRudeness::LeftOpen]));
-    let (clock, record) = (world.clock, world.server.record.clone());
+    let (clock, record) = (world.carrier.clock, world.server.record.clone());
     let caller = LeftOpen { call: call.clone(), clock, record };
     run_caller(caller, Arc::new(Dialer::plain()), clock).await;
     assert_eq!((call.report().completed, call.commands().len()), (true, 2), "{:?}", call.report());
@@ -319,7 +311,7 @@ async fn without_a_public_key_nobody_gets_in() {
 #[tokio::test]
 async fn a_webhook_that_is_sent_again_does_nothing_again() {
     let world = world(|_| {}).await;
-    let caught = FakeTelnyxCall::new(world.clock.now(), world.plan(1)).first_webhook().unwrap();
+    let caught = FakeTelnyxCall::new(world.carrier.clock.now(), world.plan(1)).first_webhook().unwrap();
     let send = || async {
         match Dialer::plain().dial(caught.clone()).await {
             Ok(_answered) => 200,
