@@ -26,7 +26,7 @@ impl Calls {
     }
 
     fn step(&mut self) -> &mut Rig {
-        if self.frames % FRAMES_MAX == 0 {
+        if self.frames.is_multiple_of(FRAMES_MAX) {
             self.sent += self.rig.sent();
             self.rig = Rig::new();
             self.rig.begin_reply();

@@ -1,6 +1,8 @@
 //! What a call takes from the allocator, counted by one that counts: nothing for a frame but the messages
 //! themselves, and after hours of talk no more than after the first.
 
+#![allow(clippy::print_stdout, reason = "the figures of a passing test, for `--no-capture`")]
+
 use allocation_counter::{AllocationInfo, measure};
 use benches::rig::{self, Rig};
 use voice_core::bridge::CARRIER_LINE;
@@ -27,7 +29,7 @@ fn warm() -> Rig {
 #[test]
 fn a_frame_of_the_caller_takes_its_audio_and_one_message() {
     let mut rig = warm();
-    let messages: Vec<WireMessage> = (0..FRAMES).map(|n| rig::media(2_000 + n)).collect();
+    let messages: Vec<WireMessage> = (0..FRAMES).map(|n| rig::media(2_001 + n)).collect();
     let sent = rig.sent();
     let info = measure(|| {
         for message in &messages {
@@ -51,7 +53,8 @@ fn a_frame_of_the_voice_takes_its_audio_and_one_message() {
         }
     });
     assert!(rig.sent() - sent >= FRAMES, "every frame was passed on");
-    assert!(per_frame("provider to caller", &info) <= 2.3, "{info:?}");
+    // Every tenth frame is followed by a mark, of which the rig keeps a note.
+    assert!(per_frame("provider to caller", &info) <= 2.4, "{info:?}");
 }
 
 #[test]

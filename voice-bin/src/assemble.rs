@@ -52,7 +52,8 @@ pub(crate) struct Assembly {
 impl Assembly {
     pub(crate) async fn new(config: &Config) -> anyhow::Result<Self> {
         let clock = Clock::start();
-        let metrics = Metrics::install()?.with_budget(prices(config), config.money.budget);
+        let metrics = if config.observe.metrics { Metrics::install()? } else { Metrics::off()? };
+        let metrics = metrics.with_budget(prices(config), config.money.budget);
         metrics.name_server(&config.environment);
         let store = Store::open(&config.database_url)
             .await

@@ -174,7 +174,7 @@ impl Bridge {
             epoch,
             next_line: CARRIER_LINE.0 + 1,
             rest: Rest::WaitUntil(None),
-            outbox: VecDeque::with_capacity(32),
+            outbox: VecDeque::new(),
         };
         bridge.drain_call(now);
         bridge

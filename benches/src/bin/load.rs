@@ -44,6 +44,9 @@ struct Arguments {
     /// Only the relays.
     #[arg(long)]
     no_server: bool,
+    /// Also the server without metrics and without a log, to see what those cost.
+    #[arg(long)]
+    blind: bool,
     /// One JSON object a line.
     #[arg(long)]
     json: bool,
@@ -71,6 +74,8 @@ fn main() -> ExitCode {
 #[derive(Clone, Copy, Debug)]
 enum System {
     Voice,
+    /// The same without metrics and log.
+    Blind,
     Relay(relay::Kind),
 }
 
@@ -82,6 +87,9 @@ async fn run(arguments: &Arguments) -> io::Result<bool> {
     let mut systems: Vec<System> = arguments.relay.iter().map(|kind| System::Relay(*kind)).collect();
     if !arguments.no_server {
         systems.push(System::Voice);
+    }
+    if arguments.blind {
+        systems.push(System::Blind);
     }
     let mut all_went_well = true;
     for &service in &arguments.provider {
@@ -119,6 +127,7 @@ async fn measure(system: System, service: Service, calls: usize, seconds: u64) -
     let (figures, cost) = measured?;
     let mut name = match system {
         System::Voice => format!("voice ({})", service.name()),
+        System::Blind => format!("voice ({}), blind", service.name()),
         System::Relay(relay::Kind::Raw) => "relay, raw".to_owned(),
         System::Relay(relay::Kind::Tungstenite) => "relay, tungstenite".to_owned(),
     };
@@ -145,7 +154,7 @@ async fn drive(
 ) -> io::Result<Measured> {
     let gone = || io::Error::other("the system under test is gone");
     let target = match system {
-        System::Voice => Target::Voice { address, token: TOKEN.to_owned() },
+        System::Voice | System::Blind => Target::Voice { address, token: TOKEN.to_owned() },
         System::Relay(_) => Target::Relay(address),
     };
     let clock = Clock::start();
@@ -190,6 +199,9 @@ fn start(
     if let System::Relay(kind) = system {
         let kind = if kind == relay::Kind::Raw { "raw" } else { "tungstenite" };
         return command.env(ROLE, format!("{kind} {address} {echo}")).spawn();
+    }
+    if matches!(system, System::Blind) {
+        command.env("ENABLE_METRICS", "off").env("LOG_LEVEL", "off");
     }
     command
         .arg("serve")

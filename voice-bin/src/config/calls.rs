@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use voice_core::call::Standby;
 
-use super::check::{Check, Wrong, calls_max, drain, in_range};
+use super::check::{Check, Wrong, calls_max, drain, in_range, parse};
 use super::settings;
 use super::{LimitsConfig, OperationsConfig};
 
@@ -33,7 +33,7 @@ impl Check {
 
     pub(super) fn calls(&mut self) -> Option<CallsConfig> {
         let standby = self.parse(&settings::VOICE_STANDBY, standby);
-        let covers = self.parse(&settings::COVER_PROMPTS, on_or_off);
+        let covers = self.parse(&settings::COVER_PROMPTS, parse::on_or_off);
         let gap = self.parse(&settings::GAP_SECONDS, gap);
         let longest = self.parse(&settings::CALL_SECONDS_MAX, longest);
         let operations = self.operations();
@@ -67,14 +67,6 @@ fn standby(text: &str) -> Result<Standby, Wrong> {
             format!("{other:?} is no way to stand by"),
             "use off, ready (connected) or fed (connected and told every turn)",
         )),
-    }
-}
-
-fn on_or_off(text: &str) -> Result<bool, Wrong> {
-    match text {
-        "on" | "true" | "yes" => Ok(true),
-        "off" | "false" | "no" => Ok(false),
-        other => Err(Wrong(format!("{other:?} is neither on nor off"), "use on or off")),
     }
 }
 

@@ -309,6 +309,15 @@ fn missing_folder(url: &str) -> Option<String> {
 pub(crate) mod parse {
     use super::*;
 
+    /// A switch.
+    pub(crate) fn on_or_off(text: &str) -> Result<bool, Wrong> {
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "on" | "yes" | "1" => Ok(true),
+            "false" | "off" | "no" | "0" => Ok(false),
+            _ => Err(Wrong(format!("{text:?} is neither on nor off"), "use true or false")),
+        }
+    }
+
     /// Up to the path, which the service's own name follows: `?model=` is not part of it.
     pub(crate) fn openai_url(text: &str) -> Result<String, Wrong> {
         const FIX: &str =

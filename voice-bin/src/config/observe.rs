@@ -9,6 +9,8 @@ use crate::telemetry::Sampler;
 /// Who else is told.
 #[derive(Clone, Debug, Default)]
 pub struct ObserveConfig {
+    /// Whether there are metrics.
+    pub metrics: bool,
     /// Where traces are sent (OTLP over HTTP); without it there are none.
     pub otlp_endpoint: Option<String>,
     /// Which traces are kept.
@@ -19,6 +21,7 @@ pub struct ObserveConfig {
 
 impl Check {
     pub(super) fn observe(&mut self) -> ObserveConfig {
+        let metrics = self.parse(&settings::ENABLE_METRICS, parse::on_or_off).unwrap_or(true);
         let otlp_endpoint = self.parse(&settings::OTEL_EXPORTER_OTLP_ENDPOINT, otlp_endpoint);
         let name = self.parse(&settings::OTEL_TRACES_SAMPLER, words);
         let share = self.parse(&settings::OTEL_TRACES_SAMPLER_ARG, words);
@@ -41,7 +44,7 @@ impl Check {
         if sentry_dsn.is_some() && !cfg!(feature = "sentry") {
             self.notice(&settings::SENTRY_DSN, "has no effect: built without the feature sentry");
         }
-        ObserveConfig { otlp_endpoint, sampler: sampler.unwrap_or_default(), sentry_dsn }
+        ObserveConfig { metrics, otlp_endpoint, sampler: sampler.unwrap_or_default(), sentry_dsn }
     }
 }
 

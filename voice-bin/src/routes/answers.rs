@@ -15,6 +15,9 @@ pub(super) struct Fails;
 /// For routes about one thing.
 pub(super) struct FailsForOne;
 
+/// For a route that a setting takes away.
+pub(super) struct FailsWhenOff;
+
 /// For routes that read of one thing while it runs.
 pub(super) struct FailsForRunning;
 
@@ -33,6 +36,12 @@ pub(super) struct FailsToCarrier;
 impl IntoResponses for FailsToCarrier {
     fn responses() -> Table {
         table(&[400, 403, 408, 413, 426, 429, 503])
+    }
+}
+
+impl IntoResponses for FailsWhenOff {
+    fn responses() -> Table {
+        table(&[404])
     }
 }
 

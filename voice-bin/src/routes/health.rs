@@ -13,6 +13,8 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::answers::FailsWhenOff;
+use super::problem::Problem;
 use crate::cluster::Cluster;
 use crate::server::App;
 use crate::telemetry::database::{publish_health, publish_pool};
@@ -105,9 +107,15 @@ async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
 /// Figures, in Prometheus' text format.
 #[utoipa::path(
     get, path = "/metrics", tag = "operation", operation_id = "metrics", security(()),
-    responses((status = 200, body = str, content_type = "text/plain; version=0.0.4; charset=utf-8")),
+    responses(
+        (status = 200, body = str, content_type = "text/plain; version=0.0.4; charset=utf-8"),
+        FailsWhenOff,
+    ),
 )]
-async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
+async fn metrics(State(app): State<Arc<App>>) -> Result<impl IntoResponse, Problem> {
+    if !app.parts.metrics.is_on() {
+        return Err(Problem::not_found().detail("ENABLE_METRICS is off"));
+    }
     let now = app.parts.world.clock.now();
     if let Some(roster) = app.parts.world.fleet.roster() {
         publish_roster(now, &roster.with(|roster| roster.snapshot(now)));
@@ -122,5 +130,5 @@ async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     if let Some(cluster) = &app.parts.cluster {
         cluster.publish();
     }
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.parts.metrics.render())
+    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.parts.metrics.render()))
 }

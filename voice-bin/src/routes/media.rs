@@ -149,8 +149,10 @@ async fn attend<O: Opens>(
     let Some(mut line) = line(upgraded).await else { return };
     let _open = OpenSocket::new();
     let failed = || app.front.failed(app.parts.world.clock.now(), Errand::Socket, client);
-    let admitted = match open(&app, opens, &mut line).await {
-        Ok(Some(opened)) => admit(&app, O::CARRIER, opened).await,
+    // What is done before a call and after it is on the heap meanwhile: a task has room for its largest
+    // future as long as it lives, and calls are many.
+    let admitted = match Box::pin(open(&app, opens, &mut line)).await {
+        Ok(Some(opened)) => Box::pin(admit(&app, O::CARRIER, opened)).await,
         Ok(None) => {
             failed();
             count::<O>("gone");
@@ -304,10 +306,10 @@ async fn converse(
     app.feed.close(call);
     app.parts.metrics.over(call);
     if let Some(leg) = leg {
-        return leg.media_over(end).await;
+        return Box::pin(leg.media_over(end)).await;
     }
     if let Some(leg) = &twilio {
-        on_behalf(who, traces, recovery::hang_up(app, leg, end.as_ref())).await;
+        on_behalf(who, traces, Box::pin(recovery::hang_up(app, leg, end.as_ref()))).await;
     }
     // A call that may come back is not over.
     let is_cut = matches!(end, Some(EndReason::Carrier(CarrierEnd::LineDown(_))));

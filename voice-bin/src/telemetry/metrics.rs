@@ -36,6 +36,7 @@ pub enum MetricsError {
 /// The metrics of this process, and the figures of its calls.
 #[derive(Clone)]
 pub struct Metrics {
+    is_on: bool,
     handle: PrometheusHandle,
     pub(super) shared: Arc<Shared>,
 }
@@ -62,12 +63,23 @@ impl Metrics {
         let handle = recorder.handle();
         ::metrics::set_global_recorder(recorder).map_err(|_| MetricsError::Installed)?;
         names::describe();
-        Ok(Self { handle, shared: Arc::default() })
+        Ok(Self { is_on: true, handle, shared: Arc::default() })
     }
 
     /// Metrics that nobody feeds; for servers inside tests and other programs.
     pub fn unfed() -> Result<Self, MetricsError> {
-        Ok(Self { handle: recorder()?.handle(), shared: Arc::default() })
+        Ok(Self { is_on: true, handle: recorder()?.handle(), shared: Arc::default() })
+    }
+
+    /// No metrics: nobody feeds them, and `/metrics` says that there are none. What calls cost is reckoned all
+    /// the same, for budgets hold without them.
+    pub fn off() -> Result<Self, MetricsError> {
+        Ok(Self { is_on: false, ..Self::unfed()? })
+    }
+
+    /// Whether they are shown.
+    pub(crate) const fn is_on(&self) -> bool {
+        self.is_on
     }
 
     /// The same, knowing what providers ask and what a call may cost. Before anything else is done with it.
@@ -206,7 +218,7 @@ mod tests {
     fn unfed() -> (Metrics, PrometheusRecorder) {
         let recorder = recorder().unwrap();
         let handle = recorder.handle();
-        (Metrics { handle, shared: Arc::default() }, recorder)
+        (Metrics { is_on: true, handle, shared: Arc::default() }, recorder)
     }
 
     fn read_all(metrics: &Metrics) {

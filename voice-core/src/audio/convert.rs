@@ -21,7 +21,7 @@ use super::{AudioFormat, Encoding, g711};
 /// use voice_core::audio::convert::Converter;
 ///
 /// let mut converter = Converter::new(AudioFormat::MULAW_8K, AudioFormat::PCM16_24K);
-/// let frame = converter.convert(&Bytes::from_static(&[0xff; 160]));
+/// let frame = converter.convert(Bytes::from_static(&[0xff; 160]));
 /// assert_eq!(frame.len(), AudioFormat::PCM16_24K.frame_bytes());
 /// ```
 #[derive(Clone, Debug)]
@@ -69,16 +69,16 @@ impl Converter {
 
     /// Converts the next piece of the stream. Frames of 20 ms make frames of 20 ms; of other pieces
     /// less than a sample, or with different rates fewer than six samples, wait for the next.
-    pub fn convert(&mut self, piece: &Bytes) -> Bytes {
+    pub fn convert(&mut self, piece: Bytes) -> Bytes {
         match &mut self.plan {
-            Plan::Same => piece.clone(),
+            Plan::Same => piece,
             Plan::Recode(table) => {
                 let mut output = vec![0; piece.len()];
-                table(piece, &mut output);
+                table(&piece, &mut output);
                 Bytes::from(output)
             }
             Plan::Samples(samples) => {
-                Bytes::from(samples.convert(piece, self.from.encoding, self.to.encoding))
+                Bytes::from(samples.convert(&piece, self.from.encoding, self.to.encoding))
             }
         }
     }
@@ -174,7 +174,7 @@ mod tests {
     fn equal_formats_share_the_bytes() {
         let frame = Bytes::from(vec![7; 160]);
         let mut converter = Converter::new(AudioFormat::MULAW_8K, AudioFormat::MULAW_8K);
-        let same = converter.convert(&frame);
+        let same = converter.convert(frame.clone());
         assert!(converter.is_identity());
         assert_eq!((same.as_ptr(), same.len()), (frame.as_ptr(), frame.len()));
     }
@@ -187,7 +187,7 @@ mod tests {
             assert_eq!(converter.delay().is_zero(), from.rate == to.rate);
             let silence = Bytes::from(vec![from.encoding.silence_byte(); from.frame_bytes()]);
             for _ in 0..3 {
-                let frame = converter.convert(&silence);
+                let frame = converter.convert(silence.clone());
                 assert_eq!(frame.len(), to.frame_bytes(), "{from} to {to}");
                 // A-law knows no zero, and a filter overshoots the step to its 8.
                 assert!(loudest(to, &frame) <= 9, "{from} to {to}");
@@ -199,11 +199,11 @@ mod tests {
     fn how_the_stream_is_cut_makes_no_difference() {
         for (from, to) in pairs() {
             let stream: Vec<u8> = (0..from.frame_bytes() * 3).map(|n| (n * n / 7) as u8).collect();
-            let expected = Converter::new(from, to).convert(&Bytes::from(stream.clone()));
+            let expected = Converter::new(from, to).convert(Bytes::from(stream.clone()));
             for length in [1, 3, 50, 161] {
                 let mut converter = Converter::new(from, to);
                 let pieces = stream.chunks(length).map(Bytes::copy_from_slice);
-                let output: Vec<u8> = pieces.flat_map(|piece| converter.convert(&piece)).collect();
+                let output: Vec<u8> = pieces.flat_map(|piece| converter.convert(piece)).collect();
                 assert!(output == expected, "{from} to {to} in pieces of {length}");
             }
         }
@@ -215,7 +215,7 @@ mod tests {
         let mut back = Converter::new(AudioFormat::PCM16_24K, AudioFormat::MULAW_8K);
         let tone = |n: usize| (9_000.0 * (n as f64 * 0.7).sin()) as i16;
         let codes: Bytes = (0..1_600).map(|n| g711::linear_to_mulaw(tone(n))).collect();
-        let returned = back.convert(&there.convert(&codes));
+        let returned = back.convert(there.convert(codes.clone()));
         // Twice 2 ms at 8 kHz.
         let late = 32;
         for n in 100..1_600 {
@@ -227,9 +227,9 @@ mod tests {
     #[test]
     fn a_reset_forgets_the_tail_and_the_half_sample() {
         let mut converter = Converter::new(AudioFormat::PCM16_24K, AudioFormat::MULAW_8K);
-        converter.convert(&Bytes::from(vec![0x55; 961]));
+        converter.convert(Bytes::from(vec![0x55; 961]));
         converter.reset();
-        let after = converter.convert(&Bytes::from(vec![0; 960]));
+        let after = converter.convert(Bytes::from(vec![0; 960]));
         assert_eq!(after, vec![0xff; 160]);
     }
 
@@ -241,7 +241,8 @@ mod tests {
     }
 
     fn loudest(format: AudioFormat, bytes: &Bytes) -> u16 {
-        let pcm = Converter::new(format, AudioFormat::new(Encoding::Pcm16, format.rate)).convert(bytes);
+        let pcm =
+            Converter::new(format, AudioFormat::new(Encoding::Pcm16, format.rate)).convert(bytes.clone());
         let samples = pcm.as_chunks().0.iter().map(|bytes| i16::from_le_bytes(*bytes).unsigned_abs());
         samples.max().unwrap_or_default()
     }

@@ -63,7 +63,7 @@ pub fn key(key: char, format: AudioFormat) -> Option<Bytes> {
     }
     let linear = AudioFormat::new(Encoding::Pcm16, format.rate);
     pcm.resize(pcm.len() + linear.bytes_in(GAP), 0);
-    Some(Converter::new(linear, format).convert(&Bytes::from(pcm)))
+    Some(Converter::new(linear, format).convert(Bytes::from(pcm)))
 }
 
 /// So much silence, for a pause between keys.
@@ -89,7 +89,7 @@ mod tests {
 
     fn samples(tone: &Bytes, format: AudioFormat) -> Vec<f64> {
         let linear = AudioFormat::new(Encoding::Pcm16, format.rate);
-        let pcm = Converter::new(format, linear).convert(tone);
+        let pcm = Converter::new(format, linear).convert(tone.clone());
         pcm.chunks_exact(2).map(|pair| f64::from(i16::from_le_bytes([pair[0], pair[1]]))).collect()
     }
 

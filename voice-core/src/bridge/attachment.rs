@@ -102,7 +102,7 @@ impl Attachment {
             if let Some(detector) = &mut self.detector {
                 detector.hear(&frame, &mut self.events);
             }
-            let data = self.to_provider.convert(&frame.data);
+            let data = self.to_provider.convert(frame.data);
             if data.is_empty() {
                 return;
             }
@@ -213,7 +213,7 @@ impl Mouth {
         {
             self.flush(before, events);
         }
-        self.framer.push(self.converter.convert(&audio));
+        self.framer.push(self.converter.convert(audio));
         for audio in self.framer.by_ref() {
             events.push_back(ProviderEvent::Speech { reply, audio });
         }

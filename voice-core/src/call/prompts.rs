@@ -93,7 +93,7 @@ impl std::fmt::Debug for Prompts {
 /// A clip as frames of 20 ms in the format of a line. On a mu-law line they are slices of the clip.
 pub(crate) fn frames(clip: &Bytes, format: AudioFormat) -> Vec<Bytes> {
     let mut framer = Framer::new(format);
-    framer.push(Converter::new(AudioFormat::MULAW_8K, format).convert(clip));
+    framer.push(Converter::new(AudioFormat::MULAW_8K, format).convert(clip.clone()));
     let mut frames: Vec<Bytes> = framer.by_ref().collect();
     frames.extend(framer.flush());
     frames

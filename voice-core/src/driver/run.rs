@@ -53,10 +53,10 @@ pub struct World {
 /// A call that is ready to run.
 pub struct CallTask {
     id: CallId,
-    bridge: Bridge,
+    bridge: Box<Bridge>,
     line: Box<dyn Line>,
     world: World,
-    controls: mpsc::Receiver<Control>,
+    controls: mpsc::Receiver<Box<Control>>,
     needs: Needs,
     status: watch::Sender<CallStatus>,
     recorder: Option<Arc<dyn RecordSink>>,
@@ -67,7 +67,8 @@ pub struct CallTask {
 #[derive(Clone, Debug)]
 pub struct CallHandle {
     id: CallId,
-    controls: mpsc::Sender<Control>,
+    /// Boxed, because the queue makes room for many and holds one at most, as a rule.
+    controls: mpsc::Sender<Box<Control>>,
     status: watch::Receiver<CallStatus>,
     needs: Arc<Needs>,
 }
@@ -125,6 +126,8 @@ fn ready(
 ) -> (CallHandle, CallTask) {
     let (sender, controls) = mpsc::channel(CONTROLS_MAX);
     let (status, look) = watch::channel(bridge.status());
+    // On the heap, so that a call is not moved about, nor kept twice by the task that waits for it.
+    let bridge = Box::new(bridge);
     let handle = CallHandle { id, controls: sender, status: look, needs: Arc::new(needs.clone()) };
     (handle, CallTask { id, bridge, line, world, controls, needs, status, recorder: None, operator: None })
 }
@@ -148,7 +151,7 @@ impl CallHandle {
 
     /// As [`Self::control`], for those who want to know why not.
     pub fn tell(&self, control: Control) -> Result<(), Untold> {
-        self.controls.try_send(control).map_err(|error| match error {
+        self.controls.try_send(Box::new(control)).map_err(|error| match error {
             TrySendError::Full(_) => Untold::Full,
             TrySendError::Closed(_) => Untold::Over,
         })
@@ -203,7 +206,7 @@ impl CallTask {
         let clock = io.world.clock;
         // What was ordered before the first step comes before it: of a recording nothing must be missing.
         while let Ok(control) = io.controls.try_recv() {
-            bridge.handle(clock.now(), BridgeInput::Control(control));
+            bridge.handle(clock.now(), BridgeInput::Control(*control));
         }
         let mut alarm = Alarm::new(clock.instant(clock.now()));
         loop {
@@ -242,7 +245,7 @@ struct Io {
     tools: JoinSet<(ToolCallId, ToolResult)>,
     running: Vec<RunningTool>,
     assigned: Vec<AttachmentId>,
-    controls: mpsc::Receiver<Control>,
+    controls: mpsc::Receiver<Box<Control>>,
     /// What came up while outputs were carried out, to be handled before anything else.
     pending: Vec<Event>,
     status: watch::Sender<CallStatus>,
@@ -360,7 +363,7 @@ impl Io {
         poll_fn(|cx| {
             // Orders and tools first: they are few, and a line that floods must not keep them waiting.
             if let Poll::Ready(Some(control)) = self.controls.poll_recv(cx) {
-                return Poll::Ready(Event::Control(control));
+                return Poll::Ready(Event::Control(*control));
             }
             while let Poll::Ready(Some(ended)) = self.tools.poll_join_next_with_id(cx) {
                 if let Some(control) = tool_answer(&mut self.running, ended) {

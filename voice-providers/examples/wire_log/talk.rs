@@ -33,7 +33,7 @@ pub(crate) fn talk(
     harness.run_for(LIMIT);
     for (name, then) in [("order", 6_000), ("delivery", 1_900), ("price", 3_000), ("thanks", 2_500)] {
         let clip = speech::caller(name).map_or(&[][..], |clip| clip.mulaw);
-        let audio = Converter::new(AudioFormat::MULAW_8K, format).convert(&clip.to_vec().into()).to_vec();
+        let audio = Converter::new(AudioFormat::MULAW_8K, format).convert(clip.to_vec().into()).to_vec();
         harness.hear(format, &audio);
         listen(&mut harness, format, Duration::from_millis(then));
     }

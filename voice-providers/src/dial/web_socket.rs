@@ -18,7 +18,7 @@ use voice_core::limits::{FOREIGN_TEXT_BYTES_MAX, LINE_BACKLOG_BYTES_MAX, PROVIDE
 use voice_core::wire::{LineEnd, Text, WireMessage};
 
 /// A frame of 20 ms has 400 bytes; the library's default of 128 KiB would be most of a call's memory.
-const READ_BUFFER_BYTES: usize = 4 << 10;
+const READ_BUFFER_BYTES: usize = 3 << 10;
 
 /// What is offered within one step of a call, a frame and its mark, goes out in one write; more than this
 /// does not wait for the rest.
@@ -215,7 +215,9 @@ where
             .max_write_buffer_size(backlog)
             .max_message_size(Some(message_bytes_max))
             .max_frame_size(Some(message_bytes_max));
-        let stream = WebSocketStream::from_partially_read(stream, received.into(), role, Some(config)).await;
+        // A copy, mostly of nothing: what has come lies in the large buffer of an HTTP connection.
+        let received = received.to_vec();
+        let stream = WebSocketStream::from_partially_read(stream, received, role, Some(config)).await;
         let pulse = (role == Role::Client).then(Pulse::new);
         Self { stream: Some(stream), unflushed: false, pulse }
     }

@@ -253,7 +253,7 @@ impl Mouth {
             self.converter = Some((rate_hz, Converter::new(from, self.speaks)));
         }
         match &mut self.converter {
-            Some((_, converter)) => converter.convert(&audio.into()),
+            Some((_, converter)) => converter.convert(audio.into()),
             None => Bytes::new(),
         }
     }

@@ -87,6 +87,8 @@ struct Talk {
     calls: Calls,
     history: History,
     floor: Floor,
+    /// Empty between messages; kept for its room, so that a piece of speech takes none.
+    events: Vec<ProviderEvent>,
 }
 
 /// Who is to speak next. A response that we ask for while it is the caller's or the service's turn would be
@@ -176,6 +178,7 @@ impl Session {
             calls: Calls::new(attachment),
             history: History::new(attachment),
             floor: Floor::Anybody,
+            events: Vec::new(),
         };
         Self { settings, setup, phase: Phase::New, talk, outbox: Outbox::new(), born: None, unreadable: 0 }
     }

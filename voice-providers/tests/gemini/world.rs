@@ -143,7 +143,7 @@ impl World {
         for chunk in clip.mulaw.chunks(160) {
             let mut mulaw = chunk.to_vec();
             mulaw.resize(160, 0xff);
-            let data = converter.convert(&mulaw.into());
+            let data = converter.convert(mulaw.into());
             self.mic.frames.push_back(AudioFrame::new(self.mic.format, data));
         }
         clip.duration()

@@ -316,7 +316,7 @@ impl Live {
             Some(swapper) if is_l16 => swapper.read(data),
             Some(_) | None => data,
         };
-        AudioFrame::new(self.format, self.converter.convert(&data))
+        AudioFrame::new(self.format, self.converter.convert(data))
     }
 
     /// At least 20 ms, because Telnyx drops what is shorter (protocol notes, Telnyx §4), in its order of

@@ -53,7 +53,7 @@ impl Voice {
 
     fn say(&mut self, name: &'static str, commands: &mut Vec<CarrierCommand>) {
         for (number, piece) in voice(name).expect("a clip").mulaw.chunks(160).enumerate() {
-            let audio = self.from_mouth.convert(&Bytes::from_static(piece));
+            let audio = self.from_mouth.convert(Bytes::from_static(piece));
             let frame = AudioFrame::new(self.format, audio);
             commands.push(CarrierCommand::Play(frame));
             if number % 10 == 9 {
@@ -90,7 +90,7 @@ impl Talks for Voice {
         }
         let CarrierEvent::Audio(frame) = event else { return commands };
         let mut noticed = Vec::new();
-        self.listener.push(&self.to_ear.convert(&frame.data), &mut noticed);
+        self.listener.push(&self.to_ear.convert(frame.data.clone()), &mut noticed);
         for hearing in noticed {
             match hearing {
                 Hearing::Began { .. } if self.played < self.marks => {

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use voice_telephony::door::{DoorSettings, ForwardedBy, Networks, Rate, TrustedProxies};
 
-use super::{Check, Wrong, in_range};
+use super::{Check, Wrong, in_range, parse};
 use crate::config::door::DoorConfig;
 use crate::config::settings::{self, Setting};
 
@@ -58,7 +58,7 @@ impl Check {
     }
 
     fn lists(&mut self) -> Option<BTreeMap<&'static str, Networks>> {
-        let is_on = self.parse(&settings::ENABLE_WEBHOOK_IP_WHITELIST, on_or_off).unwrap_or_default();
+        let is_on = self.parse(&settings::ENABLE_WEBHOOK_IP_WHITELIST, parse::on_or_off).unwrap_or_default();
         let mut lists = BTreeMap::new();
         for (carrier, setting) in
             [("twilio", &settings::TWILIO_WEBHOOK_IPS), ("telnyx", &settings::TELNYX_WEBHOOK_IPS)]
@@ -84,14 +84,6 @@ impl Check {
             lists.insert(carrier, list);
         }
         is_on.then_some(lists)
-    }
-}
-
-fn on_or_off(text: &str) -> Result<bool, Wrong> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "on" | "yes" | "1" => Ok(true),
-        "false" | "off" | "no" | "0" => Ok(false),
-        _ => Err(Wrong(format!("{text:?} is neither on nor off"), "use true or false")),
     }
 }
 

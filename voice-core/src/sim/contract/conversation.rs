@@ -360,5 +360,5 @@ fn lookup_tool() -> ToolDefinition {
 fn frames(mulaw: &'static [u8], format: AudioFormat) -> Vec<Bytes> {
     let mut converter = Converter::new(AudioFormat::MULAW_8K, format);
     let chunks = mulaw.chunks(AudioFormat::MULAW_8K.frame_bytes());
-    chunks.map(|chunk| converter.convert(&Bytes::from_static(chunk))).filter(|b| !b.is_empty()).collect()
+    chunks.map(|chunk| converter.convert(Bytes::from_static(chunk))).filter(|b| !b.is_empty()).collect()
 }

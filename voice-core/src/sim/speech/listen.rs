@@ -331,7 +331,7 @@ mod tests {
         let mut down = Converter::new(AudioFormat::PCM16_24K, AudioFormat::MULAW_8K);
         for clip in all() {
             let audio = Bytes::from(padded(33, clip.mulaw, 800));
-            assert_known(&down.convert(&up.convert(&audio)), clip);
+            assert_known(&down.convert(up.convert(audio)), clip);
         }
     }
 

@@ -129,9 +129,10 @@ impl Session {
         let Some(audio) = base64::decode(&piece.delta) else {
             return self.on_unreadable("audio");
         };
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.talk.events);
         self.talk.replies.audio(piece, audio, &mut events);
-        self.report(events);
+        self.report(events.drain(..));
+        self.talk.events = events;
     }
 
     fn on_words(&mut self, piece: &Piece<'_>, whole: bool) {

@@ -67,7 +67,7 @@ pub(super) fn pieces(clip: &Clip, rate: AudioFormat, piece: Duration) -> Vec<(Ve
             let until = (words.len() * (at + 1)).div_ceil(count).min(words.len());
             let text = words[told..until].concat();
             told = until;
-            (converter.convert(&chunk.to_vec().into()).to_vec(), text)
+            (converter.convert(chunk.to_vec().into()).to_vec(), text)
         })
         .collect()
 }

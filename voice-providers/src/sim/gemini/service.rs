@@ -493,7 +493,7 @@ impl Ears {
             self.converter = Some((hz, Converter::new(from, AudioFormat::MULAW_8K)));
         }
         Ok(match &mut self.converter {
-            Some((_, converter)) => converter.convert(&pcm.into()).to_vec(),
+            Some((_, converter)) => converter.convert(pcm.into()).to_vec(),
             None => Vec::new(),
         })
     }
