@@ -16,7 +16,7 @@ use voice_core::record::CallEvent;
 use voice_core::sim::rng::Rng;
 use voice_core::time::MonoTime;
 use voice_core::transfer::{Operation, TransferId, TransferKind, TransferNews, TransferOrder};
-use voice_telephony::transfer::{self, Abilities, Act, LegEnd, LegNews, Transfer};
+use voice_telephony::transfer::{self, Abilities, Act, Conferences, LegEnd, LegNews, Transfer};
 
 use super::Talks;
 
@@ -191,7 +191,8 @@ impl Running {
                 self.call.handle(now, Input::Provider(id, ready));
             }
             Output::Operate(Operation::Transfer(id, order)) => {
-                let abilities = Abilities { conferences: false, tells_bridged: self.rng.percent(50) };
+                let abilities =
+                    Abilities { conferences: Conferences::None, tells_bridged: self.rng.percent(50) };
                 self.transfer = Some((id, Transfer::new(now, &order, abilities)));
             }
             Output::Operate(_) => {
@@ -234,6 +235,8 @@ impl Running {
                 let named = self.soon(now, 50..900, transfer::Input::Dialled(Ok(LEG.to_owned())));
                 self.soon(named, 300..4_000, news(LegNews::Answered));
             }
+            // Nobody joins a conference here.
+            transfer::Output::Find => {}
             transfer::Output::Act(act) => self.act(now, act),
             transfer::Output::WaitUntil(at) => {
                 self.wakes = Some(self.wakes.map_or(at, |wakes| wakes.min(at)));
