@@ -35,7 +35,7 @@ pub struct Report {
     pub cpu_ms: f64,
     /// Of them, in the system's own code.
     pub user_ms: f64,
-    /// Resident KiB per call, without what it had before the first.
+    /// Resident KiB per call, without what it had after one that came and went.
     pub kib_per_call: f64,
     /// Frames that came back late by at least 20 ms, in percent of the marked ones.
     pub late_percent: f64,
@@ -123,7 +123,7 @@ impl Report {
 pub struct Cost {
     /// Used within them; resident at their end.
     pub used: Usage,
-    /// Resident before the first call.
+    /// Resident before the calls, when one had come and gone.
     pub resident_before: u64,
     /// How long they were.
     pub window: Duration,

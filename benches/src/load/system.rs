@@ -1,6 +1,7 @@
 //! What the kernel says of the system under test, and on which core it runs.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -56,6 +57,25 @@ pub fn pin(process: u32, core: usize) -> bool {
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success())
+}
+
+/// This program on one core from its first moment, so that it makes as many threads as it would on such a
+/// machine; on any core where there is no `taskset`.
+pub fn on_core(core: usize, program: PathBuf) -> Command {
+    let has_taskset = Command::new("taskset").arg("-V").stdout(Stdio::null()).status().is_ok();
+    if !has_taskset {
+        return Command::new(program);
+    }
+    let mut command = Command::new("taskset");
+    command.args(["-c", &core.to_string()]).arg(program);
+    command
+}
+
+/// Whether this process may run on one core only.
+pub fn is_pinned(process: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    allowed.is_some_and(|list| list.trim().parse::<usize>().is_ok())
 }
 
 /// The machine in a line.

@@ -5,6 +5,9 @@ use std::time::Duration;
 /// So often all are asked again before a call is given up.
 pub(crate) const ROUNDS_MAX: u32 = 5;
 
+/// So often in all the gaps since somebody talked well: voices that come and go at once are no voices.
+const ROUNDS_OF_BAD_LUCK_MAX: u32 = 2 * ROUNDS_MAX;
+
 /// So often somebody who was not met yet is looked for, when all who were would only fail again.
 pub(crate) const ROUNDS_FOR_STRANGERS: u32 = 1;
 
@@ -13,6 +16,12 @@ const FIRST: Duration = Duration::from_secs(1);
 
 /// The longest wait.
 const LONGEST: Duration = Duration::from_secs(16);
+
+/// Whether all were asked again often enough: in this gap, and since somebody last talked well. A gap that has
+/// just begun gets a round even if the gap before it took all of them.
+pub(crate) const fn is_enough(rounds: u32, in_this_gap: u32) -> bool {
+    (rounds >= ROUNDS_MAX && in_this_gap > 0) || rounds >= ROUNDS_OF_BAD_LUCK_MAX
+}
 
 /// Before the `round`th time (from 0): 1, 2, 4, 8, 16 s, less up to a quarter.
 ///

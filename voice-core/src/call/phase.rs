@@ -57,6 +57,8 @@ pub(super) struct Attaching {
     held: HeldAudio,
     /// Since when nobody hears the caller.
     since: MonoTime,
+    /// So often all were asked again meanwhile.
+    rounds: u32,
 }
 
 /// How the search goes.
@@ -146,7 +148,13 @@ pub(super) enum Ear {
 impl Phase {
     /// Before the first candidate; replaced by [`Call::seek`] in the call's constructor.
     pub(super) fn initial(now: MonoTime, why: Why) -> Self {
-        Self::Attaching(Attaching { quest: Quest::Waiting, why, held: HeldAudio::default(), since: now })
+        Self::Attaching(Attaching {
+            quest: Quest::Waiting,
+            why,
+            held: HeldAudio::default(),
+            since: now,
+            rounds: 0,
+        })
     }
 
     pub(super) fn is_ended(&self) -> bool {

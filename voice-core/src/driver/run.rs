@@ -1,14 +1,15 @@
 //! The only loop in this library that waits. One task per call owns everything the call has.
 
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, Id, JoinSet};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use crate::bridge::{Bridge, BridgeInput, BridgeOutput, CARRIER_LINE};
 use crate::call::{CallConfig, CallStart, CallStatus, Control, Outcome, Return};
@@ -205,7 +206,7 @@ impl CallTask {
         while let Ok(control) = io.controls.try_recv() {
             bridge.handle(clock.now(), BridgeInput::Control(control));
         }
-        let mut alarm = Box::pin(tokio::time::sleep_until(clock.instant(clock.now())));
+        let mut alarm = Alarm::new(clock.instant(clock.now()));
         loop {
             if let Some(reason) = io.carry_out(&mut bridge, &mut alarm) {
                 io.lines.hang_up_all();
@@ -254,6 +255,37 @@ struct Io {
     operator: Option<Arc<dyn Operate>>,
 }
 
+/// The call's one timer. What a call waits for is put off with every frame, so a timer that would ring too
+/// early is left as it is, and set anew when it rings: far fewer changes in the runtime's table of timers.
+struct Alarm {
+    sleep: Pin<Box<Sleep>>,
+    /// When it is to ring; never before `sleep` does.
+    wanted: Instant,
+}
+
+impl Alarm {
+    fn new(at: Instant) -> Self {
+        Self { sleep: Box::pin(tokio::time::sleep_until(at)), wanted: at }
+    }
+
+    fn set(&mut self, at: Instant) {
+        self.wanted = at;
+        if at < self.sleep.deadline() || self.sleep.is_elapsed() {
+            self.sleep.as_mut().reset(at);
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.sleep.as_mut().poll(cx).is_ready() {
+            if self.wanted <= self.sleep.deadline() {
+                return Poll::Ready(());
+            }
+            self.sleep.as_mut().reset(self.wanted);
+        }
+        Poll::Pending
+    }
+}
+
 /// A tool under way, and how to stop it.
 struct RunningTool {
     task: Id,
@@ -280,7 +312,7 @@ impl Drop for Io {
 
 impl Io {
     /// Carries out everything the bridge wants. The reason, if the call is over.
-    fn carry_out(&mut self, bridge: &mut Bridge, alarm: &mut std::pin::Pin<Box<Sleep>>) -> Option<EndReason> {
+    fn carry_out(&mut self, bridge: &mut Bridge, alarm: &mut Alarm) -> Option<EndReason> {
         loop {
             match bridge.poll() {
                 BridgeOutput::Send(line, message) => self.lines.offer(line, message),
@@ -305,10 +337,7 @@ impl Io {
                     self.show(bridge);
                     // A call always waits for its own limit at least; without any deadline an hour will do.
                     let at = at.map_or_else(|| self.world.clock.now() + FAR, |(at, _)| at);
-                    let deadline = self.world.clock.instant(at);
-                    if alarm.deadline() != deadline {
-                        alarm.as_mut().reset(deadline);
-                    }
+                    alarm.set(self.world.clock.instant(at));
                     return None;
                 }
                 BridgeOutput::Finished(reason) => {
@@ -328,7 +357,7 @@ impl Io {
     }
 
     /// Waits for the next thing to happen. Dropping the future loses nothing.
-    async fn next(&mut self, alarm: &mut std::pin::Pin<Box<Sleep>>) -> Event {
+    async fn next(&mut self, alarm: &mut Alarm) -> Event {
         poll_fn(|cx| {
             // Orders and tools first: they are few, and a line that floods must not keep them waiting.
             if let Poll::Ready(Some(control)) = self.controls.poll_recv(cx) {
@@ -342,7 +371,7 @@ impl Io {
             if let Poll::Ready(event) = self.lines.poll(cx) {
                 return Poll::Ready(Event::Line(event));
             }
-            alarm.as_mut().poll(cx).map(|()| Event::Alarm)
+            alarm.poll(cx).map(|()| Event::Alarm)
         })
         .await
     }

@@ -18,7 +18,11 @@ use voice_core::limits::{FOREIGN_TEXT_BYTES_MAX, LINE_BACKLOG_BYTES_MAX, PROVIDE
 use voice_core::wire::{LineEnd, Text, WireMessage};
 
 /// A frame of 20 ms has 400 bytes; the library's default of 128 KiB would be most of a call's memory.
-const READ_BUFFER_BYTES: usize = 8 << 10;
+const READ_BUFFER_BYTES: usize = 4 << 10;
+
+/// What is offered within one step of a call, a frame and its mark, goes out in one write; more than this
+/// does not wait for the rest.
+const WRITE_BATCH_BYTES: usize = 2 << 10;
 
 /// How long a goodbye may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -47,9 +51,9 @@ pub fn accept_key(key: &[u8]) -> String {
 /// Pings are answered and neither pings nor pongs are delivered. On a line that we opened a ping goes out
 /// whenever nothing has come for five seconds, and after forty the connection counts as cut: a half-open
 /// one would otherwise look like a service that thinks. One that is doubted ([`Line::doubt`]) and has answered
-/// every ping at once so far counts as cut when nothing comes within 1.2 s of the next. What was offered is written at once
-/// where the peer takes it, else on a later `poll`; `poll` must be called after `offer`, as a run loop
-/// does anyway. Dropping the line cuts the connection without a word.
+/// every ping at once so far counts as cut when nothing comes within 1.2 s of the next. What was offered is written by
+/// the next `poll`, as far as the peer takes it; `poll` must be called after `offer`, as a run loop does
+/// anyway. Dropping the line cuts the connection without a word.
 pub struct WebSocketLine<S> {
     /// `None` once the peer broke the protocol and a detached goodbye has the stream.
     stream: Option<WebSocketStream<S>>,
@@ -207,7 +211,7 @@ where
         };
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
-            .write_buffer_size(0)
+            .write_buffer_size(WRITE_BATCH_BYTES)
             .max_write_buffer_size(backlog)
             .max_message_size(Some(message_bytes_max))
             .max_frame_size(Some(message_bytes_max));
@@ -282,7 +286,7 @@ where
             WireMessage::Binary(bytes) => Message::Binary(bytes),
         };
         self.unflushed = true;
-        // Written as far as the peer takes it; the rest waits inside, up to the configured backlog.
+        // It waits inside for the next `poll`, and then for the peer, up to the configured backlog.
         Pin::new(stream).start_send(message).map_err(|error| judge(&error).1)
     }
 

@@ -9,7 +9,7 @@ use crate::provider::ProviderEvent;
 use crate::record::{CallEvent, CoverKind, Loss, SwitchRefusal, Why};
 use crate::time::MonoTime;
 
-use super::super::backoff::{self, ROUNDS_MAX};
+use super::super::backoff;
 use super::super::{Call, Outcome, Output, SwitchCause, Timer};
 use super::{Attaching, Candidate, Carried, Leaving, Phase, Quest, Readiness, Role, Successor, Talking};
 
@@ -51,10 +51,11 @@ impl Call {
         let Phase::Attaching(attaching) = &mut self.phase else { return };
         let left = (attaching.since + self.config.limits.gap).since(now);
         let (round, hopeless) = (self.books.rounds, self.books.is_hopeless());
-        if hopeless || round >= ROUNDS_MAX || left < WAIT_MIN {
+        if hopeless || backoff::is_enough(round, attaching.rounds) || left < WAIT_MIN {
             return self.give_up(now);
         }
         attaching.quest = Quest::Waiting;
+        attaching.rounds += 1;
         let wait = backoff::wait(round, self.books.seed).min(left);
         self.books.rounds += 1;
         self.timers.set(Timer::Retry, now + wait);
@@ -63,10 +64,13 @@ impl Call {
 
     /// Asks everybody again, if this is a time of waiting.
     pub(in crate::call) fn ask_again(&mut self, now: MonoTime, wish: Option<ProviderId>) -> bool {
-        let Phase::Attaching(Attaching { quest: Quest::Waiting, why, .. }) = self.phase else { return false };
+        let Phase::Attaching(attaching) = &mut self.phase else { return false };
+        let Attaching { quest: Quest::Waiting, why, rounds, .. } = attaching else { return false };
+        let why = *why;
         if self.timers.due(Timer::Retry).is_some() {
             // Somebody was quicker than the clock: the wait that this round stands for has not been.
             self.books.rounds = self.books.rounds.saturating_sub(1);
+            *rounds = rounds.saturating_sub(1);
             self.timers.clear(Timer::Retry);
         }
         self.seek(now, why, wish);

@@ -35,7 +35,8 @@ impl Call {
             return;
         }
         let before = std::mem::replace(&mut self.phase, Phase::Ended(EndReason::NoProvider));
-        let Phase::Attaching(Attaching { quest: Quest::Candidate(mut candidate), held, since, why }) = before
+        let Phase::Attaching(Attaching { quest: Quest::Candidate(mut candidate), held, since, why, .. }) =
+            before
         else {
             return;
         };
@@ -139,14 +140,20 @@ impl Call {
             Some(Successor { mut candidate, ready, .. }) => {
                 // A wish for somebody else has put this one aside; now it may be needed.
                 candidate.tried.retain(|tried| *tried != provider || useless.is_some());
-                self.phase =
-                    Phase::Attaching(Attaching { quest: Quest::Candidate(candidate), why, held, since });
+                self.phase = Phase::Attaching(Attaching {
+                    quest: Quest::Candidate(candidate),
+                    why,
+                    held,
+                    since,
+                    rounds: 0,
+                });
                 if let Some(readiness) = ready {
                     self.go_live(now, readiness);
                 }
             }
             None => {
-                self.phase = Phase::Attaching(Attaching { quest: Quest::Waiting, why, held, since });
+                self.phase =
+                    Phase::Attaching(Attaching { quest: Quest::Waiting, why, held, since, rounds: 0 });
                 self.replace(now, why, useless.into_iter().collect(), Some(provider));
             }
         }
