@@ -188,7 +188,12 @@ mod tests {
         let past = Past::begin(&entry).unwrap();
         pasts.learn(call, Known { past, unix: UnixMillis(0), is_awaited: true });
         assert_eq!(pasts.awaited().len(), 1);
-        tell(&pasts, 1, 2, 1, CallEvent::GoodbyeWanted);
+        let filed = Filed::Absent { recording: "RE1".to_owned() };
+        let entry = pasts.file(call, MonoTime::ZERO, &filed).expect("news");
+        pasts.read(call, &entry);
+        assert_eq!((entry.seq, pasts.file(call, MonoTime::ZERO, &filed)), (2, None));
+        assert_eq!(pasts.awaited().len(), 1, "a recording that is there says nothing of where the call is");
+        tell(&pasts, 1, 3, 1, CallEvent::GoodbyeWanted);
         assert!(pasts.awaited().is_empty());
         assert_eq!(pasts.take_leg(call, 2), Ok(()));
         assert_eq!(pasts.take_leg(call, 2), Err(TicketError::Used));

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 use voice_core::call::Control;
@@ -39,6 +40,8 @@ pub(crate) struct CarrierRecordings {
     http: Arc<dyn HttpSend>,
     clock: Clock,
     tasks: TaskTracker,
+    /// Nobody waits any more for calls that are not known yet.
+    closing: CancellationToken,
 }
 
 /// The carrier's recordings of one call: steps are asked for one after the other.
@@ -64,7 +67,8 @@ impl CarrierRecordings {
         if let Some(api) = &parts.telnyx.api {
             ports.insert(CarrierId::from_static(telnyx::CARRIER), Arc::new(TelnyxRecord::new(api.clone())));
         }
-        Self { ports, http, clock: parts.world.clock, tasks: TaskTracker::new() }
+        let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
+        Self { ports, http, clock: parts.world.clock, tasks, closing }
     }
 
     /// Whether this carrier can be asked to record.
@@ -89,11 +93,13 @@ impl CarrierRecordings {
     pub(crate) fn file(app: &Arc<App>, carrier: &'static str, whose: Whose, filed: Filed) {
         let task = file(app.clone(), (carrier, whose), filed);
         // The webhook is answered at once; a call that is over may have to be looked for.
-        app.recordings.tasks.spawn(task);
+        let closing = app.recordings.closing.clone();
+        app.recordings.tasks.spawn(async move { closing.run_until_cancelled(task).await });
     }
 
     /// Waits a little for steps that are under way.
     pub(crate) async fn finish(&self) {
+        self.closing.cancel();
         self.tasks.close();
         if tokio::time::timeout(END_TIMEOUT, self.tasks.wait()).await.is_err() {
             info!(steps = self.tasks.len(), "recordings are left to their carriers");

@@ -350,7 +350,8 @@ async fn what_is_told_after_the_end_at_another_server_is_written_down_once() {
     }
     until("it is in the record", || server.record.count(SAVED) == 1).await;
     server.stop().await;
-    assert!(journal.unwrap().flush().await);
+    let journal = journal.unwrap();
+    assert!(journal.flush().await);
     let found = store.carrier_recordings(CALL).await.unwrap();
     assert_eq!(
         (found.len(), found[0].seq, found[0].length),

@@ -7,14 +7,10 @@ use std::time::Duration;
 
 use voice_bin::recording::{RecordingParts, Recordings};
 use voice_bin::server::Parts;
-use voice_core::audio::{AudioFormat, FRAME};
+use voice_core::audio::FRAME;
 use voice_core::call::Prompts;
 use voice_core::driver::InOrder;
-use voice_core::id::{AttachmentId, ProviderId, ReplyId};
-use voice_core::provider::{
-    CallerSpeech, Capabilities, Provider, ProviderCommand, ProviderEvent, ProviderSession, ReplyEnd,
-    SessionInput, SessionOutput, Setup,
-};
+use voice_core::provider::{ProviderCommand, ProviderSession, SessionInput, SessionOutput};
 use voice_core::record::CallEvent;
 use voice_core::sim::speech::{Hearing, Listener, caller, recognise, voice};
 use voice_core::time::MonoTime;
@@ -23,6 +19,7 @@ use voice_telephony::sim::{CallReport, Script, Step};
 use crate::recording::{files, find, read};
 use crate::telnyx::{self, pause};
 use crate::twilio;
+use crate::voices::{self, Clips};
 use crate::world::Server;
 
 pub(crate) const PLACE: &str = r#"{"to_number":"+15005550007","telephony_provider":"CARRIER"}"#;
@@ -35,53 +32,16 @@ const SAID: [&str; 2] = ["hours", "person"];
 /// What the voice says.
 const ANSWERED: [&str; 3] = ["welcome", "hours", "person"];
 
-/// Greets, and answers what it knows with the clip of the same name. It needs no line.
-struct Knowing(Capabilities);
-
-struct Answering {
-    attachment: AttachmentId,
-    said: u32,
+/// Greets, and answers what it knows with the clip of the same name.
+struct Knowing {
+    clips: Clips,
     ear: Listener,
-    events: Vec<ProviderEvent>,
 }
 
-impl Knowing {
-    fn fleet() -> Arc<InOrder> {
-        let formats = || vec![AudioFormat::MULAW_8K];
-        let mut capabilities = Capabilities::new(formats(), formats());
-        (capabilities.caller_speech, capabilities.caller_pause) =
-            (CallerSpeech::Detected, CallerSpeech::Detected);
-        let knowing: Arc<dyn Provider> = Arc::new(Self(capabilities));
-        Arc::new(InOrder::new(vec![(ProviderId::from_static("knowing"), knowing)]))
-    }
-}
-
-impl Provider for Knowing {
-    fn capabilities(&self) -> &Capabilities {
-        &self.0
-    }
-
-    fn open(&self, setup: Setup) -> Box<dyn ProviderSession> {
-        let ready = ProviderEvent::Ready { session: None, expires: None };
-        let ear = Listener::new(Duration::from_millis(500));
-        Box::new(Answering { attachment: setup.attachment, said: 0, ear, events: vec![ready] })
-    }
-}
-
-impl Answering {
-    fn say(&mut self, clip: &str) {
-        self.said += 1;
-        let reply = ReplyId::new(self.attachment, self.said);
-        let audio = voice(clip).unwrap().mulaw.into();
-        self.events.push(ProviderEvent::Speech { reply, audio });
-        self.events.push(ProviderEvent::ReplyDone { reply, end: ReplyEnd::Completed });
-    }
-}
-
-impl ProviderSession for Answering {
+impl ProviderSession for Knowing {
     fn handle(&mut self, _: MonoTime, input: SessionInput<'_>) {
         if let SessionInput::Command(ProviderCommand::Speak { .. }) = input {
-            self.say("welcome");
+            self.clips.say("welcome");
         } else if let SessionInput::Command(ProviderCommand::Hear(frame)) = input {
             let mut noticed = Vec::new();
             self.ear.push(&frame.data, &mut noticed);
@@ -89,18 +49,21 @@ impl ProviderSession for Answering {
                 if let Hearing::Ended { audio, .. } = noticed
                     && let Some(clip) = recognise(&audio)
                 {
-                    self.say(clip.name);
+                    self.clips.say(clip.name);
                 }
             }
         }
     }
 
     fn poll(&mut self) -> SessionOutput {
-        if self.events.is_empty() {
-            return SessionOutput::WaitUntil(None);
-        }
-        SessionOutput::Event(self.events.remove(0))
+        self.clips.poll(None)
     }
+}
+
+fn knowing() -> Arc<InOrder> {
+    voices::fleet("knowing", |clips| {
+        Box::new(Knowing { clips, ear: Listener::new(Duration::from_millis(500)) })
+    })
 }
 
 /// Asks, presses a key, is put on hold and taken back meanwhile, asks again, and stays.
@@ -136,7 +99,7 @@ impl Tape {
         let recordings = Recordings::start(dir.path(), parts.world.clock).unwrap();
         let basis = "everybody in a test has agreed".parse().unwrap();
         parts.recording = Some(RecordingParts::new(recordings.sink(), Some(basis)));
-        parts.world.fleet = Knowing::fleet();
+        parts.world.fleet = knowing();
         Self { dir, recordings }
     }
 

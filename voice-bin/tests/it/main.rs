@@ -29,4 +29,5 @@ mod tracing_out;
 mod transfers;
 mod twilio;
 mod voice_sim;
+mod voices;
 mod world;

@@ -29,6 +29,42 @@ pub(crate) struct Wishes {
     pub(crate) hang_up_at: Option<Duration>,
 }
 
+/// Who hangs up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// The other side.
+    Caller,
+    /// Our side, on somebody's order.
+    We,
+    /// Nobody: the media socket breaks.
+    Socket,
+}
+
+impl Who {
+    /// They take turns.
+    pub(crate) const fn of(seed: u64) -> Self {
+        match seed % 3 {
+            0 => Self::Caller,
+            1 => Self::We,
+            _ => Self::Socket,
+        }
+    }
+}
+
+impl Wishes {
+    /// Of a call that is ended by this one: when that is, and what is wanted of it before.
+    pub(crate) fn until(seed: u64, rng: &mut Rng, who: Who) -> (Duration, Self) {
+        let at = rng.millis(50..14_000);
+        let wishes = Self {
+            seed,
+            hold_at: rng.percent(30).then(|| rng.millis(0..6_000)),
+            transfer_at: rng.percent(60).then(|| rng.millis(0..6_000)),
+            hang_up_at: (who == Who::We).then_some(at),
+        };
+        (at, wishes)
+    }
+}
+
 /// What became of it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Story {
