@@ -54,7 +54,7 @@ impl RecordCalls for TwilioRecord {
     /// Twilio takes a repetition for a second recording.
     fn look(&self, order: &RecordOrder) -> Option<Ask<Option<String>>> {
         let call: CallSid = order.carrier_call.parse().ok()?;
-        let runs = |status: &str| matches!(status, "in-progress" | "paused" | "processing");
+        let runs = |status: &str| matches!(status, "in-progress" | "paused");
         Some(
             self.api.list_recordings(&call).map(move |recordings| {
                 recordings.into_iter().find(|one| runs(&one.status)).map(|one| one.sid)
