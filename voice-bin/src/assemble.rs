@@ -1,5 +1,6 @@
 //! From the configuration to the parts of a server.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -67,8 +68,9 @@ impl Assembly {
         readers.extend(cluster.as_ref().map(Cluster::reader));
         let tools: (_, Arc<dyn RunTool>) = (Vec::new(), Arc::new(NoTools));
         let stop = CancellationToken::new();
-        let recordings = config.recording.as_ref().map(|to| recordings(to, clock)).transpose()?;
-        let uploads = config.recording.as_ref().map(uploads).transpose()?.flatten();
+        let place = config.recording.as_ref().and_then(|to| Some((to, to.dir.as_deref()?)));
+        let recordings = place.map(|(_, dir)| recordings(dir, clock)).transpose()?;
+        let uploads = place.map(|(to, dir)| uploads(to, dir)).transpose()?.flatten();
         let dial = Dialer::new()?;
         let tracing = Tracing::start(config, clock)?;
         Ok(Self {
@@ -122,9 +124,9 @@ impl Assembly {
             public_url: config.public_url.clone(),
             limits: config.limits,
             door: config.door.clone(),
-            recording: self.recordings.as_ref().map(|to| {
-                let assumed = config.recording.as_ref().and_then(|config| config.assumed.clone());
-                RecordingParts::new(to.sink(), assumed)
+            recording: config.recording.as_ref().map(|to| {
+                let sink = self.recordings.as_ref().map(Recordings::sink);
+                RecordingParts::at(to.place, sink, to.assumed.clone())
             }),
             store: Some(self.store.clone()),
             journal: Some(self.journal.reader()),
@@ -234,8 +236,7 @@ fn cluster(
     Ok(Some(cluster.with_journal(journal.reader())))
 }
 
-fn recordings(config: &RecordingConfig, clock: Clock) -> anyhow::Result<Recordings> {
-    let dir = &config.dir;
+fn recordings(dir: &Path, clock: Clock) -> anyhow::Result<Recordings> {
     let recordings = Recordings::start(dir, clock)
         .and_then(|recordings| recover(dir).map(|_| recordings))
         .with_context(|| format!("RECORDING_DIR: cannot write to {}", dir.display()))?;
@@ -243,10 +244,10 @@ fn recordings(config: &RecordingConfig, clock: Clock) -> anyhow::Result<Recordin
     Ok(recordings)
 }
 
-fn uploads(config: &RecordingConfig) -> anyhow::Result<Option<Uploads>> {
+fn uploads(config: &RecordingConfig, dir: &Path) -> anyhow::Result<Option<Uploads>> {
     let Some(bucket) = &config.bucket else { return Ok(None) };
     let http = Arc::new(Rest::new()?.whole_timeout(EXCHANGE_MAX));
-    let uploads = Uploads::start(&config.dir, bucket, http).context("RECORDING_BUCKET")?;
+    let uploads = Uploads::start(dir, bucket, http).context("RECORDING_BUCKET")?;
     info!(bucket = bucket.name, "finished recordings are sent there, and leave the directory");
     Ok(Some(uploads))
 }

@@ -10,11 +10,13 @@
 //! | `recovery/entry.rs` | a media socket with a ticket: a new call, one that comes back, or neither |
 //! | `recovery/at_start.rs` | the calls of a server that died or left: of this one before, or of another |
 //! | `recovery/legs.rs` | legs to somebody to whom nobody leads a caller any more |
+//! | `recovery/filing.rs` | what a carrier has of a recording, told after the call's end |
 //! | `recovery/ends.rs` | ends that are meant, where closing the socket no longer says so |
 
 mod at_start;
 mod ends;
 mod entry;
+mod filing;
 mod legs;
 mod pasts;
 
@@ -23,6 +25,7 @@ use std::time::Duration;
 pub(crate) use at_start::{adopt, adopt_one, adopt_orphans, close, let_go, recover};
 pub(crate) use ends::{TwilioLeg, hang_up};
 pub(crate) use entry::{Entrant, enter};
+pub(crate) use filing::{call_of, file};
 pub(crate) use legs::is_left_behind;
 pub(crate) use pasts::{Known, Pasts};
 

@@ -14,6 +14,7 @@ mod orders;
 mod outbound;
 mod patience;
 mod prepared;
+mod recordings;
 mod statuses;
 mod telnyx;
 mod transfers;
@@ -64,6 +65,7 @@ pub(crate) use outbound::{NotPlaced, Outbound, Page};
 pub use outbound::{OutboundParts, TwilioLine};
 pub(crate) use patience::Patient;
 pub(crate) use prepared::{Prepared, Refused, State as WaitingState, WAIT as SESSION_WAIT, Waiting};
+pub(crate) use recordings::CarrierRecordings;
 pub(crate) use statuses::{Statuses, carrier as as_carrier};
 pub(crate) use telnyx::{Begin, CODEC as TELNYX_CODEC, Facts, Heard, LegLine, Legs};
 pub use telnyx::{TelnyxLine, TelnyxParts};
@@ -143,6 +145,8 @@ pub(crate) struct App {
     /// Where calls over Twilio go when their media socket breaks.
     pub(crate) lifeline: Option<Lifeline>,
     pub(crate) transfers: Transfers,
+    /// Recordings that carriers make.
+    pub(crate) recordings: CarrierRecordings,
     pub(crate) front: Front,
     /// What calls tell, for those who ask and follow.
     pub(crate) feed: Arc<Feed>,
@@ -213,7 +217,12 @@ pub async fn run_until(
     if !app.calls.is_handing_over() {
         app.telnyx.finish().await;
     }
-    tokio::join!(app.outbound.finish(), app.followers.finish(), app.transfers.finish());
+    tokio::join!(
+        app.outbound.finish(),
+        app.followers.finish(),
+        app.transfers.finish(),
+        app.recordings.finish()
+    );
     http.finish().await;
     upkeep.abort();
     info!(event_type = kinds::SYSTEM_STOPPED, "stopped");
@@ -332,6 +341,7 @@ impl App {
         });
         parts.world.tools = Arc::new(BuiltIns::new(tools, calls.clone(), clock, others));
         Self {
+            recordings: CarrierRecordings::new(&parts, http.clone(), &base),
             transfers: Transfers::new(&parts.outbound, http, &base, clock),
             calls,
             outbound: Outbound::new(&parts.outbound, &base, clock, statuses.clone())
@@ -353,14 +363,15 @@ impl App {
         }
     }
 
-    /// A call that is about to run, with whoever leads its caller elsewhere.
+    /// A call that is about to run, with whoever leads its caller elsewhere and has its carrier record.
     pub(crate) fn operated(
         &self,
         (handle, task): (CallHandle, CallTask),
         carrier: CarrierId,
         carrier_call: String,
     ) -> (CallHandle, CallTask) {
-        let operator = self.transfers.operator(handle.clone(), carrier, carrier_call);
+        let recordings = self.recordings.line(handle.clone(), &carrier, &carrier_call);
+        let operator = self.transfers.operator(handle.clone(), carrier, carrier_call, recordings);
         (handle, task.with_operator(operator))
     }
 
@@ -369,7 +380,7 @@ impl App {
     pub(crate) fn recorded(&self, call: (CallHandle, CallTask), is_new: bool) -> (CallHandle, CallTask) {
         match &self.parts.recording {
             Some(recording) if is_new => recording.follow(call),
-            Some(recording) => (call.0, call.1.with_recorder(recording.sink.clone())),
+            Some(recording) => recording.attach(call),
             None => call,
         }
     }

@@ -32,8 +32,8 @@ use crate::telemetry::database::{Pool, tell_recovery, timed};
 pub use format::FormatError;
 pub use journal::{Journal, JournalReader};
 pub use rows::{
-    CallFilter, CallPage, CallRow, CallState, Counts, Cursor, CursorError, LossRow, RecordingRow, Speaker,
-    StatusChange, StoredEntry, SwitchRow, TurnRow,
+    CallFilter, CallPage, CallRow, CallState, CarrierRecordingRow, Counts, Cursor, CursorError, LossRow,
+    RecordingRow, Speaker, StatusChange, StoredEntry, SwitchRow, TurnRow,
 };
 
 /// Why the store cannot do what it should.

@@ -122,5 +122,9 @@ pub const RECORDING_FRAMES_MAX: usize = 200;
 /// Pauses of a recording within its lookahead. One more is made one with the last: silence in between.
 pub const RECORDING_PAUSES_MAX: usize = 16;
 
+/// Recordings of one call of which a carrier may say what it has. Each is ordered by somebody, so a call with
+/// more is not one; what is told of further ones is passed over.
+pub const RECORDINGS_FILED_MAX: usize = 64;
+
 /// Blocks that a recording gives at once; the rest comes with the next look at the clock.
 pub const RECORDING_BLOCKS_MAX: usize = 500;

@@ -15,7 +15,7 @@ use crate::conversation::ToolCall;
 use crate::failure::Failure;
 use crate::id::{AttachmentId, CarrierId, CorrelationId, ProviderId, ReplyId, ToolCallId, UtteranceId};
 use crate::provider::Usage;
-use crate::recording::RecordingEnd;
+use crate::recording::{RecordStep, RecordingEnd, RecordingPlace, RecordingRefusal, SavedRecording};
 use crate::sensitive::Pii;
 use crate::time::MonoTime;
 use crate::transfer::{TransferFailure, TransferId, TransferKind};
@@ -273,10 +273,32 @@ pub enum CallEvent {
         /// Which.
         on: bool,
     },
-    /// From now on what is said is kept.
+    /// From now on what is said is kept. Where the carrier does that, it is asked for it now, as for the other
+    /// steps: what it does not do, [`CallEvent::RecordingRefused`] tells, and what follows from that.
     RecordingStarted {
         /// On what that stands.
         consent: Consent,
+        /// Who keeps it.
+        place: RecordingPlace,
+    },
+    /// The carrier records.
+    RecordingBegun {
+        /// Its name for the recording, where it told one.
+        recording: Option<String>,
+    },
+    /// The carrier did not do what it was asked. How it stands now is told next, if it stands as before.
+    RecordingRefused {
+        /// What it did not do.
+        step: RecordStep,
+        /// Why.
+        why: RecordingRefusal,
+    },
+    /// The carrier has a recording. May come after the call's end, and changes nothing about that.
+    RecordingSaved(SavedRecording),
+    /// The carrier has nothing of a recording: it was empty, or failed. May come after the call's end.
+    RecordingAbsent {
+        /// The carrier's name for it.
+        recording: String,
     },
     /// What is said is not kept until further notice: silence is written instead.
     RecordingPaused,
@@ -334,6 +356,13 @@ pub enum CallEvent {
         /// Figures of the whole call. Frames are those since it was last picked up after a crash.
         totals: Totals,
     },
+}
+
+impl CallEvent {
+    /// Whether it is told of a call whether that goes on or not: it neither ends one nor brings one back.
+    pub const fn is_afterthought(&self) -> bool {
+        matches!(self, Self::RecordingSaved(_) | Self::RecordingAbsent { .. })
+    }
 }
 
 /// One switch from one voice to another.

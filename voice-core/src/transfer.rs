@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use crate::recording::RecordStep;
 use crate::sensitive::Pii;
 
 /// One transfer of one call, counted from 1.
@@ -72,6 +73,16 @@ pub enum Operation {
     Transfer(TransferId, TransferOrder),
     /// Nobody wants that transfer any more: end what is under way of it. Nothing need be told.
     Withdraw(TransferId),
+    /// Let the carrier do this with its own recording of the call, after what it was asked of it before. Tell
+    /// with `RecordCommand::Ordered` that it has begun, or that it refused; of other steps that are done,
+    /// nothing need be told.
+    Record {
+        /// Which order of this call: the number of the entry that tells it. No other order has it, also after
+        /// the call has come back.
+        order: u64,
+        /// What to do.
+        step: RecordStep,
+    },
 }
 
 /// How a transfer goes.

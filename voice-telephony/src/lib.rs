@@ -35,6 +35,11 @@
 //! [`transfer::Transfer`] decides, and a carrier's [`transfer::LeadCalls`] says it in requests; with the feature
 //! `rest`, `rest::TransferDesk` does both.
 //!
+//! # How a carrier records a call
+//!
+//! [`recording::Asking`] decides what to do with each answer, and a carrier's [`recording::RecordCalls`] says the steps
+//! in requests; with the feature `rest`, `rest::record` does both.
+//!
 //! # Adding a carrier
 //!
 //! A folder beside [`twilio`] and [`telnyx`], and its line below. What carriers share stands in [`door`], [`webhook`],
@@ -52,6 +57,7 @@ mod marks;
 pub mod number;
 pub mod opening;
 pub mod outbound;
+pub mod recording;
 #[cfg(feature = "rest")]
 pub mod rest;
 #[cfg(feature = "sim")]

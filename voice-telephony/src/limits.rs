@@ -217,3 +217,10 @@ pub const LEG_ENDS_MAX: u32 = 4;
 
 /// Transfers at once; each is some kB and has a leg that costs money. One more fails.
 pub const TRANSFERS_MAX: usize = 1_000;
+
+/// How often a carrier is asked for one step of its recording of a call. A pause that is wanted waits as long,
+/// and whoever ordered it is told after some seconds that it is none.
+pub const RECORD_TRIES_MAX: u32 = 4;
+
+/// The longest pause between two of those.
+pub const RECORD_PAUSE_MAX: Duration = Duration::from_secs(5);

@@ -9,6 +9,7 @@
 
 mod connection;
 mod desk;
+mod recordings;
 mod tls;
 mod transfers;
 
@@ -34,6 +35,7 @@ use crate::limits::{
 
 use connection::Connection;
 pub use desk::{Desk, DeskFull, Observe, Placing};
+pub use recordings::record;
 pub use tls::TlsError;
 pub use transfers::{Leading, Listen, TransferDesk};
 

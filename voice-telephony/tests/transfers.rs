@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use voice_core::sim::rng::Rng;
 use voice_core::time::MonoTime;
-use voice_core::transfer::{TransferKind, TransferNews, TransferOrder};
+use voice_core::transfer::{TransferFailure, TransferKind, TransferNews, TransferOrder};
 use voice_telephony::carrier_error::{CarrierError, Cause, Reach};
 use voice_telephony::status::FailReason;
-use voice_telephony::transfer::{Abilities, Act, Input, LegEnd, LegNews, Output, Transfer};
+use voice_telephony::transfer::{Abilities, Act, Conferences, Input, LegEnd, LegNews, Output, Transfer};
 
 const LEG: &str = "leg-1";
 
@@ -60,7 +60,8 @@ fn play(seed: u64) -> Story {
     let kind = *rng.pick(&[TransferKind::Warm, TransferKind::Blind, TransferKind::Conference]);
     let mut order = TransferOrder::new(kind, "support", "+15005550006");
     order.accept = rng.percent(50);
-    let abilities = Abilities { conferences: rng.percent(50), tells_bridged: rng.percent(50) };
+    let conferences = *rng.pick(&[Conferences::None, Conferences::ByName, Conferences::ByLooking]);
+    let abilities = Abilities { conferences, tells_bridged: rng.percent(50) };
     let mut now = MonoTime::from_millis(1);
     let mut transfer = Transfer::new(now, &order, abilities);
     let mut story = Story::default();
@@ -102,6 +103,12 @@ fn play(seed: u64) -> Story {
                     }
                     later.insert((at, count), Input::Dialled(answer));
                 }
+                Output::Find => {
+                    count += 1;
+                    let found = rng.percent(50).then(|| "conference-1".to_owned());
+                    let answer = if rng.percent(75) { Ok(found) } else { Err(refusal(&mut rng)) };
+                    later.insert((now + rng.millis(10..9_000), count), Input::Found(answer));
+                }
                 Output::Act(act) => {
                     count += 1;
                     let works = rng.percent(75);
@@ -131,7 +138,7 @@ fn play(seed: u64) -> Story {
             match &input {
                 Input::Told(leg, LegNews::Over(_)) if leg == LEG => story.leg_is_up = false,
                 Input::Withdraw => story.withdrawn = true,
-                Input::Told(..) | Input::Dialled(_) | Input::Acted(..) | Input::Tick => {}
+                Input::Told(..) | Input::Dialled(_) | Input::Found(_) | Input::Acted(..) | Input::Tick => {}
             }
             transfer.handle(now, input);
         } else {
@@ -158,4 +165,62 @@ fn each_is_told_once_and_no_leg_is_left_behind() {
         ended += story.ends;
     }
     assert!(done > 1_000 && failed > 5_000 && ended > 2_000, "{done} {failed} {ended}");
+}
+
+/// A caller who is to join a conference, after it was looked for.
+fn conference(found: Option<&str>) -> (Transfer, MonoTime) {
+    let now = MonoTime::from_millis(1);
+    let order = TransferOrder::new(TransferKind::Conference, "conference", "board room");
+    let abilities = Abilities { conferences: Conferences::ByLooking, tells_bridged: true };
+    let mut transfer = Transfer::new(now, &order, abilities);
+    assert_eq!(transfer.poll(), Output::Find);
+    assert!(matches!(transfer.poll(), Output::WaitUntil(_)));
+    transfer.handle(now, Input::Found(Ok(found.map(str::to_owned))));
+    assert_eq!(transfer.poll(), Output::Tell(TransferNews::Joining));
+    assert_eq!(transfer.poll(), Output::Act(Act::Join));
+    assert_eq!(transfer.leg(), found);
+    (transfer, now)
+}
+
+#[test]
+fn a_conference_that_is_there_is_joined_and_else_begun() {
+    for found in [None, Some("conference-1")] {
+        let (mut transfer, now) = conference(found);
+        transfer.handle(now, Input::Acted(Act::Join, Ok(())));
+        assert_eq!(transfer.poll(), Output::Tell(TransferNews::Done));
+        assert_eq!(transfer.poll(), Output::Finished);
+    }
+}
+
+#[test]
+fn a_conference_that_began_or_ended_meanwhile_is_looked_for_again() {
+    for (found, cause) in [(None, Cause::Invalid), (Some("conference-1"), Cause::CallGone)] {
+        let (mut transfer, now) = conference(found);
+        transfer.handle(now, Input::Acted(Act::Join, Err(CarrierError::refused(cause, None))));
+        assert_eq!(transfer.poll(), Output::Find);
+        transfer.handle(now, Input::Found(Ok(Some("conference-2".to_owned()))));
+        assert_eq!(transfer.poll(), Output::Tell(TransferNews::Joining));
+        assert_eq!((transfer.poll(), transfer.leg()), (Output::Act(Act::Join), Some("conference-2")));
+    }
+}
+
+#[test]
+fn a_caller_who_may_be_in_a_conference_leaves_it_before_they_are_ours_again() {
+    let (mut transfer, mut now) = conference(Some("conference-1"));
+    for _ in 0..4 {
+        transfer.handle(now, Input::Acted(Act::Join, Err(CarrierError::unanswered(Reach::Unknown))));
+        now += Duration::from_secs(1);
+    }
+    let told: Vec<Output> = (0..8).map(|_| transfer.poll()).collect();
+    let carrier = Output::Tell(TransferNews::Failed(TransferFailure::Carrier));
+    assert!(told.contains(&carrier) && told.contains(&Output::Act(Act::BringBack)), "{told:?}");
+}
+
+#[test]
+fn a_conference_that_nobody_may_begin_is_given_up() {
+    let (mut transfer, now) = conference(None);
+    transfer.handle(now, Input::Acted(Act::Join, Err(CarrierError::refused(Cause::Credentials, None))));
+    let told: Vec<Output> = (0..4).map(|_| transfer.poll()).collect();
+    assert!(told.contains(&Output::Tell(TransferNews::Failed(TransferFailure::Carrier))), "{told:?}");
+    assert_eq!(transfer.poll(), Output::Finished);
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use url::Url;
 use voice_core::consent::Basis;
+use voice_core::recording::RecordingPlace;
 
 use super::check::{Check, Wrong, is_local, parse};
 use super::settings;
@@ -21,7 +22,9 @@ impl Check {
                 "is assumed, but RECORDING_BASIS does not say why that is allowed; no call is recorded by itself",
             );
         }
-        if assumed && dir.is_none() {
+        let place = self.parse(&settings::RECORDING_AT, place).unwrap_or_default();
+        let is_ours = place == RecordingPlace::Server;
+        if assumed && dir.is_none() && is_ours {
             self.notice(&settings::RECORDING_CONSENT, "has no effect: RECORDING_DIR is not set");
         }
         let bucket = self.bucket();
@@ -29,7 +32,8 @@ impl Check {
             let fix = "name a directory in which recordings are written before they are sent there";
             self.error(&settings::RECORDING_BUCKET, "RECORDING_DIR is not set", fix);
         }
-        Some(RecordingConfig { dir: dir?, assumed: basis.filter(|_| assumed), bucket })
+        let is_of_use = dir.is_some() || !is_ours;
+        is_of_use.then(|| RecordingConfig { dir, place, assumed: basis.filter(|_| assumed), bucket })
     }
 
     fn bucket(&mut self) -> Option<BucketConfig> {
@@ -71,6 +75,12 @@ fn assumed(text: &str) -> Result<bool, Wrong> {
             "use off (only what the API orders with a consent is recorded) or assumed (every call is)",
         )),
     }
+}
+
+fn place(text: &str) -> Result<RecordingPlace, Wrong> {
+    let known = RecordingPlace::ALL.into_iter().find(|place| place.name() == text);
+    let fix = "use server (a file of ours) or carrier (Twilio or Telnyx records, and keeps it)";
+    known.ok_or_else(|| Wrong(format!("{text:?} is nobody who could record"), fix))
 }
 
 fn basis(text: &str) -> Result<Basis, Wrong> {

@@ -67,6 +67,7 @@ settings! {
     DATABASE_URL = Setting::new("DATABASE_URL", "storage", "database_url", Some("sqlite:voice.db"));
     REDIS_URL = Setting::new("REDIS_URL", "storage", "redis_url", None);
     RECORDING_DIR = Setting::new("RECORDING_DIR", "recording", "dir", None);
+    RECORDING_AT = Setting::new("RECORDING_AT", "recording", "at", Some("server"));
     RECORDING_CONSENT = Setting::new("RECORDING_CONSENT", "recording", "consent", Some("off"));
     RECORDING_BASIS = Setting::new("RECORDING_BASIS", "recording", "basis", None);
     RECORDING_BUCKET = Setting::new("RECORDING_BUCKET", "recording", "bucket", None);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use expect_test::expect;
+use voice_core::recording::RecordingPlace;
 
 use super::*;
 
@@ -97,6 +98,18 @@ fn secrets_come_from_files_too() {
     assert!(twice.to_string().contains("given twice"), "{twice}");
     let missing = load("", &[("TWILIO_AUTH_TOKEN_FILE", "/nowhere/token")]).unwrap_err();
     assert!(missing.to_string().contains("TWILIO_AUTH_TOKEN_FILE"), "{missing}");
+}
+
+/// A carrier keeps what it records: no place of ours is needed.
+#[test]
+fn carriers_record_without_a_directory() {
+    let base = [("RECORDING_CONSENT", "assumed"), ("RECORDING_BASIS", "everybody is told before")];
+    assert!(load("", &base).unwrap().recording.is_none(), "ours need one");
+    let at = |place| load("", &[&base[..], &[("RECORDING_AT", place)]].concat());
+    let recording = at("carrier").unwrap().recording.unwrap();
+    assert_eq!((recording.place, recording.dir), (RecordingPlace::Carrier, None));
+    assert!(recording.assumed.is_some());
+    assert!(at("moon").unwrap_err().to_string().contains("server (a file of ours) or carrier"));
 }
 
 #[test]

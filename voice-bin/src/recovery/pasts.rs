@@ -11,6 +11,7 @@ use voice_core::call::Past;
 use voice_core::driver::Clock;
 use voice_core::id::CallId;
 use voice_core::record::{CallEvent, Entry, Reader};
+use voice_core::recording::Filed;
 use voice_core::time::{MonoTime, UnixMillis};
 use voice_telephony::legs::LegsSeen;
 use voice_telephony::ticket::TicketError;
@@ -72,6 +73,23 @@ impl Pasts {
         self.book().calls.remove(&call);
     }
 
+    /// The call that a carrier knows by this name; the latest.
+    pub(crate) fn named(&self, carrier_call: &str) -> Option<CallId> {
+        let book = self.book();
+        let mut named = book.calls.iter().rev();
+        named.find(|(_, known)| known.past.start().carrier_call == carrier_call).map(|(call, _)| *call)
+    }
+
+    /// The next entry of a call that does not run: what its carrier has of a recording. `None` if that is known
+    /// already. It counts from here on, so that no two entries have one number.
+    pub(crate) fn file(&self, call: CallId, now: MonoTime, filed: &Filed) -> Option<Entry> {
+        let mut book = self.book();
+        let known = book.calls.get_mut(&call)?;
+        let entry = known.past.file(now, filed.clone())?;
+        known.past.apply(&entry);
+        Some(entry)
+    }
+
     /// A leg has shown its ticket.
     pub(crate) fn take_leg(&self, call: CallId, leg: u32) -> Result<(), TicketError> {
         let now = self.clock.now();
@@ -96,6 +114,10 @@ impl Reader for Pasts {
         let mut book = self.book();
         if let Some(known) = book.calls.get_mut(&call) {
             known.past.apply(entry);
+            if entry.event.is_afterthought() {
+                // It says nothing of where the call is.
+                return;
+            }
             known.unix = unix;
             known.is_awaited = false;
         } else if let Some(past) = Past::begin(entry) {
@@ -166,7 +188,12 @@ mod tests {
         let past = Past::begin(&entry).unwrap();
         pasts.learn(call, Known { past, unix: UnixMillis(0), is_awaited: true });
         assert_eq!(pasts.awaited().len(), 1);
-        tell(&pasts, 1, 2, 1, CallEvent::GoodbyeWanted);
+        let filed = Filed::Absent { recording: "RE1".to_owned() };
+        let entry = pasts.file(call, MonoTime::ZERO, &filed).expect("news");
+        pasts.read(call, &entry);
+        assert_eq!((entry.seq, pasts.file(call, MonoTime::ZERO, &filed)), (2, None));
+        assert_eq!(pasts.awaited().len(), 1, "a recording that is there says nothing of where the call is");
+        tell(&pasts, 1, 3, 1, CallEvent::GoodbyeWanted);
         assert!(pasts.awaited().is_empty());
         assert_eq!(pasts.take_leg(call, 2), Ok(()));
         assert_eq!(pasts.take_leg(call, 2), Err(TicketError::Used));

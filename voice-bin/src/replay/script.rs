@@ -72,6 +72,12 @@ pub(super) fn left_out(entries: &[Entry]) -> Vec<&'static str> {
             CallEvent::RecordingStopped { reason: RecordingEnd::Failed, .. } => {
                 found.insert("recordings that could not be written")
             }
+            CallEvent::RecordingBegun { .. }
+            | CallEvent::RecordingRefused { .. }
+            | CallEvent::RecordingSaved(_)
+            | CallEvent::RecordingAbsent { .. } => {
+                found.insert("recordings of the carrier's: what it said is not told again")
+            }
             _another => false,
         };
     }
@@ -136,8 +142,9 @@ fn act(
         CallEvent::Held { music } => control(Control::Hold { music }),
         CallEvent::Resumed { timed_out: false, .. } => control(Control::Resume),
         CallEvent::Muted { on } => control(Control::Mute(on)),
-        CallEvent::RecordingStarted { consent } => {
-            control(Control::Record(RecordCommand::Start(RecordingOrder::new(consent).ok()?)))
+        CallEvent::RecordingStarted { consent, place } => {
+            let order = RecordingOrder::new(consent).ok()?.at(place);
+            control(Control::Record(RecordCommand::Start(order)))
         }
         CallEvent::RecordingPaused => control(Control::Record(RecordCommand::Pause)),
         CallEvent::RecordingResumed => control(Control::Record(RecordCommand::Resume)),

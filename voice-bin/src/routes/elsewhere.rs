@@ -38,7 +38,7 @@ const SESSIONS: &str = "/api/v1/sessions/";
 const BODY_BYTES_MAX: usize = 64 << 10;
 
 /// What anybody can answer from the database.
-const READS: [&str; 4] = ["", "transcript", "events", "events/ticket"];
+const READS: [&str; 5] = ["", "transcript", "events", "events/ticket", "recordings"];
 
 /// Whose business a carrier's webhook is.
 pub(super) enum Whose {

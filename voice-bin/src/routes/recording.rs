@@ -13,7 +13,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use voice_core::call::{Control, Recording};
 use voice_core::consent::{Consent, Given, Method, Revocation, Scope};
-use voice_core::recording::{RecordCommand, RecordingOrder};
+use voice_core::id::CallId;
+use voice_core::recording::{RecordCommand, RecordingOrder, RecordingPlace};
 use voice_core::sensitive::Pii;
 use voice_core::time::UnixMillis;
 
@@ -31,6 +32,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 #[serde(deny_unknown_fields)]
 struct Wish {
     action: Action,
+    /// Who is to record, when it begins; `RECORDING_AT`, if it is not told.
+    at: Option<At>,
     #[serde(default, deserialize_with = "object")]
     consent: Option<ConsentTold>,
     /// Why the consent is taken back.
@@ -47,6 +50,25 @@ enum Action {
     Stop,
     /// The consent was taken back: the recording ends, and the record says why.
     Revoke,
+}
+
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[schema(as = RecordingPlace)]
+#[serde(rename_all = "snake_case")]
+enum At {
+    /// We do, into a file of two channels.
+    Server,
+    /// The carrier does, and keeps it.
+    Carrier,
+}
+
+impl From<At> for RecordingPlace {
+    fn from(at: At) -> Self {
+        match at {
+            At::Server => Self::Server,
+            At::Carrier => Self::Carrier,
+        }
+    }
 }
 
 /// Either who agreed and how, or why nobody need agree.
@@ -85,13 +107,13 @@ async fn order(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let call = find(&app, &id).await?;
-    let Wish { action, consent, reason } = understood(&body)?;
+    let Wish { action, at, consent, reason } = understood(&body)?;
     let now = app.parts.world.clock.unix(app.parts.world.clock.now());
     let (command, status) = match (action, call.status().recording) {
-        (Action::Start, _) if app.parts.recording.is_none() => {
-            return Err(conflict("recording_off", "This server has no place for recordings"));
+        (Action::Start, Recording::Off) => {
+            let place = place(&app, call.id(), at)?;
+            (RecordCommand::Start(allowed(consent, now)?.at(place)), "recording")
         }
-        (Action::Start, Recording::Off) => (RecordCommand::Start(allowed(consent, now)?), "recording"),
         (Action::Start, _) => return Err(conflict("recording_runs", "The session is being recorded")),
         (_, Recording::Off) => return Err(conflict("not_recording", "The session is not being recorded")),
         (Action::Pause, _) => (RecordCommand::Pause, "pausing"),
@@ -104,6 +126,26 @@ async fn order(
     tell(&call, Control::Record(command))?;
     let body = Ordered { session_id: call.id().to_string(), status };
     Ok((StatusCode::ACCEPTED, Json(body)).into_response())
+}
+
+/// Who is to record, if they can.
+fn place(app: &App, call: CallId, at: Option<At>) -> Result<RecordingPlace, Problem> {
+    let usual = app.parts.recording.as_ref().map(|recording| recording.place).unwrap_or_default();
+    let place = at.map_or(usual, RecordingPlace::from);
+    let can = match place {
+        RecordingPlace::Server => app.parts.recording.as_ref().is_some_and(|parts| parts.sink.is_some()),
+        RecordingPlace::Carrier => {
+            let known = app.pasts.look(call);
+            known.is_none_or(|known| app.recordings.can(&known.past.start().carrier))
+        }
+    };
+    match place {
+        _ if can => Ok(place),
+        RecordingPlace::Server => Err(conflict("recording_off", "This server has no place for recordings")),
+        RecordingPlace::Carrier => {
+            Err(conflict("recording_off", "This server cannot ask the session's carrier to record"))
+        }
+    }
 }
 
 /// The order that this consent allows.

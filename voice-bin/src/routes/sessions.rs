@@ -5,6 +5,7 @@ mod history;
 mod prepare;
 mod query;
 mod read;
+mod recordings;
 mod session;
 mod socket;
 mod statuses;
@@ -49,6 +50,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(prepare::routes())
         .merge(read::routes())
         .merge(statuses::routes())
+        .merge(recordings::routes())
         .merge(socket::guarded_routes())
         .routes(routes!(end))
         .routes(routes!(hold))

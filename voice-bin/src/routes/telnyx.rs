@@ -20,11 +20,12 @@ use voice_core::wire::WireMessage;
 use voice_telephony::door::{Fingerprint, TurnedAway};
 use voice_telephony::opening::Step;
 use voice_telephony::outbound::AttemptKey;
+use voice_telephony::recording::Whose as RecordingOf;
 use voice_telephony::telnyx::outbound::{attempt, told};
-use voice_telephony::telnyx::transfer;
 use voice_telephony::telnyx::{
     CARRIER, CallControlId, Direction, Event, Expected, Opening, TelnyxWebhook, upgrade_ticket,
 };
+use voice_telephony::telnyx::{recording, transfer};
 use voice_telephony::transfer::{LegNews, TransferKey};
 use voice_telephony::webhook::{RawRequest, Rejection, Verified, verify};
 
@@ -36,7 +37,7 @@ use super::media::{self, Opened};
 use super::twilio::texts;
 use crate::metrics_names as names;
 use crate::recovery;
-use crate::server::{Answer, App, Begin, ClientAddress, Facts, Heard, Legs, TELNYX_CODEC};
+use crate::server::{Answer, App, Begin, CarrierRecordings, ClientAddress, Facts, Heard, Legs, TELNYX_CODEC};
 
 /// When Telnyx signed, in seconds since 1970; part of what it signs.
 const SIGNED_AT: &str = "telnyx-timestamp";
@@ -67,6 +68,13 @@ fn whose(app: &App, head: &Head, body: &Bytes) -> Whose {
     let Ok(webhook) = signed else { return Whose::Anybody };
     if let Some(key) = transfer::key(&webhook) {
         return Whose::Holder(key.call);
+    }
+    match recording::filed(&webhook) {
+        Some((RecordingOf::Call(call), _)) => return Whose::Holder(call),
+        Some((RecordingOf::Named(name), _)) => {
+            return Whose::Leg { name, desk: None, opens: false, is_lost: false };
+        }
+        None => {}
     }
     let Some(name) = &webhook.leg.call_control_id else { return Whose::Anybody };
     let desk = attempt(&webhook).map(|key| key.call);
@@ -110,6 +118,10 @@ fn is_incoming(webhook: &TelnyxWebhook) -> bool {
 
 fn act(app: &Arc<App>, correlation: &CorrelationId, webhook: Verified<TelnyxWebhook>, part: Part) -> Answer {
     counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => webhook.event.name()).increment(1);
+    if let Some((whose, filed)) = recording::filed(&webhook) {
+        CarrierRecordings::file(app, CARRIER, whose, filed);
+        return taken();
+    }
     if let Some(key) = transfer::key(&webhook) {
         return lead(app, correlation, key, &webhook);
     }
@@ -118,7 +130,7 @@ fn act(app: &Arc<App>, correlation: &CorrelationId, webhook: Verified<TelnyxWebh
     if part == Part::Desk {
         return taken();
     }
-    // Recordings and conferences: nobody waits for those.
+    // Conferences: nobody waits for those.
     let Some(name) = webhook.leg.call_control_id.clone() else { return taken() };
     let heard = match (&webhook.event, attempt(&webhook)) {
         _ if part == Part::Leg => app.telnyx.tell(&name, webhook),

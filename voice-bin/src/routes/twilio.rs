@@ -23,9 +23,11 @@ use voice_telephony::door::{Fingerprint, Layer, TurnedAway};
 use voice_telephony::legs::Leg;
 use voice_telephony::opening::Step;
 use voice_telephony::outbound::{AttemptKey, Told};
+use voice_telephony::recording::Whose as RecordingOf;
 use voice_telephony::status::CallStatus;
 use voice_telephony::transfer::TransferKey;
 use voice_telephony::twilio::outbound::told;
+use voice_telephony::twilio::recording;
 use voice_telephony::twilio::transfer::{self, LegStep};
 use voice_telephony::twilio::{
     Again, CARRIER, ConnectStream, Opening, RejectReason, StreamUrl, TwilioVoice, TwilioWebhook, Twiml,
@@ -42,7 +44,7 @@ use crate::config::PublicUrl;
 use crate::metrics_names as names;
 use crate::random::random;
 use crate::recovery;
-use crate::server::{Answer, App, ClientAddress, Grant, as_carrier};
+use crate::server::{Answer, App, CarrierRecordings, ClientAddress, Grant, as_carrier};
 
 /// What Twilio signed with, and what it says is the same on a retry.
 const SIGNATURE: &str = "x-twilio-signature";
@@ -72,6 +74,9 @@ fn whose(app: &App, head: &Head, body: &Bytes) -> Whose {
     if signed.is_none() {
         return Whose::Anybody;
     }
+    if let Some(call) = recording::in_query(query) {
+        return Whose::Holder(call);
+    }
     match (TransferKey::in_query(query), LegStep::in_query(query), AttemptKey::in_query(query)) {
         (Some(key), Some(step), _) if step != LegStep::Back => Whose::Holder(key.call),
         (_, _, Some(key)) => Whose::Desk(key.call),
@@ -81,7 +86,7 @@ fn whose(app: &App, head: &Head, body: &Bytes) -> Whose {
 
 /// The last two layers, and what the request leads to.
 pub(super) fn receive(
-    app: &App,
+    app: &Arc<App>,
     client: ClientAddress,
     correlation: &CorrelationId,
     head: &Head,
@@ -118,6 +123,7 @@ pub(super) fn receive(
             if let Some((key, told)) = news {
                 app.outbound.tell(key, told);
             }
+            file(app, query, &other);
             take_note(app, correlation, &other);
             Answer::new(StatusCode::NO_CONTENT, "")
         }
@@ -339,6 +345,11 @@ fn take_note(app: &App, correlation: &CorrelationId, webhook: &Verified<TwilioWe
             debug!(%correlation, carrier_call = verdict.call_sid.as_str(), by = verdict.answered_by.name(), "who answered");
             "machine"
         }
+        TwilioWebhook::Recording(status) => {
+            let (carrier_call, recording) = (status.call_sid.as_str(), &status.recording);
+            debug!(%correlation, carrier_call, recording, state = ?status.state, "recording status");
+            "recording"
+        }
         TwilioWebhook::Other(call) => {
             debug!(%correlation, carrier_call = call.as_str(), "another kind of webhook");
             "other"
@@ -346,6 +357,15 @@ fn take_note(app: &App, correlation: &CorrelationId, webhook: &Verified<TwilioWe
         _newer => "other",
     };
     counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => kind).increment(1);
+}
+
+/// What Twilio says it has of a recording.
+fn file(app: &Arc<App>, query: &str, webhook: &Verified<TwilioWebhook>) {
+    if let TwilioWebhook::Recording(status) = &**webhook
+        && let (Some(call), Some(filed)) = (recording::in_query(query), recording::filed(status))
+    {
+        CarrierRecordings::file(app, CARRIER, RecordingOf::Call(call), filed);
+    }
 }
 
 /// Somebody hung up while their server was dead.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use voice_core::call::Recording;
 use voice_core::id::{AttachmentId, CarrierId, CorrelationId, ProviderId};
 use voice_core::record::CallEvent;
+use voice_core::recording::RecordingPlace;
 use voice_core::sensitive::Pii;
 use voice_core::time::UnixMillis;
 
@@ -19,6 +20,8 @@ pub(crate) struct Course {
     pub(crate) on_hold: bool,
     pub(crate) muted: bool,
     pub(crate) recording: Recording,
+    /// Who records, if anybody does.
+    pub(crate) recording_at: RecordingPlace,
     assigned: BTreeMap<AttachmentId, ProviderId>,
 }
 
@@ -65,9 +68,11 @@ impl Course {
             CallEvent::Held { .. } => self.on_hold = true,
             CallEvent::Resumed { .. } => self.on_hold = false,
             CallEvent::Muted { on } => self.muted = *on,
-            CallEvent::RecordingStarted { .. } | CallEvent::RecordingResumed => {
+            CallEvent::RecordingStarted { place, .. } => {
                 self.recording = Recording::On;
+                self.recording_at = *place;
             }
+            CallEvent::RecordingResumed => self.recording = Recording::On,
             CallEvent::RecordingPaused => self.recording = Recording::Paused,
             CallEvent::RecordingStopped { .. } => self.recording = Recording::Off,
             CallEvent::Returned { .. } => self.end = None,

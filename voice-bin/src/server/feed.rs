@@ -120,6 +120,10 @@ impl Reader for Feed {
     fn read(&self, call: CallId, entry: &Entry) {
         let feed = {
             let mut table = self.table();
+            if entry.event.is_afterthought() && !table.calls.contains_key(&call) {
+                // Of a call that ended long ago; the store has it.
+                return;
+            }
             if matches!(entry.event, CallEvent::Returned { .. }) {
                 table.ended.retain(|ended| *ended != call);
             }
@@ -183,7 +187,8 @@ impl CallFeed {
         kept.entries.push_back((at, entry.clone()));
         drop(kept);
         // A call that was over may come back.
-        self.place.send_replace(Place { seq: entry.seq, is_over: false });
+        let is_over = entry.event.is_afterthought() && self.place().is_over;
+        self.place.send_replace(Place { seq: entry.seq, is_over });
     }
 
     /// Whether it was not over before.

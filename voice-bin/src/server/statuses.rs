@@ -132,6 +132,9 @@ impl Statuses {
 
 impl Reader for Statuses {
     fn read(&self, call: CallId, entry: &Entry) {
+        if entry.event.is_afterthought() {
+            return;
+        }
         let is_handed_over = matches!(entry.event, CallEvent::Ended { reason: EndReason::Shutdown, .. })
             && self.calls.is_handing_over();
         let mut table = self.table();

@@ -21,6 +21,7 @@ use voice_telephony::{telnyx, twilio};
 
 use super::on_behalf::inherited;
 use super::outbound::OutboundParts;
+use super::recordings::RecordLine;
 use super::{TELNYX_WEBHOOK, TWILIO_WEBHOOK};
 use crate::config::{PublicUrl, Targets};
 use crate::metrics_names as names;
@@ -39,7 +40,7 @@ pub(crate) struct Transfers {
     tasks: TaskTracker,
 }
 
-/// Operates the carrier of one call.
+/// Operates the carrier of one call: leads its caller elsewhere, and has it recorded there.
 struct Operator {
     desk: Arc<TransferDesk>,
     tasks: TaskTracker,
@@ -47,6 +48,7 @@ struct Operator {
     carrier: CarrierId,
     carrier_call: String,
     from: Option<E164>,
+    recordings: RecordLine,
 }
 
 impl Transfers {
@@ -84,16 +86,17 @@ impl Transfers {
         &self.targets
     }
 
-    /// Whoever leads this call's caller elsewhere.
+    /// Whoever leads this call's caller elsewhere, and has the carrier record.
     pub(crate) fn operator(
         &self,
         call: CallHandle,
         carrier: CarrierId,
         carrier_call: String,
+        recordings: RecordLine,
     ) -> Arc<dyn Operate> {
         let from = self.lines.get(&carrier).cloned();
         let (desk, tasks) = (self.desk.clone(), self.tasks.clone());
-        Arc::new(Operator { desk, tasks, call, carrier, carrier_call, from })
+        Arc::new(Operator { desk, tasks, call, carrier, carrier_call, from, recordings })
     }
 
     /// Brings what a carrier told of a leg. What the leg should do, if there is such a transfer.
@@ -149,6 +152,7 @@ impl Operate for Operator {
             (Operation::Withdraw(transfer), _) => {
                 self.desk.withdraw(TransferKey { call: self.call.id(), transfer });
             }
+            (Operation::Record { order, step }, _) => self.recordings.ask(order, step),
             (_newer, _) => {}
         }
     }

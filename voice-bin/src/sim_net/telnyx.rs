@@ -85,6 +85,10 @@ impl TelnyxExchange {
             let calls: Vec<_> = calls.iter().map(TelnyxCaller::lock).collect();
             return Some(FakeTelnyxCall::list(calls.iter().map(|call| &**call), request));
         }
+        if request.target.contains("/conferences?") {
+            let calls: Vec<_> = calls.iter().map(TelnyxCaller::lock).collect();
+            return FakeTelnyxCall::conferences(calls.iter().map(|call| &**call), request);
+        }
         let about = calls.iter().find(|call| call.lock().is_about(request))?;
         let Some(with) = FakeTelnyxCall::bridges_with(request) else {
             return Some(about.lock().api(now, request));

@@ -21,6 +21,7 @@ pub(super) struct Derived {
     turns: Table,
     switches: Table,
     recordings: Table,
+    carrier_recordings: Table,
     /// Changes of rows that exist by then, in the order of their events.
     updates: Vec<Statement>,
 }
@@ -58,7 +59,10 @@ impl Derived {
                 "INSERT INTO switches (call_id, seq, unix_ms, from_provider, to_provider, why, gap_us, lost_us,
                  turns, bytes)",
             ),
-            recordings: table("INSERT INTO recordings (call_id, seq, started_unix_ms)"),
+            recordings: table("INSERT INTO recordings (call_id, seq, started_unix_ms, place)"),
+            carrier_recordings: table(
+                "INSERT INTO carrier_recordings (call_id, seq, unix_ms, recording, length_us, url)",
+            ),
             updates: Vec::new(),
         }
     }
@@ -98,7 +102,8 @@ impl Derived {
     }
 
     pub(super) async fn write(self, batch: &mut dyn Batch) -> Result<(), StoreError> {
-        for table in [self.attachments, self.turns, self.switches, self.recordings] {
+        let tables = [self.attachments, self.turns, self.switches, self.recordings, self.carrier_recordings];
+        for table in tables {
             insert(batch, table.into, table.rows, "").await?;
         }
         for update in self.updates {
@@ -131,8 +136,16 @@ impl Derived {
     }
 
     fn take_recording(&mut self, line: &Line) {
-        if matches!(line.entry.event, CallEvent::RecordingStarted { .. }) {
-            self.recordings.rows.push(key(line));
+        if let CallEvent::RecordingStarted { place, .. } = &line.entry.event {
+            let mut row = key(line);
+            row.push(place.name().into());
+            self.recordings.rows.push(row);
+        } else if let CallEvent::RecordingSaved(saved) = &line.entry.event {
+            let mut row = key(line);
+            let length = saved.length.map(|length| micros(length).cast_signed());
+            let url = saved.url.as_ref().map(|url| url.expose().clone());
+            row.extend([saved.recording.as_str().into(), Value::Int(length), url.into()]);
+            self.carrier_recordings.rows.push(row);
         } else if let CallEvent::RecordingStopped { reason, length } = &line.entry.event {
             let update = Statement::new(
                 "UPDATE recordings SET stopped_unix_ms = $1, reason = $2, length_us = $3

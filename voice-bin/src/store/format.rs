@@ -78,6 +78,8 @@ pub fn decode(version: u32, body: &str) -> Result<CallEvent, FormatError> {
 mod tests {
     use std::collections::BTreeSet;
 
+    use voice_core::recording::RecordingPlace;
+
     use super::*;
     use crate::store::samples;
 
@@ -106,6 +108,19 @@ mod tests {
             r#"{"kind":"barge_in","reply":4294967298,"heard_us":1240000,"unheard_us":3000000}"#
         ]]
         .assert_eq(&encode(&barge_in).unwrap().body);
+    }
+
+    /// Before carriers could record, nobody said who does.
+    #[test]
+    fn a_recording_of_before_is_the_servers() {
+        let consent =
+            r#"{"ground":"not_required","basis":"told before","recording":true,"transcription":false}"#;
+        let old = format!(r#"{{"kind":"recording_started","consent":{consent}}}"#);
+        let read = decode(VERSION, &old).unwrap();
+        assert!(
+            matches!(read, CallEvent::RecordingStarted { place: RecordingPlace::Server, .. }),
+            "{read:?}"
+        );
     }
 
     #[test]

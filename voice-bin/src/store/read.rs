@@ -10,8 +10,8 @@ use voice_telephony::status::CallStatus;
 use super::engine::{Row, Statement};
 use super::format::{self, FormatError};
 use super::rows::{
-    CallFilter, CallPage, CallRow, CallState, Counts, Cursor, LossRow, RecordingRow, Speaker, StatusChange,
-    StoredEntry, SwitchRow, TurnRow,
+    CallFilter, CallPage, CallRow, CallState, CarrierRecordingRow, Counts, Cursor, LossRow, RecordingRow,
+    Speaker, StatusChange, StoredEntry, SwitchRow, TurnRow,
 };
 use super::{Node, Store, StoreError};
 use crate::telemetry::database::timed;
@@ -140,9 +140,16 @@ impl Store {
 
     /// What was recorded, in order.
     pub async fn recordings(&self, call: CallId) -> Result<Vec<RecordingRow>, StoreError> {
-        let sql = "SELECT seq, started_unix_ms, stopped_unix_ms, reason, length_us FROM recordings
+        let sql = "SELECT seq, started_unix_ms, stopped_unix_ms, reason, length_us, place FROM recordings
              WHERE call_id = $1 ORDER BY seq";
         self.rows(Statement::new(sql).with(call.to_string()), recording_row).await
+    }
+
+    /// What its carrier has of it.
+    pub async fn carrier_recordings(&self, call: CallId) -> Result<Vec<CarrierRecordingRow>, StoreError> {
+        let sql = "SELECT seq, unix_ms, recording, length_us, url FROM carrier_recordings
+             WHERE call_id = $1 ORDER BY seq";
+        self.rows(Statement::new(sql).with(call.to_string()), carrier_recording_row).await
     }
 
     /// How a call stood, change by change.
@@ -253,6 +260,17 @@ fn recording_row(row: &Row) -> Result<RecordingRow, StoreError> {
         stopped: row.maybe_int(2)?.map(UnixMillis),
         reason: row.maybe_text(3)?,
         length: row.maybe_int(4)?.map(micros),
+        place: row.text(5)?,
+    })
+}
+
+fn carrier_recording_row(row: &Row) -> Result<CarrierRecordingRow, StoreError> {
+    Ok(CarrierRecordingRow {
+        seq: row.int(0)?.cast_unsigned(),
+        unix: UnixMillis(row.int(1)?),
+        recording: row.text(2)?,
+        length: row.maybe_int(3)?.map(micros),
+        url: row.maybe_text(4)?.map(Pii::from),
     })
 }
 

@@ -176,12 +176,29 @@ pub struct RecordingRow {
     pub seq: u64,
     /// When it began, on the clock.
     pub started: UnixMillis,
+    /// Who recorded: `server` or `carrier`.
+    pub place: String,
     /// When it ended, if it has.
     pub stopped: Option<UnixMillis>,
     /// Why it ended.
     pub reason: Option<String>,
     /// From beginning to end, pauses included.
     pub length: Option<Duration>,
+}
+
+/// A recording that a carrier has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CarrierRecordingRow {
+    /// Number of the entry that tells it.
+    pub seq: u64,
+    /// When that was, on the clock.
+    pub unix: UnixMillis,
+    /// The carrier's name for it.
+    pub recording: String,
+    /// How long it is.
+    pub length: Option<Duration>,
+    /// Where it can be fetched, perhaps only for some minutes.
+    pub url: Option<Pii<String>>,
 }
 
 /// How a call stood from then on.

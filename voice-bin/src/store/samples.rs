@@ -14,15 +14,22 @@ use voice_core::record::{
     Away, CallEvent, CoverKind, EndReason, Loss, Party, Sound, Switch, SwitchRefusal, Totals, VoiceToVoice,
     Why,
 };
-use voice_core::recording::RecordingEnd;
+use voice_core::recording::{RecordStep, RecordingEnd, RecordingPlace, RecordingRefusal, SavedRecording};
 use voice_core::sensitive::Pii;
 use voice_core::time::UnixMillis;
 use voice_core::transfer::{TransferFailure, TransferId, TransferKind};
 use voice_core::wire::{LineEnd, Unreachable};
 
 /// What must not show up in logs or metrics.
-pub(crate) const PRIVATE: [&str; 6] =
-    ["+15550100", "+15550199", "my card is", "surely not", "41#1", "the balance is"];
+pub(crate) const PRIVATE: [&str; 7] = [
+    "+15550100",
+    "+15550199",
+    "my card is",
+    "surely not",
+    "41#1",
+    "the balance is",
+    "https://recordings.example/RE0123.wav?key=abc",
+];
 
 /// Every kind of event at least once, and every variant of what they hold.
 pub(crate) fn events() -> Vec<CallEvent> {
@@ -129,14 +136,28 @@ fn recordings() -> Vec<CallEvent> {
     let mut revoked = Consent::not_required(basis, Scope::RECORDING);
     revoked.revoke(Revocation { at: UnixMillis(7), reason: Some(PRIVATE[3].into()) });
     let mut events = vec![CallEvent::RecordingPaused, CallEvent::RecordingResumed];
-    events
-        .extend(consents.into_iter().chain([revoked]).map(|consent| CallEvent::RecordingStarted { consent }));
+    events.extend(consents.into_iter().chain([revoked]).flat_map(|consent| {
+        RecordingPlace::ALL.map(|place| CallEvent::RecordingStarted { consent: consent.clone(), place })
+    }));
+    for recording in [None, Some("RE0123".to_owned())] {
+        events.push(CallEvent::RecordingBegun { recording });
+    }
+    for step in RecordStep::ALL {
+        events.extend(RecordingRefusal::ALL.map(|why| CallEvent::RecordingRefused { step, why }));
+    }
+    let saved = |length, url| {
+        CallEvent::RecordingSaved(SavedRecording { recording: "RE0123".to_owned(), length, url })
+    };
+    events.push(saved(None, None));
+    events.push(saved(Some(Duration::from_secs(12)), Some(PRIVATE[6].into())));
+    events.push(CallEvent::RecordingAbsent { recording: "RE0124".to_owned() });
     for reason in [
         RecordingEnd::Ordered,
         RecordingEnd::Revoked,
         RecordingEnd::CallOver,
         RecordingEnd::Failed,
         RecordingEnd::Interrupted,
+        RecordingEnd::Carrier,
     ] {
         events.push(CallEvent::RecordingStopped { reason, length: Duration::from_secs(30) });
     }

@@ -6,13 +6,14 @@ use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Number, name and text of each version.
-type Versions = [(i64, &'static str, &'static str); 4];
+type Versions = [(i64, &'static str, &'static str); 5];
 
 const SQLITE: Versions = [
     (1, "journal", include_str!("migrations/sqlite/1-journal.sql")),
     (2, "truth", include_str!("migrations/sqlite/2-truth.sql")),
     (3, "nodes", include_str!("migrations/sqlite/3-nodes.sql")),
     (4, "transitions", include_str!("migrations/sqlite/4-transitions.sql")),
+    (5, "carrier_recordings", include_str!("migrations/sqlite/5-carrier-recordings.sql")),
 ];
 
 const POSTGRES: Versions = [
@@ -20,6 +21,7 @@ const POSTGRES: Versions = [
     (2, "truth", include_str!("migrations/postgres/2-truth.sql")),
     (3, "nodes", include_str!("migrations/postgres/3-nodes.sql")),
     (4, "transitions", include_str!("migrations/postgres/4-transitions.sql")),
+    (5, "carrier_recordings", include_str!("migrations/postgres/5-carrier-recordings.sql")),
 ];
 
 pub(super) fn sqlite() -> Migrator {

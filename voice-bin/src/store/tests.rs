@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use voice_core::id::{AttachmentId, CallId, CarrierId, CorrelationId, ProviderId, ReplyId, UtteranceId};
 use voice_core::record::{CallEvent, EndReason, Entry, Switch, Totals, Why};
+use voice_core::recording::SavedRecording;
 use voice_core::time::{MonoTime, UnixMillis};
 use voice_telephony::status::CallStatus;
 
@@ -85,6 +86,7 @@ on_every_database! {
         }
         let recordings = store.recordings(CALL).await.unwrap();
         assert!(!recordings.is_empty() && recordings.iter().any(|one| one.length.is_some()));
+        assert!(["server", "carrier"].iter().all(|place| recordings.iter().any(|one| one.place == *place)));
         let page = store.entries_from(CALL, 5, 2).await.unwrap();
         assert_eq!(page.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [5, 6]);
         assert!(store.entries_from(CALL, u64::MAX, 1).await.unwrap().is_empty());
@@ -108,6 +110,27 @@ on_every_database! {
         assert_eq!(store.unfinished(None).await.unwrap().len(), 1);
         write(&store, &[line(CALL, last + 4, over, 0)]).await;
         assert!(store.unfinished(None).await.unwrap().is_empty());
+    }
+
+    a_recording_told_of_after_the_end_brings_no_call_back(store) {
+        let lines = talk(CALL, 0);
+        write(&store, &lines).await;
+        let last = lines.last().unwrap().entry.seq;
+        let saved = |recording: &str| {
+            let url = Some("https://recordings.example/1.wav".into());
+            let (recording, length) = (recording.to_owned(), Some(Duration::from_secs(7)));
+            CallEvent::RecordingSaved(SavedRecording { recording, length, url })
+        };
+        let absent = CallEvent::RecordingAbsent { recording: "RE2".to_owned() };
+        let told = [line(CALL, last + 1, saved("RE1"), 0), line(CALL, last + 2, absent, 0)];
+        write(&store, &told).await;
+        write(&store, &told).await;
+        let call = store.call(CALL).await.unwrap().unwrap();
+        assert_eq!(call.reason.as_deref(), Some("hung_up"));
+        let found = store.carrier_recordings(CALL).await.unwrap();
+        let [one] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!((one.recording.as_str(), one.length), ("RE1", Some(Duration::from_secs(7))));
+        assert!(one.url.as_ref().is_some_and(|url| url.expose().ends_with("1.wav")));
     }
 
     lists_are_paged_and_filtered(store) {

@@ -253,6 +253,11 @@ async fn differing<'a>(
 fn derived<'a>(new: impl Iterator<Item = &'a Ready<'a>>, mut held: BTreeMap<CallId, Held>) -> Derived {
     let mut derived = Derived::new();
     for Ready { line, .. } in new {
+        if line.entry.event.is_afterthought() {
+            // A call that is over stays so.
+            derived.take(line);
+            continue;
+        }
         let is_last = matches!(line.entry.event, CallEvent::Ended { .. });
         if held.get(&line.call) == Some(&Held::Over) && !is_last {
             derived.reopen(line.call);

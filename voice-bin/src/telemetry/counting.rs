@@ -13,6 +13,7 @@ use voice_core::provider::Usage;
 use voice_core::record::{
     CallEvent, CoverKind, Entry, Loss, Party, Reader, Sound, SwitchRefusal, Totals, VoiceToVoice, Why,
 };
+use voice_core::recording::RecordStep;
 use voice_core::time::MonoTime;
 
 use super::event_types as kinds;
@@ -79,6 +80,10 @@ impl fmt::Debug for MetricsReader {
 
 impl Reader for MetricsReader {
     fn read(&self, id: CallId, entry: &Entry) {
+        if entry.event.is_afterthought() {
+            // Its call may be over, and forgotten.
+            return count_plain(&entry.event);
+        }
         let mut figures = self.shared.figures();
         let call = figures.of(id, entry.at);
         call.fold(entry, &self.shared.prices);
@@ -283,7 +288,23 @@ fn count_plain(event: &CallEvent) {
         counter!(names::SWITCHES_REFUSED, "why" => refusal(*why)).increment(1);
     } else if let CallEvent::TransferFailed { why, .. } = event {
         counter!(names::TRANSFERS, "outcome" => why.name()).increment(1);
+    } else if let Some(outcome) = at_carrier(event) {
+        counter!(names::RECORDINGS, "outcome" => outcome).increment(1);
     }
+}
+
+/// What became of a recording that a carrier was to make.
+const fn at_carrier(event: &CallEvent) -> Option<&'static str> {
+    if let CallEvent::RecordingSaved(_) = event {
+        return Some("saved");
+    }
+    if let CallEvent::RecordingAbsent { .. } = event {
+        return Some("absent");
+    }
+    if let CallEvent::RecordingRefused { step: RecordStep::Start, .. } = event {
+        return Some("refused");
+    }
+    None
 }
 
 /// What is done so that callers are not left alone.

@@ -7,7 +7,7 @@ use tracing::{debug, error, info, warn};
 use voice_core::failure::{Failure, Verdict};
 use voice_core::id::{AttachmentId, CallId, ProviderId};
 use voice_core::record::{CallEvent, EndReason, Entry, Loss, Reader, Totals, VoiceToVoice, Why};
-use voice_core::recording::RecordingEnd;
+use voice_core::recording::{RecordingEnd, SavedRecording};
 
 use super::event_types as kinds;
 
@@ -71,6 +71,10 @@ impl Reader for LogReader {
             | CallEvent::RecordingPaused
             | CallEvent::RecordingResumed
             | CallEvent::RecordingStopped { .. } => recording(call, &entry.event),
+            CallEvent::RecordingBegun { .. }
+            | CallEvent::RecordingRefused { .. }
+            | CallEvent::RecordingSaved(_)
+            | CallEvent::RecordingAbsent { .. } => at_carrier(call, &entry.event),
             // The network's losses are everyday; our own mean that something is too slow.
             CallEvent::AudioLost { what: Loss::Withheld, duration } => {
                 info!(event_type = kinds::AUDIO_LOST, %call, ?duration, "audio withheld by order")
@@ -210,8 +214,8 @@ fn ended(call: CallId, reason: &EndReason, totals: &Totals) {
 }
 
 fn recording(call: CallId, event: &CallEvent) {
-    if let CallEvent::RecordingStarted { .. } = event {
-        info!(event_type = kinds::RECORDING, %call, "recording started");
+    if let CallEvent::RecordingStarted { place, .. } = event {
+        info!(event_type = kinds::RECORDING, %call, place = place.name(), "recording started");
     } else if let CallEvent::RecordingPaused = event {
         info!(event_type = kinds::RECORDING, %call, "recording paused");
     } else if let CallEvent::RecordingResumed = event {
@@ -220,6 +224,21 @@ fn recording(call: CallId, event: &CallEvent) {
         error!(event_type = kinds::RECORDING_FAILED, error_type = "recording_failed", %call, ?length, "recording failed");
     } else if let CallEvent::RecordingStopped { reason, length } = event {
         info!(event_type = kinds::RECORDING, %call, reason = reason.name(), ?length, "recording stopped");
+    }
+}
+
+/// What a carrier makes of what it was asked to record.
+fn at_carrier(call: CallId, event: &CallEvent) {
+    let (event_type, failed) = (kinds::RECORDING, kinds::RECORDING_FAILED);
+    if let CallEvent::RecordingBegun { recording } = event {
+        info!(event_type, %call, recording, "the carrier records");
+    } else if let CallEvent::RecordingRefused { step, why } = event {
+        let (step, why) = (step.name(), why.name());
+        error!(event_type = failed, error_type = "recording_failed", %call, step, why, "the carrier did not do what it was asked of a recording");
+    } else if let CallEvent::RecordingSaved(SavedRecording { recording, length, url: _ }) = event {
+        info!(event_type, %call, recording, ?length, "the carrier has a recording");
+    } else if let CallEvent::RecordingAbsent { recording } = event {
+        error!(event_type = failed, error_type = "recording_failed", %call, recording, "the carrier has nothing of a recording");
     }
 }
 

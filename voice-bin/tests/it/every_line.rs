@@ -5,34 +5,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
 use voice_bin::recording::{RecordingParts, Recordings};
-use voice_bin::server::{OutboundParts, Parts, TwilioLine};
-use voice_bin::sim_net::serve_twilio;
-use voice_core::audio::{AudioFormat, FRAME};
+use voice_bin::server::Parts;
+use voice_core::audio::FRAME;
 use voice_core::call::Prompts;
-use voice_core::driver::{Clock, InOrder};
-use voice_core::id::{AttachmentId, ProviderId, ReplyId};
-use voice_core::provider::{
-    CallerSpeech, Capabilities, Provider, ProviderCommand, ProviderEvent, ProviderSession, ReplyEnd,
-    SessionInput, SessionOutput, Setup,
-};
+use voice_core::driver::InOrder;
+use voice_core::provider::{ProviderCommand, ProviderSession, SessionInput, SessionOutput};
 use voice_core::record::CallEvent;
-use voice_core::sensitive::Secret;
 use voice_core::sim::speech::{Hearing, Listener, caller, recognise, voice};
 use voice_core::time::MonoTime;
-use voice_providers::dial::Dialer;
-use voice_telephony::rest::Rest;
-use voice_telephony::sim::{CallReport, Rooms, Script, Step, TwilioApiPlan};
-use voice_telephony::twilio::rest::{Credentials, TwilioApi};
+use voice_telephony::sim::{CallReport, Script, Step};
 
 use crate::recording::{files, find, read};
 use crate::telnyx::{self, pause};
-use crate::world::{Server, TOKEN};
+use crate::twilio;
+use crate::voices::{self, Clips};
+use crate::world::Server;
 
-const ACCOUNT: &str = "AC00112233445566778899aabbccddeeff";
-const PLACE: &str = r#"{"to_number":"+15005550007","telephony_provider":"CARRIER"}"#;
+pub(crate) const PLACE: &str = r#"{"to_number":"+15005550007","telephony_provider":"CARRIER"}"#;
 const LEAD: &str = r#"{"to":"+15005550008","summary":"A cat is ill."}"#;
 const SUMMARY: &str = "A caller is being put through to you. A cat is ill.";
 
@@ -42,53 +32,16 @@ const SAID: [&str; 2] = ["hours", "person"];
 /// What the voice says.
 const ANSWERED: [&str; 3] = ["welcome", "hours", "person"];
 
-/// Greets, and answers what it knows with the clip of the same name. It needs no line.
-struct Knowing(Capabilities);
-
-struct Answering {
-    attachment: AttachmentId,
-    said: u32,
+/// Greets, and answers what it knows with the clip of the same name.
+struct Knowing {
+    clips: Clips,
     ear: Listener,
-    events: Vec<ProviderEvent>,
 }
 
-impl Knowing {
-    fn fleet() -> Arc<InOrder> {
-        let formats = || vec![AudioFormat::MULAW_8K];
-        let mut capabilities = Capabilities::new(formats(), formats());
-        (capabilities.caller_speech, capabilities.caller_pause) =
-            (CallerSpeech::Detected, CallerSpeech::Detected);
-        let knowing: Arc<dyn Provider> = Arc::new(Self(capabilities));
-        Arc::new(InOrder::new(vec![(ProviderId::from_static("knowing"), knowing)]))
-    }
-}
-
-impl Provider for Knowing {
-    fn capabilities(&self) -> &Capabilities {
-        &self.0
-    }
-
-    fn open(&self, setup: Setup) -> Box<dyn ProviderSession> {
-        let ready = ProviderEvent::Ready { session: None, expires: None };
-        let ear = Listener::new(Duration::from_millis(500));
-        Box::new(Answering { attachment: setup.attachment, said: 0, ear, events: vec![ready] })
-    }
-}
-
-impl Answering {
-    fn say(&mut self, clip: &str) {
-        self.said += 1;
-        let reply = ReplyId::new(self.attachment, self.said);
-        let audio = voice(clip).unwrap().mulaw.into();
-        self.events.push(ProviderEvent::Speech { reply, audio });
-        self.events.push(ProviderEvent::ReplyDone { reply, end: ReplyEnd::Completed });
-    }
-}
-
-impl ProviderSession for Answering {
+impl ProviderSession for Knowing {
     fn handle(&mut self, _: MonoTime, input: SessionInput<'_>) {
         if let SessionInput::Command(ProviderCommand::Speak { .. }) = input {
-            self.say("welcome");
+            self.clips.say("welcome");
         } else if let SessionInput::Command(ProviderCommand::Hear(frame)) = input {
             let mut noticed = Vec::new();
             self.ear.push(&frame.data, &mut noticed);
@@ -96,18 +49,21 @@ impl ProviderSession for Answering {
                 if let Hearing::Ended { audio, .. } = noticed
                     && let Some(clip) = recognise(&audio)
                 {
-                    self.say(clip.name);
+                    self.clips.say(clip.name);
                 }
             }
         }
     }
 
     fn poll(&mut self) -> SessionOutput {
-        if self.events.is_empty() {
-            return SessionOutput::WaitUntil(None);
-        }
-        SessionOutput::Event(self.events.remove(0))
+        self.clips.poll(None)
     }
+}
+
+fn knowing() -> Arc<InOrder> {
+    voices::fleet("knowing", |clips| {
+        Box::new(Knowing { clips, ear: Listener::new(Duration::from_millis(500)) })
+    })
 }
 
 /// Asks, presses a key, is put on hold and taken back meanwhile, asks again, and stays.
@@ -143,7 +99,7 @@ impl Tape {
         let recordings = Recordings::start(dir.path(), parts.world.clock).unwrap();
         let basis = "everybody in a test has agreed".parse().unwrap();
         parts.recording = Some(RecordingParts::new(recordings.sink(), Some(basis)));
-        parts.world.fleet = Knowing::fleet();
+        parts.world.fleet = knowing();
         Self { dir, recordings }
     }
 
@@ -179,7 +135,7 @@ impl Tape {
     }
 }
 
-async fn until(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) async fn until(what: &str, is_so: impl Fn() -> bool) {
     for _ in 0..6_000 {
         if is_so() {
             return;
@@ -195,7 +151,7 @@ async fn a_second() {
     }
 }
 
-async fn post(server: &Server, path: &str, body: &str) -> String {
+pub(crate) async fn post(server: &Server, path: &str, body: &str) -> String {
     let head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close");
     server.exchange(&format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len())).await
 }
@@ -266,39 +222,19 @@ async fn over_telnyx(is_ours: bool) {
 }
 
 async fn over_twilio(is_ours: bool) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let clock = Clock::start();
-    let mut plan = TwilioApiPlan::new(ACCOUNT, Secret::new(TOKEN.to_owned()));
-    (plan.unix, plan.script, plan.rooms) = (clock.unix(MonoTime::ZERO), script(), Rooms::default());
-    let rooms = plan.rooms.clone();
-    let (calls, incoming) = mpsc::channel(1);
-    let (outgoing, mut over) = mpsc::channel(4);
-    let dial = Arc::new(Dialer::plain());
-    // Ends with the test.
-    tokio::spawn(serve_twilio(listener, clock, (plan, incoming, outgoing), dial, std::future::pending()));
     let mut tape = None;
-    let server = Server::with(|parts| {
-        tape = Some(Tape::of(parts));
-        let credentials = Credentials::AuthToken(Secret::new(TOKEN.to_owned()));
-        let api = TwilioApi::new(ACCOUNT.parse().unwrap(), credentials).with_url(&url).unwrap();
-        parts.outbound = OutboundParts {
-            http: Some(Arc::new(Rest::plain())),
-            twilio: Some(TwilioLine { api, from: "+15005550009".parse().unwrap() }),
-            ..OutboundParts::default()
-        };
-    })
-    .await;
-    let (told, report) = oneshot::channel();
+    let mut world = twilio::world(|plan| plan.script = script(), |parts| tape = Some(Tape::of(parts))).await;
+    let (mut report, rooms) = (None, world.rooms.clone());
     if is_ours {
-        let answer = post(&server, "/api/v1/telephony/outbound", &PLACE.replace("CARRIER", "twilio")).await;
+        let order = PLACE.replace("CARRIER", "twilio");
+        let answer = post(&world.server, "/api/v1/telephony/outbound", &order).await;
         assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
     } else {
         // Longer than everything here takes; they hang up in the end.
         let leaves = Some(Duration::from_secs(40));
-        let caller = server.plan().with_script(script()).in_rooms(rooms.clone()).leaves_after(leaves);
-        assert!(calls.send((caller, told)).await.is_ok());
+        report = Some(world.call(|plan| plan.with_script(script()).leaves_after(leaves)).await);
     }
+    let server = world.server;
     let call = through_everything(&server, is_ours).await;
     let room = || rooms.names().first().cloned().unwrap_or_default();
     until("both are in the room", || rooms.most(&room()) == 2).await;
@@ -308,8 +244,11 @@ async fn over_twilio(is_ours: bool) {
         assert!(server.exchange(&head).await.starts_with("HTTP/1.1 202"));
     }
     // Whoever leaves ends it for both.
-    let mut reports = vec![over.recv().await.unwrap()];
-    reports.push(if is_ours { over.recv().await.unwrap() } else { report.await.unwrap() });
+    let mut reports = vec![world.over.recv().await.unwrap()];
+    reports.push(match report {
+        Some(report) => report.await.unwrap(),
+        None => world.over.recv().await.unwrap(),
+    });
     reports.sort_by_key(|report| report.said.len());
     assert_eq!(reports[0].announced, [SUMMARY]);
     assert_eq!(reports[1].keys_heard, "4#");

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is a failure like any other")]
 
 mod budget;
+mod carrier_recording;
 mod command_line;
 mod contract;
 mod demo;
@@ -26,5 +27,7 @@ mod story;
 mod telnyx;
 mod tracing_out;
 mod transfers;
+mod twilio;
 mod voice_sim;
+mod voices;
 mod world;

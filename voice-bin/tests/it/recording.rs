@@ -8,15 +8,12 @@ use std::time::Duration;
 use voice_bin::recording::{RecordingParts, Recordings, recover};
 use voice_core::audio::{AudioFormat, FRAME};
 use voice_core::driver::InOrder;
-use voice_core::id::{AttachmentId, ProviderId, ReplyId};
-use voice_core::provider::{
-    CallerSpeech, Capabilities, Provider, ProviderCommand, ProviderEvent, ProviderSession, ReplyEnd,
-    SessionInput, SessionOutput, Setup,
-};
+use voice_core::provider::{ProviderCommand, ProviderSession, SessionInput, SessionOutput};
 use voice_core::sim::speech::{caller, voice};
 use voice_core::time::MonoTime;
 use voice_telephony::sim::{Script, Step};
 
+use crate::voices::{self, Clips};
 use crate::world::{Server, Silent};
 
 const HEADER_BYTES: usize = 58;
@@ -24,67 +21,32 @@ const HEADER_BYTES: usize = 58;
 /// An interrupted talker waits until the caller has had their say.
 const POLITENESS: Duration = Duration::from_secs(4);
 
-/// Says one thing at once, and another when it was interrupted. It needs no line.
-struct Talker(Capabilities);
-
-struct Talking {
-    attachment: AttachmentId,
-    said: u32,
-    events: Vec<ProviderEvent>,
+/// Says one thing at once, and another when it was interrupted.
+struct Talker {
+    clips: Clips,
     speaks_at: Option<MonoTime>,
 }
 
-impl Talker {
-    fn fleet() -> Arc<InOrder> {
-        let formats = || vec![AudioFormat::MULAW_8K];
-        let mut capabilities = Capabilities::new(formats(), formats());
-        (capabilities.caller_speech, capabilities.caller_pause) =
-            (CallerSpeech::Detected, CallerSpeech::Detected);
-        let talker: Arc<dyn Provider> = Arc::new(Self(capabilities));
-        Arc::new(InOrder::new(vec![(ProviderId::from_static("talker"), talker)]))
-    }
-}
-
-impl Provider for Talker {
-    fn capabilities(&self) -> &Capabilities {
-        &self.0
-    }
-
-    fn open(&self, setup: Setup) -> Box<dyn ProviderSession> {
-        let ready = ProviderEvent::Ready { session: None, expires: None };
-        Box::new(Talking { attachment: setup.attachment, said: 0, events: vec![ready], speaks_at: None })
-    }
-}
-
-impl Talking {
-    fn say(&mut self, clip: &str) {
-        self.said += 1;
-        let reply = ReplyId::new(self.attachment, self.said);
-        let audio = voice(clip).unwrap().mulaw.into();
-        self.events.push(ProviderEvent::Speech { reply, audio });
-        self.events.push(ProviderEvent::ReplyDone { reply, end: ReplyEnd::Completed });
-    }
-}
-
-impl ProviderSession for Talking {
+impl ProviderSession for Talker {
     fn handle(&mut self, now: MonoTime, input: SessionInput<'_>) {
         if let SessionInput::Command(ProviderCommand::Speak { .. }) = input {
-            self.say("delivery");
+            self.clips.say("delivery");
         } else if let SessionInput::Command(ProviderCommand::Interrupt(_)) = input {
             self.speaks_at = Some(now + POLITENESS);
         }
         if self.speaks_at.is_some_and(|at| at <= now) {
             self.speaks_at = None;
-            self.say("welcome");
+            self.clips.say("welcome");
         }
     }
 
     fn poll(&mut self) -> SessionOutput {
-        if self.events.is_empty() {
-            return SessionOutput::WaitUntil(self.speaks_at);
-        }
-        SessionOutput::Event(self.events.remove(0))
+        self.clips.poll(self.speaks_at)
     }
+}
+
+fn talker() -> Arc<InOrder> {
+    voices::fleet("talker", |clips| Box::new(Talker { clips, speaks_at: None }))
 }
 
 /// Both channels of a file, caller and voice.
@@ -115,7 +77,7 @@ async fn recorded(assumed: bool) -> (Server, Recordings, tempfile::TempDir) {
         let started = Recordings::start(dir.path(), parts.world.clock).unwrap();
         let basis = assumed.then(|| "everybody in a test has agreed".parse().unwrap());
         parts.recording = Some(RecordingParts::new(started.sink(), basis));
-        parts.world.fleet = if assumed { Talker::fleet() } else { Silent::fleet() };
+        parts.world.fleet = if assumed { talker() } else { Silent::fleet() };
         recordings = Some(started);
     })
     .await;

@@ -17,7 +17,8 @@ use voice_core::wire::{Endpoint, LineEnd, WireMessage};
 use voice_providers::dial::Dialer;
 use voice_telephony::rest::{HttpSend, Rest, RestError};
 use voice_telephony::sim::{
-    ApiRudeness, CallReport, FakeTelnyxCall, Script, Step, TelnyxCallPlan, TelnyxRudeness, TwilioApiPlan,
+    ApiRudeness, CallReport, FakeTelnyxCall, Script, Step, TelnyxCallPlan, TelnyxRooms, TelnyxRudeness,
+    TwilioApiPlan,
 };
 use voice_telephony::telnyx::{Api, PublicKeys};
 use voice_telephony::twilio::rest::{Credentials, TwilioApi};
@@ -52,6 +53,8 @@ fn plan(webhook: &str, names: u64) -> TelnyxCallPlan {
 /// A Telnyx, before there is a server.
 pub(crate) struct Exchange {
     pub(crate) url: String,
+    /// The account's conferences.
+    pub(crate) rooms: TelnyxRooms,
     exchange: TelnyxExchange,
     clock: Clock,
 }
@@ -62,7 +65,7 @@ pub(crate) async fn exchange() -> Exchange {
     let (clock, exchange) = (Clock::start(), TelnyxExchange::default());
     // Ends with the test.
     tokio::spawn(exchange.clone().serve(listener, clock, std::future::pending()));
-    Exchange { url, exchange, clock }
+    Exchange { url, rooms: TelnyxRooms::default(), exchange, clock }
 }
 
 pub(crate) async fn world(change: impl FnOnce(&mut Parts)) -> World {
@@ -91,7 +94,7 @@ pub(crate) async fn world_at(carrier: Exchange, change: impl FnOnce(&mut Parts))
 impl Exchange {
     /// A call whose webhooks go there.
     pub(crate) fn plan(&self, webhook: &str, names: u64) -> TelnyxCallPlan {
-        plan(webhook, names).with_epoch(self.clock.unix(MonoTime::ZERO))
+        plan(webhook, names).with_epoch(self.clock.unix(MonoTime::ZERO)).in_rooms(self.rooms.clone())
     }
 
     /// A call that the API knows, run to its end by the future.
@@ -110,6 +113,10 @@ impl Exchange {
 impl World {
     fn webhook(&self) -> String {
         format!("http://{}{TELNYX_WEBHOOK}", self.server.address)
+    }
+
+    pub(crate) fn rooms(&self) -> &TelnyxRooms {
+        &self.carrier.rooms
     }
 
     pub(crate) fn plan(&self, names: u64) -> TelnyxCallPlan {

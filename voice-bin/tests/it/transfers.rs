@@ -1,26 +1,15 @@
 //! Callers who are led to somebody else, over sockets: the real server between fake carriers, callers and
 //! whoever they are led to.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
-use voice_bin::server::{OutboundParts, TwilioLine};
-use voice_bin::sim_net::{CallsIn, TelnyxCaller, serve_twilio};
-use voice_core::driver::Clock;
+use tokio::sync::oneshot;
+use voice_bin::sim_net::TelnyxCaller;
 use voice_core::record::CallEvent;
-use voice_core::sensitive::Secret;
-use voice_core::time::MonoTime;
-use voice_providers::dial::Dialer;
-use voice_telephony::rest::Rest;
-use voice_telephony::sim::{ApiRudeness, CallReport, Rooms, Script, Step, TwilioApiPlan};
-use voice_telephony::twilio::rest::{Credentials, TwilioApi};
+use voice_telephony::sim::{ApiRudeness, CallReport, Script, Step, TelnyxRudeness, TwilioApiPlan};
 
 use crate::telnyx::{self, json, long, pause};
-use crate::world::{Server, Silent, TOKEN};
-
-const ACCOUNT: &str = "AC00112233445566778899aabbccddeeff";
+use crate::twilio;
 
 fn stays(length: Duration) -> Script {
     Script::new(vec![Step::Pause(length), Step::HangUp])
@@ -118,45 +107,66 @@ async fn over_telnyx_a_caller_who_hangs_up_ends_the_other_leg_once() {
     over.world.server.stop().await.settled(&["hung_up"]);
 }
 
+impl OverTelnyx {
+    async fn confer(&self) -> u16 {
+        let path = format!("/api/v1/sessions/{}/conference", self.call);
+        self.world.ask("POST", &path, r#"{"name":"board room"}"#).await.status().as_u16()
+    }
+}
+
+/// A caller over Telnyx, alone with the voice.
+async fn alone_over_telnyx(rudeness: &[TelnyxRudeness]) -> OverTelnyx {
+    let world = telnyx::world(|_| {}).await;
+    let plan = world.plan(1).with_script(long()).with_rudeness(rudeness.iter().copied());
+    let (caller, run) = world.connect(plan);
+    tokio::spawn(run);
+    world.server.record.wait_for_live().await;
+    let call = world.server.record.calls().remove(0);
+    OverTelnyx { world, other: caller.clone(), caller, call }
+}
+
+#[tokio::test]
+async fn over_telnyx_a_caller_begins_a_conference_or_joins_the_one_that_is_there() {
+    for is_there in [false, true] {
+        let over = alone_over_telnyx(&[]).await;
+        let rooms = over.world.rooms().clone();
+        if is_there {
+            assert!(rooms.begin("board room", "somebody else").is_some());
+        }
+        assert_eq!(over.confer().await, 202);
+        over.until(|over| !over.world.server.record.ends().is_empty()).await;
+        assert_eq!(over.world.server.record.ends(), ["transfer"]);
+        assert_eq!(rooms.most("board room"), if is_there { 2 } else { 1 });
+        let last = if is_there { "join" } else { "create" };
+        assert_eq!(over.caller.commands().last().map(String::as_str), Some(last), "their line stands");
+        over.world.server.stop().await.settled(&["transfer"]);
+    }
+}
+
+#[tokio::test]
+async fn over_telnyx_a_conference_that_is_refused_gives_the_caller_back() {
+    let over = alone_over_telnyx(&[TelnyxRudeness::NoConferences]).await;
+    assert_eq!(over.confer().await, 202);
+    over.until(|over| over.told() == ["carrier"]).await;
+    let shown = over.world.ask("GET", &format!("/api/v1/sessions/{}", over.call), "").await;
+    assert_eq!((&json(&shown)["on_hold"], &json(&shown)["status"]), (&false.into(), &"active".into()));
+    assert!(over.world.server.record.ends().is_empty());
+}
+
 /// A caller over Twilio, and an account that can call somebody.
 struct OverTwilio {
-    server: Server,
-    rooms: Rooms,
+    world: twilio::World,
     call: String,
     report: oneshot::Receiver<CallReport>,
-    _calls: mpsc::Sender<CallsIn>,
 }
 
 impl OverTwilio {
     async fn with(change: impl FnOnce(&mut TwilioApiPlan)) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let clock = Clock::start();
-        let mut plan = TwilioApiPlan::new(ACCOUNT, Secret::new(TOKEN.to_owned()));
-        plan.unix = clock.unix(MonoTime::ZERO);
-        change(&mut plan);
-        let rooms = plan.rooms.clone();
-        let (calls, incoming) = mpsc::channel(4);
-        let (dial, (outgoing, _)) = (Arc::new(Dialer::plain()), mpsc::channel(1));
-        // Ends with the test.
-        tokio::spawn(serve_twilio(listener, clock, (plan, incoming, outgoing), dial, std::future::pending()));
-        let credentials = Credentials::AuthToken(Secret::new(TOKEN.to_owned()));
-        let api = TwilioApi::new(ACCOUNT.parse().unwrap(), credentials).with_url(&url).unwrap();
-        let server = Server::with(|parts| {
-            parts.world.fleet = Silent::fleet();
-            parts.outbound = OutboundParts {
-                http: Some(Arc::new(Rest::plain())),
-                twilio: Some(TwilioLine { api, from: "+15005550009".parse().unwrap() }),
-                ..OutboundParts::default()
-            };
-        })
-        .await;
-        let (told, report) = oneshot::channel();
-        let caller = server.plan().with_script(long()).in_rooms(rooms.clone());
-        assert!(calls.send((caller, told)).await.is_ok());
-        server.record.wait_for_live().await;
-        let call = server.record.calls().remove(0);
-        Self { server, rooms, call, report, _calls: calls }
+        let world = twilio::world(change, |_| {}).await;
+        let report = world.call(|plan| plan.with_script(long())).await;
+        world.server.record.wait_for_live().await;
+        let call = world.server.record.calls().remove(0);
+        Self { world, call, report }
     }
 
     async fn post(&self, what: &str, body: &str) -> String {
@@ -164,7 +174,7 @@ impl OverTwilio {
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}"
         );
-        self.server.exchange(&format!("{head}\r\n\r\n{body}")).await
+        self.world.server.exchange(&format!("{head}\r\n\r\n{body}")).await
     }
 
     async fn until(&self, is_so: impl Fn(&Self) -> bool) {
@@ -174,7 +184,7 @@ impl OverTwilio {
     }
 
     fn told(&self) -> Vec<&'static str> {
-        self.server.record.transfers()
+        self.world.server.record.transfers()
     }
 }
 
@@ -188,15 +198,15 @@ async fn over_twilio_somebody_accepts_by_a_key_and_has_the_caller() {
     let wish = r#"{"to":"+15005550008","summary":"A cat is ill.","accept":true}"#;
     let answer = over.post("transfer", wish).await;
     assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
-    over.until(|over| !over.server.record.ends().is_empty()).await;
-    assert_eq!((over.told(), over.server.record.ends()), (vec!["answered"], vec!["transfer"]));
-    let room = || over.rooms.names().first().cloned().unwrap_or_default();
-    over.until(|over| over.rooms.most(&room()) == 2).await;
+    over.until(|over| !over.world.server.record.ends().is_empty()).await;
+    assert_eq!((over.told(), over.world.server.record.ends()), (vec!["answered"], vec!["transfer"]));
+    let room = || over.world.rooms.names().first().cloned().unwrap_or_default();
+    over.until(|over| over.world.rooms.most(&room()) == 2).await;
     // The other hangs up, and the caller's leg ends with that.
-    let OverTwilio { server, report, .. } = over;
+    let OverTwilio { world, report, .. } = over;
     let report = report.await.unwrap();
     assert!(report.traffic.frames_received > 0, "they heard music meanwhile: {report:?}");
-    server.stop().await.settled(&["transfer"]);
+    world.server.stop().await.settled(&["transfer"]);
 }
 
 #[tokio::test]
@@ -219,7 +229,7 @@ async fn over_twilio_who_cannot_be_reached_gives_the_caller_back() {
         // An answer that may have come too late is waited for.
         over.until(|over| over.told().last() == Some(&why)).await;
         assert_eq!(over.told().iter().filter(|told| **told != "answered").count(), 1, "{:?}", over.told());
-        assert!(over.server.record.ends().is_empty(), "{why}: the caller is with the voice again");
+        assert!(over.world.server.record.ends().is_empty(), "{why}: the caller is with the voice again");
     }
 }
 
@@ -236,15 +246,18 @@ async fn over_twilio_who_is_left_alone_goes_on_where_they_were() {
     let answer = over.post("transfer", r#"{"to":"+15005550008","accept":true}"#).await;
     assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
     let returned = |over: &OverTwilio| {
-        over.server.record.count(|event| matches!(event, CallEvent::Returned { leg: 2, .. }))
+        over.world.server.record.count(|event| matches!(event, CallEvent::Returned { leg: 2, .. }))
     };
     over.until(|over| returned(over) == 1).await;
-    assert_eq!((over.told().last(), over.server.record.ends()), (Some(&"hung_up"), vec!["caller_hung_up"]));
+    assert_eq!(
+        (over.told().last(), over.world.server.record.ends()),
+        (Some(&"hung_up"), vec!["caller_hung_up"])
+    );
     let ended = over.post("end", "").await;
     assert!(ended.starts_with("HTTP/1.1 202"), "{ended}");
-    over.until(|over| over.server.record.ends().len() == 2).await;
-    assert_eq!(over.server.record.calls(), std::slice::from_ref(&over.call), "it is one call");
-    over.server.stop().await.settled(&["caller_hung_up", "hung_up"]);
+    over.until(|over| over.world.server.record.ends().len() == 2).await;
+    assert_eq!(over.world.server.record.calls(), std::slice::from_ref(&over.call), "it is one call");
+    over.world.server.stop().await.settled(&["caller_hung_up", "hung_up"]);
 }
 
 #[tokio::test]
@@ -255,8 +268,8 @@ async fn over_twilio_a_caller_is_put_through_at_once_or_joins_a_conference() {
         let over = OverTwilio::with(|plan| plan.leaves_after = Some(Duration::from_secs(5))).await;
         let answer = over.post(what, wish).await;
         assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
-        over.until(|over| !over.server.record.ends().is_empty()).await;
-        assert_eq!(over.server.record.ends(), ["transfer"], "{what}");
+        over.until(|over| !over.world.server.record.ends().is_empty()).await;
+        assert_eq!(over.world.server.record.ends(), ["transfer"], "{what}");
     }
 }
 
@@ -276,6 +289,6 @@ async fn orders_that_make_no_sense_are_refused() {
         let answer = over.post(what, body).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{what} {body}: {answer}");
     }
-    over.until(|over| !over.server.record.ends().is_empty()).await;
-    over.server.stop().await.settled(&["hung_up"]);
+    over.until(|over| !over.world.server.record.ends().is_empty()).await;
+    over.world.server.stop().await.settled(&["hung_up"]);
 }

@@ -169,6 +169,8 @@ struct Books {
     standby_failures: u32,
     /// Providers that will fail the same way until a human acts.
     barred: Vec<ProviderId>,
+    /// Recordings of which the carrier has said what it has.
+    filed: Vec<String>,
     /// What is measured on the way.
     gauges: Gauges,
 }
@@ -263,16 +265,6 @@ impl Call {
     /// The attachment that hears the caller, if any.
     pub fn live(&self) -> Option<AttachmentId> {
         self.phase.live()
-    }
-
-    /// How it stands. Made anew each time: for people, not for each frame.
-    pub fn status(&self) -> CallStatus {
-        let (standing, live, successor, standby) = self.phase.status();
-        let switches = self.books.switches.clone();
-        let (on_hold, muted) = (self.aside.is_on_hold(), self.aside.is_muted());
-        let recording = self.recording();
-        let transfer = self.aside.transfers.stage();
-        CallStatus { standing, live, successor, standby, on_hold, transfer, muted, recording, switches }
     }
 
     /// Entries of the record so far: as long as it stays the same, so does [`Self::status`].

@@ -47,7 +47,8 @@ pub enum Output {
     RunTool(ToolCall),
     /// Stop waiting for this tool, if that is possible.
     AbandonTool(crate::id::ToolCallId),
-    /// Ask this of whoever operates the carrier; answered with [`super::Control::Transferred`].
+    /// Ask this of whoever operates the carrier; answered with [`super::Control::Transferred`] or
+    /// [`RecordCommand::Ordered`](crate::recording::RecordCommand::Ordered).
     Operate(Operation),
     /// One more entry of the record.
     Report(Entry),

@@ -16,12 +16,13 @@ use crate::consent::Consent;
 use crate::conversation::{ToolResult, Turn};
 use crate::id::{AttachmentId, ProviderId, ReplyId, ToolCallId, UtteranceId};
 use crate::record::{CallEvent, EndReason, Entry, Party, Totals};
-use crate::recording::RecordingEnd;
+use crate::recording::{Filed, RecordingEnd, RecordingPlace, SavedRecording};
 use crate::sensitive::Pii;
 use crate::time::MonoTime;
 use crate::transfer::TransferId;
 
 use super::CallStart;
+use super::tape::{is_news, told};
 use super::tools;
 use super::transcript::{Transcript, pressed};
 
@@ -52,6 +53,8 @@ pub struct Past {
     pub(super) people: People,
     pub(super) aside: PastAside,
     pub(super) tape: Option<PastTape>,
+    /// Recordings of which the carrier has said what it has.
+    pub(super) filed: Vec<String>,
     pub(super) totals: Totals,
     ended: Option<EndReason>,
 }
@@ -113,10 +116,13 @@ impl PastAside {
 #[derive(Clone, Debug)]
 pub(super) struct PastTape {
     pub(super) consent: Consent,
+    pub(super) place: RecordingPlace,
     pub(super) paused: bool,
     pub(super) since: Duration,
     /// Its end was told: the call's end was its end.
     pub(super) closed: bool,
+    /// The carrier's name for it.
+    pub(super) recording: Option<String>,
 }
 
 impl Past {
@@ -152,6 +158,7 @@ impl Past {
             people: People::default(),
             aside: PastAside::default(),
             tape: None,
+            filed: Vec::new(),
             totals: Totals::default(),
             ended: None,
         })
@@ -163,6 +170,10 @@ impl Past {
             return;
         }
         self.place.seq = entry.seq;
+        if entry.event.is_afterthought() {
+            // Perhaps by another clock, of a call that is long over: it takes no time.
+            return self.take(&entry.event);
+        }
         if let CallEvent::Returned { after, .. } = &entry.event {
             self.place.spent = self.elapsed() + *after;
             self.place.began = entry.at;
@@ -189,6 +200,13 @@ impl Past {
     pub fn close(&self, at: MonoTime, after: Duration, reason: EndReason) -> Entry {
         let totals = Totals { duration: self.elapsed() + after, ..self.totals };
         Entry { seq: self.place.seq + 1, at, event: CallEvent::Ended { reason, totals } }
+    }
+
+    /// The next entry of a call that does not run here, by which its carrier says what it has of a recording.
+    /// `None` if that is known.
+    pub fn file(&self, at: MonoTime, filed: Filed) -> Option<Entry> {
+        let seq = self.place.seq + 1;
+        is_news(&self.filed, filed.recording()).then(|| Entry { seq, at, event: told(filed) })
     }
 
     /// How it began.
@@ -290,7 +308,10 @@ impl Past {
             CallEvent::RecordingStarted { .. }
             | CallEvent::RecordingPaused
             | CallEvent::RecordingResumed
+            | CallEvent::RecordingBegun { .. }
             | CallEvent::RecordingStopped { .. } => self.take_recording(event),
+            CallEvent::RecordingSaved(SavedRecording { recording, .. })
+            | CallEvent::RecordingAbsent { recording } => self.filed.push(recording.clone()),
             CallEvent::Detached { .. } if self.people.live.is_none() => self.stop_waiting_for_the_caller(),
             CallEvent::Ended { reason, totals } => {
                 self.totals = *totals;
@@ -305,6 +326,7 @@ impl Past {
             CallEvent::Started { .. }
             | CallEvent::TransferAnswered { .. }
             | CallEvent::DigitsSent { .. }
+            | CallEvent::RecordingRefused { .. }
             | CallEvent::Attaching { .. }
             | CallEvent::Assigned { .. }
             | CallEvent::Ready { .. }
@@ -398,15 +420,21 @@ impl Past {
     }
 
     fn take_recording(&mut self, event: &CallEvent) {
-        if let CallEvent::RecordingStarted { consent } = event {
-            let (consent, since) = (consent.clone(), self.elapsed());
-            self.tape = Some(PastTape { consent, paused: false, since, closed: false });
+        if let CallEvent::RecordingStarted { consent, place } = event {
+            let (consent, place, since) = (consent.clone(), *place, self.elapsed());
+            self.tape =
+                Some(PastTape { consent, place, paused: false, since, closed: false, recording: None });
+        } else if let CallEvent::RecordingBegun { recording } = event {
+            self.tape.iter_mut().for_each(|tape| tape.recording.clone_from(recording));
         } else if let CallEvent::RecordingStopped { reason, .. } = event {
             match reason {
                 RecordingEnd::CallOver | RecordingEnd::Interrupted => {
                     self.tape.iter_mut().for_each(|tape| tape.closed = true);
                 }
-                RecordingEnd::Ordered | RecordingEnd::Revoked | RecordingEnd::Failed => self.tape = None,
+                RecordingEnd::Ordered
+                | RecordingEnd::Revoked
+                | RecordingEnd::Failed
+                | RecordingEnd::Carrier => self.tape = None,
             }
         } else if let Some(tape) = &mut self.tape {
             tape.paused = matches!(event, CallEvent::RecordingPaused);

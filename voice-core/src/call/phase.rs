@@ -30,7 +30,6 @@ use crate::conversation::Turn;
 use crate::failure::Failure;
 use crate::id::{AttachmentId, ProviderId};
 use crate::record::{CallEvent, EndReason, Loss, Why};
-use crate::recording::RecordingEnd;
 use crate::time::MonoTime;
 
 use super::config::WhenNobody;
@@ -299,7 +298,7 @@ impl Call {
             self.outbox.push_back(Output::AbandonTool(id));
         }
         self.give_up_withheld(now);
-        self.stop_recording(now, RecordingEnd::CallOver);
+        self.end_recording(now, &reason);
         let mut candidate = None;
         match before {
             Phase::Attaching(Attaching { quest, held, .. }) => {
@@ -324,7 +323,7 @@ impl Call {
         if !matches!(reason, EndReason::Carrier(_) | EndReason::Transfer { .. }) {
             self.outbox.push_back(Output::Carrier(CarrierCommand::HangUp));
         }
-        self.books.totals.duration = self.books.spent + now.since(self.books.started);
+        self.books.totals.duration = self.books.elapsed(now);
         let totals = self.books.totals;
         self.report(now, CallEvent::Ended { reason, totals });
     }

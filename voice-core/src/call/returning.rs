@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::record::{Away, CallEvent, Why};
-use crate::recording::RecordingEnd;
+use crate::recording::{RecordingEnd, RecordingPlace};
 use crate::sensitive::Pii;
 use crate::time::MonoTime;
 
 use super::config::Greeting;
 use super::past::{self, Past, PastTape};
 use super::phase::Phase;
-use super::{Call, CallConfig, CallStart, Timer};
+use super::{Books, Call, CallConfig, CallStart, Timer};
 
 /// How a call comes back.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ impl Call {
     /// first of all for whoever talked last.
     ///
     /// The record goes on with [`CallEvent::Returned`]; then what was under way is closed: half a reply was
-    /// cut, a tool has failed, a recording is a new one. Nobody is greeted who was greeted, and whoever was
+    /// cut, a tool has failed, a recording of ours is a new one (the carrier's has gone on). Nobody is greeted who was greeted, and whoever was
     /// owed an answer is given it. Hold, mute and the limits of the whole call go on; the waits of a search
     /// for somebody begin anew. `start` is told by the carrier again; who calls whom stands in the past.
     pub fn resume(now: MonoTime, config: Arc<CallConfig>, start: &CallStart, back: Return) -> Self {
@@ -55,7 +55,7 @@ impl Call {
         call.put_aside_again(now, hold, aside.muted);
         call.forget_transfer(now, aside.transfers, aside.transferring);
         if let Some(tape) = tape {
-            call.record_again(now, tape.consent, tape.paused);
+            call.record_again(now, tape, why);
         }
         if goodbye {
             call.say_goodbye(now);
@@ -79,6 +79,7 @@ impl Call {
         self.books.last.clone_from(&past.people.last);
         self.books.before.clone_from(&past.people.before);
         self.books.switches.clone_from(&past.people.switches);
+        self.books.filed.clone_from(&past.filed);
     }
 
     /// What was under way is over, and the record says so. The recording that is to go on, if any.
@@ -98,10 +99,17 @@ impl Call {
             self.report(now, CallEvent::ToolAnswered { id, output, failed: true, took });
         }
         let tape = past.tape?;
-        if !tape.closed {
+        if !tape.closed && tape.place == RecordingPlace::Server {
             let (reason, length) = (RecordingEnd::Interrupted, spent.saturating_sub(tape.since));
             self.report(now, CallEvent::RecordingStopped { reason, length });
         }
         Some(tape)
+    }
+}
+
+impl Books {
+    /// How long the call has been, with what it was before it came back.
+    pub(super) fn elapsed(&self, now: MonoTime) -> Duration {
+        self.spent + now.since(self.started)
     }
 }

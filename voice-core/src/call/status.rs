@@ -6,7 +6,10 @@ use crate::failure::Failure;
 use crate::id::{AttachmentId, ProviderId};
 use crate::limits::SWITCHES_KEPT;
 use crate::record::{Switch, SwitchRefusal, Why};
+use crate::recording::RecordingPlace;
 use crate::transfer::TransferStage;
+
+use super::Call;
 
 /// A look at a call. It is old as soon as it is taken; the record tells what happens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +31,8 @@ pub struct CallStatus {
     pub muted: bool,
     /// Whether what is said is kept.
     pub recording: Recording,
+    /// By whom, if it is.
+    pub recording_at: RecordingPlace,
     /// What became of switches.
     pub switches: Switches,
 }
@@ -82,6 +87,26 @@ impl SwitchCause {
         match self {
             Self::Refused(refusal) => refusal.name(),
             Self::Failed(failure) => failure.kind(),
+        }
+    }
+}
+
+impl Call {
+    /// How it stands. Made anew each time: for people, not for each frame.
+    pub fn status(&self) -> CallStatus {
+        let (standing, live, successor, standby) = self.phase.status();
+        let (recording, recording_at) = self.recording();
+        CallStatus {
+            standing,
+            live,
+            successor,
+            standby,
+            on_hold: self.aside.is_on_hold(),
+            transfer: self.aside.transfers.stage(),
+            muted: self.aside.is_muted(),
+            recording,
+            recording_at,
+            switches: self.books.switches.clone(),
         }
     }
 }

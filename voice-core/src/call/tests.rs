@@ -4,6 +4,7 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks at what it is about")]
 
 mod aside;
+mod carrier_recording;
 mod covers;
 mod measured;
 mod returning;

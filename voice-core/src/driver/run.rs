@@ -18,6 +18,7 @@ use crate::conversation::{ToolCall, ToolResult};
 use crate::fleet::{Assignment, Fleet, Needs, StayId};
 use crate::id::{AttachmentId, CallId, ProviderId, ToolCallId};
 use crate::record::{EndReason, Entry, Reader};
+use crate::recording::{RecordCommand, RecordNews, RecordingRefusal};
 use crate::time::MonoTime;
 use crate::transfer::{Operation, TransferFailure, TransferNews};
 
@@ -176,8 +177,8 @@ impl CallTask {
         self
     }
 
-    /// Lets the caller be led elsewhere by this one. Without it every transfer fails as
-    /// [`TransferFailure::Unsupported`].
+    /// Lets the caller be led elsewhere, and the carrier record, by this one. Without it every transfer fails as
+    /// [`TransferFailure::Unsupported`], and every recording of the carrier's likewise.
     #[must_use]
     pub fn with_operator(mut self, operator: Arc<dyn Operate>) -> Self {
         self.operator = Some(operator);
@@ -418,6 +419,10 @@ impl Io {
                 self.pending.push(Event::Control(Control::Transferred(id, news)));
             }
             (None, Operation::Withdraw(_)) => {}
+            (None, Operation::Record { order, step }) => {
+                let news = RecordNews::Refused(step, RecordingRefusal::Unsupported);
+                self.pending.push(Event::Control(Control::Record(RecordCommand::Ordered { order, news })));
+            }
         }
     }
 

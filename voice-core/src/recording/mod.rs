@@ -10,8 +10,13 @@
 //! written as silence of the same length in both channels, so nothing after it moves.
 //!
 //! Nothing is recorded without a [`RecordingOrder`], and there is none without a [`Consent`] that covers it.
+//!
+//! An order may also ask the carrier to record ([`RecordingPlace::Carrier`]): then nothing of this timeline is
+//! made, the steps go out as [`Operation::Record`](crate::transfer::Operation::Record), and what the carrier
+//! makes of them comes back as [`RecordNews`] and, once it is over, as [`Filed`].
 
 mod caller;
+mod carrier;
 mod recorder;
 mod track;
 mod voice;
@@ -24,27 +29,40 @@ use crate::audio::AudioFormat;
 use crate::consent::{Consent, ConsentError, Revocation, Use};
 use crate::time::MonoTime;
 
+pub use carrier::{Filed, RecordNews, RecordStep, RecordingPlace, RecordingRefusal, SavedRecording};
 pub use recorder::Recorder;
 
 /// Leave to record a call. The only way to one is a consent that covers recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordingOrder {
     consent: Consent,
+    place: RecordingPlace,
 }
 
 impl RecordingOrder {
-    /// An order that stands on this consent.
+    /// An order that stands on this consent, for a recording of our own.
     ///
     /// # Errors
     /// If the consent does not cover recording, or was revoked.
     pub fn new(consent: Consent) -> Result<Self, ConsentError> {
         consent.check(Use::Recording)?;
-        Ok(Self { consent })
+        Ok(Self { consent, place: RecordingPlace::Server })
+    }
+
+    /// The same, to be written down there.
+    #[must_use]
+    pub fn at(self, place: RecordingPlace) -> Self {
+        Self { place, ..self }
     }
 
     /// On what it stands.
     pub const fn consent(&self) -> &Consent {
         &self.consent
+    }
+
+    /// Who is to write it down.
+    pub const fn place(&self) -> RecordingPlace {
+        self.place
     }
 }
 
@@ -66,6 +84,16 @@ pub enum RecordCommand {
     Lost(Duration),
     /// Whoever writes it cannot go on.
     Failed,
+    /// What came of what the carrier was asked, from whoever asked it
+    /// ([`Operation::Record`](crate::transfer::Operation::Record)).
+    Ordered {
+        /// Of which order.
+        order: u64,
+        /// What.
+        news: RecordNews,
+    },
+    /// The carrier says what it has of a recording. The same once more means nothing.
+    Filed(Filed),
 }
 
 /// What a call gives to whoever writes its recording.
@@ -119,6 +147,8 @@ pub enum RecordingEnd {
     Failed,
     /// The server that wrote it died. If the call comes back, another one begins.
     Interrupted,
+    /// The carrier that wrote it has ended it.
+    Carrier,
 }
 
 impl RecordingEnd {
@@ -130,6 +160,7 @@ impl RecordingEnd {
             Self::CallOver => "call_over",
             Self::Failed => "failed",
             Self::Interrupted => "interrupted",
+            Self::Carrier => "carrier",
         }
     }
 }

@@ -144,6 +144,7 @@ impl World {
         world.plan_meddling();
         world.plan_recording(seed);
         world.plan_transfers(seed);
+        world.plan_recording_at_carrier(seed);
         world.plan_kills();
         world
     }
@@ -260,6 +261,9 @@ impl World {
                 Output::Operate(operation) => {
                     for (delay, tells) in transfers::operate(&operation, &mut self.rng) {
                         self.after(delay, what_is_told(tells));
+                    }
+                    for (delay, control) in recording::operate(&operation, &mut self.rng) {
+                        self.after(delay, What::Control(control));
                     }
                 }
                 Output::Outcome(..) | Output::Doubt(_) | Output::AbandonTool(_) | Output::Record(_) => {}
@@ -394,7 +398,14 @@ impl World {
         }
     }
 
-    /// From numbers of its own, too.
+    /// From numbers of its own, too; so does what comes next.
+    fn plan_recording_at_carrier(&mut self, seed: u64) {
+        let mut rng = Rng::new(!seed.rotate_left(29));
+        for (delay, control) in recording::plan_at_carrier(&mut rng) {
+            self.after(delay, What::Control(control));
+        }
+    }
+
     fn plan_transfers(&mut self, seed: u64) {
         let mut rng = Rng::new(!seed.rotate_left(17));
         for (delay, control) in transfers::plan(&mut rng) {

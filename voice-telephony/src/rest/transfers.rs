@@ -165,6 +165,7 @@ impl Leading {
             match output {
                 Output::Tell(news) => (self.listen)(news),
                 Output::Dial => asked.push(self.dial(&slot)),
+                Output::Find => asked.push(self.find(&slot)),
                 Output::Act(act) => asked.extend(self.act(&slot, act)),
                 Output::Finished if asked.is_empty() => return,
                 Output::Finished => {
@@ -194,6 +195,15 @@ impl Leading {
                 return Input::Dialled(Err(CarrierError::refused(Cause::Number, None)));
             };
             Input::Dialled(send(http.as_ref(), &ask).await)
+        })
+    }
+
+    fn find(&self, slot: &Slot) -> Pending {
+        let ask = slot.port.room(&slot.plan);
+        let http = self.desk.http.clone();
+        Box::pin(async move {
+            let Some(ask) = ask else { return Input::Found(Ok(None)) };
+            Input::Found(send(http.as_ref(), &ask).await)
         })
     }
 

@@ -18,7 +18,7 @@ pub mod world;
 pub use report::{BargeIn, CallReport, Heard, Traffic};
 pub use rudeness::Rudeness;
 pub use script::{Script, Step, Utterance};
-pub use telnyx::{ApiAnswer, FakeTelnyxCall, TelnyxCallPlan, TelnyxRudeness};
+pub use telnyx::{ApiAnswer, FakeTelnyxCall, TelnyxCallPlan, TelnyxRooms, TelnyxRudeness};
 pub use twilio::{
     ApiEffect, ApiRudeness, FakeTwilioApi, FakeTwilioCall, Rooms, TwilioApiPlan, TwilioCallPlan,
     UnknownApiRudeness,

@@ -9,7 +9,7 @@ use http::Response;
 use http::header::RETRY_AFTER;
 
 use super::id::{CallControlId, CallLegId, CallSessionId, ConferenceId};
-use super::wire::answer::{ActiveCalls, Failure, Success, SuccessData};
+use super::wire::answer::{ActiveCalls, Conference, Conferences, Failure, Success, SuccessData};
 use super::wire::webhook::Word;
 use crate::carrier_error::{self, CarrierError};
 
@@ -217,6 +217,24 @@ pub(super) fn read_active(
         None if is_whole => Ok(None),
         None => Err(unreadable(response)),
     }
+}
+
+/// Looks in an answer to [`super::Api::conferences`] for the one of this name.
+///
+/// # Errors
+/// If there is no such list.
+pub(super) fn read_conference(
+    response: &Response<Bytes>,
+    wanted: &str,
+) -> Result<Option<ConferenceId>, CommandError> {
+    if !response.status().is_success() {
+        return Err(refusal(response));
+    }
+    let rooms: Conferences = serde_json::from_slice(response.body()).map_err(|_| unreadable(response))?;
+    let is_it = |room: &Conference| {
+        room.name.0.as_deref() == Some(wanted) && room.status.0.as_deref() != Some("completed")
+    };
+    Ok(rooms.data.into_iter().find(is_it).and_then(|room| name(room.id)))
 }
 
 fn unreadable(response: &Response<Bytes>) -> CommandError {

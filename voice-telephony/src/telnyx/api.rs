@@ -125,6 +125,12 @@ impl Api {
         self.make(Method::GET, &path, Bytes::new())
     }
 
+    /// Asks for the conferences of this name that are not over.
+    pub fn conferences(&self, name: &str) -> Request<Bytes> {
+        let path = format!("/conferences?filter%5Bname%5D={}&filter%5Bstatus%5D=in_progress", encoded(name));
+        self.make(Method::GET, &path, Bytes::new())
+    }
+
     fn make(&self, method: Method, path: &str, body: Bytes) -> Request<Bytes> {
         let request = Request::builder()
             .method(method)

@@ -1,5 +1,7 @@
 //! The vocabulary of Call Control events (protocol notes, Telnyx §1.2).
 
+use std::time::Duration;
+
 use voice_core::carrier::Digit;
 use voice_core::sensitive::{Pii, Secret};
 
@@ -333,6 +335,10 @@ pub struct RecordingLinks {
     pub url: Option<Secret<String>>,
     /// Whether caller and callee are on channels of their own.
     pub is_dual: bool,
+    /// Telnyx's name for it, where it tells one.
+    pub recording: Option<String>,
+    /// From its beginning to its end, where both are told.
+    pub length: Option<Duration>,
 }
 
 /// Something about a media stream.

@@ -54,6 +54,7 @@ mod id;
 mod media;
 mod opening;
 pub mod outbound;
+pub mod recording;
 mod session;
 mod signature;
 mod time;

@@ -2,21 +2,22 @@
 //!
 //! The leg is dialled with the transfer's key as its `client_state`, spoken to, and bridged with the caller's.
 //! When either hangs up then, Telnyx ends the other (protocol notes, Telnyx §3, `park_after_unbridge`).
+//! Conferences are known by Telnyx's own names: one of the wanted name is looked for, joined, or else begun.
 
 use voice_core::transfer::TransferKind;
 
-use super::answer::{read_active, read_answer};
+use super::answer::{read_active, read_answer, read_conference};
 use super::api::Api;
 use super::command::{Command, CommandId, Detection, Dial, Order};
 use super::event::{Answerer, Event, Hangup, HangupCause};
-use super::id::{CallControlId, ConnectionId};
+use super::id::{CallControlId, ConferenceId, ConnectionId};
 use super::outbound::{VOICE, placed};
 use super::webhook::TelnyxWebhook;
 use crate::ask::Ask;
 use crate::carrier_error::CarrierError;
 use crate::number::Callee;
 use crate::status::{CallStatus, FailReason};
-use crate::transfer::{Abilities, Act, LeadCalls, LegEnd, LegNews, Plan, TransferKey};
+use crate::transfer::{Abilities, Act, Conferences, LeadCalls, LegEnd, LegNews, Plan, TransferKey};
 
 /// Telnyx as a carrier that leads callers elsewhere.
 #[derive(Clone, Debug)]
@@ -79,6 +80,10 @@ impl LeadCalls for TelnyxLead {
     }
 
     fn act(&self, plan: &Plan, leg: Option<&str>, act: Act) -> Option<Ask<()>> {
+        if plan.order.kind == TransferKind::Conference {
+            let command = conference(plan, leg, act)?;
+            return self.order(plan.key, &plan.caller, command);
+        }
         let command = match act {
             Act::Speak => (1, Command::Speak { text: plan.words(), voice: VOICE.to_owned(), language: None }),
             Act::Join => (2, Command::Bridge { with: plan.caller.parse().ok()?, park_after: false }),
@@ -90,7 +95,25 @@ impl LeadCalls for TelnyxLead {
     }
 
     fn abilities(&self) -> Abilities {
-        Abilities { conferences: false, tells_bridged: true }
+        Abilities { conferences: Conferences::ByLooking, tells_bridged: true }
+    }
+
+    fn room(&self, plan: &Plan) -> Option<Ask<Option<String>>> {
+        let name = plan.order.to.expose().clone();
+        Some(Ask::new(self.api.conferences(&name), move |response| {
+            Ok(read_conference(response, &name)?.map(|room| room.as_str().to_owned()))
+        }))
+    }
+}
+
+/// What the caller's own leg is told about a conference: to begin it, if it has no name yet, to join or to leave.
+fn conference(plan: &Plan, room: Option<&str>, act: Act) -> Option<(u32, Command)> {
+    let room: Option<ConferenceId> = room.map(str::parse).transpose().ok()?;
+    match (act, room) {
+        (Act::Join, None) => Some((4, Command::ConferenceCreate { name: plan.order.to.expose().clone() })),
+        (Act::Join, Some(room)) => Some((5, Command::ConferenceJoin(room))),
+        (Act::BringBack, Some(room)) => Some((6, Command::ConferenceLeave(room))),
+        (Act::BringBack, None) | (Act::Speak | Act::EndLeg, _) => None,
     }
 }
 

@@ -1,10 +1,13 @@
 //! What Telnyx tells over HTTP: Call Control events, typed (protocol notes, Telnyx §1).
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use voice_core::carrier::Digit;
+use voice_core::failure::Failure;
 use voice_core::sensitive::{Pii, Secret};
 use voice_core::time::UnixMillis;
 
@@ -222,7 +225,15 @@ fn notice(body: StreamingBody) -> StreamNotice {
 fn recording(body: RecordingBody) -> RecordingLinks {
     let urls = body.recording_urls;
     let url = urls.and_then(|urls| urls.wav.0.or(urls.mp3.0));
-    RecordingLinks { url: url.map(Secret::new), is_dual: body.channels.0.as_deref() == Some("dual") }
+    let at = |word: Word| word.0.as_deref().and_then(unix_micros);
+    let (began, ended) = (at(body.recording_started_at), at(body.recording_ended_at));
+    let length = began.zip(ended).and_then(|(began, ended)| ended.checked_sub(began));
+    RecordingLinks {
+        url: url.map(Secret::new),
+        is_dual: body.channels.0.as_deref() == Some("dual"),
+        recording: body.recording_id.0.as_deref().map(Failure::clean_code),
+        length: length.map(Duration::from_micros),
+    }
 }
 
 fn only_char(text: &str) -> Option<char> {

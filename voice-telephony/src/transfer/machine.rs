@@ -6,7 +6,7 @@ use std::time::Duration;
 use voice_core::time::MonoTime;
 use voice_core::transfer::{TransferFailure, TransferKind, TransferNews, TransferOrder};
 
-use super::{Abilities, Act, Input, LegNews, Output, Scene};
+use super::{Abilities, Act, Conferences, Input, LegNews, Output, Scene};
 use crate::carrier_error::{CarrierError, Cause};
 use crate::limits::{
     LEG_ENDS_MAX, LEG_JOIN_WAIT, LEG_KEY_WAIT, LEG_LOST_WAIT, LEG_RING_SLACK, LEG_SPEECH_MAX, LEG_STRAY_WAIT,
@@ -19,6 +19,8 @@ pub struct Transfer {
     accept: bool,
     abilities: Abilities,
     leg: Leg,
+    /// The carrier's name for the conference that is joined.
+    room: Option<String>,
     stage: Stage,
     outbox: VecDeque<Output>,
 }
@@ -40,6 +42,11 @@ enum Leg {
 enum Stage {
     /// It rings.
     Calling {
+        until: MonoTime,
+    },
+    /// The conference is looked for, for the so manieth time.
+    Looking {
+        tries: u32,
         until: MonoTime,
     },
     /// They hear the summary.
@@ -73,12 +80,16 @@ impl Transfer {
             accept: order.accept && order.kind == TransferKind::Warm,
             abilities,
             leg: Leg::None,
+            room: None,
             stage: Stage::Calling { until: now + order.ring + LEG_RING_SLACK },
             outbox: VecDeque::new(),
         };
         match order.kind {
-            TransferKind::Conference if abilities.conferences => transfer.join(now),
-            TransferKind::Conference => transfer.fail(now, TransferFailure::Unsupported),
+            TransferKind::Conference => match abilities.conferences {
+                Conferences::ByName => transfer.join(now),
+                Conferences::ByLooking => transfer.look(now, 1),
+                Conferences::None => transfer.fail(now, TransferFailure::Unsupported),
+            },
             TransferKind::Warm | TransferKind::Blind => {
                 transfer.leg = Leg::Asked;
                 transfer.outbox.push_back(Output::Dial);
@@ -91,12 +102,16 @@ impl Transfer {
     pub fn handle(&mut self, now: MonoTime, input: Input) {
         match input {
             Input::Dialled(answer) => self.dialled(now, answer),
+            Input::Found(answer) => self.found(now, answer),
             Input::Acted(act, answer) => self.acted(now, act, answer.err()),
             Input::Told(leg, news) => self.told(now, leg, news),
             Input::Withdraw => {
                 let is_open = matches!(
                     self.stage,
-                    Stage::Calling { .. } | Stage::Speaking { .. } | Stage::Deciding { .. }
+                    Stage::Calling { .. }
+                        | Stage::Looking { .. }
+                        | Stage::Speaking { .. }
+                        | Stage::Deciding { .. }
                 );
                 // Whoever is being joined cannot be had back.
                 if is_open {
@@ -121,13 +136,35 @@ impl Transfer {
         match self.stage {
             Stage::Speaking { .. } | Stage::Deciding { .. } => Scene::Summary { accept: self.accept },
             Stage::Joining { .. } => Scene::Join,
-            Stage::Calling { .. } | Stage::Closing { .. } | Stage::Over => Scene::HangUp,
+            Stage::Calling { .. } | Stage::Looking { .. } | Stage::Closing { .. } | Stage::Over => {
+                Scene::HangUp
+            }
         }
     }
 
-    /// The carrier's name for the leg, if it is there.
+    /// The carrier's name for the leg, or for the conference, if it is there.
     pub fn leg(&self) -> Option<&str> {
-        if let Leg::Up(name) = &self.leg { Some(name) } else { None }
+        if let Leg::Up(name) = &self.leg { Some(name) } else { self.room.as_deref() }
+    }
+
+    fn look(&mut self, now: MonoTime, tries: u32) {
+        self.stage = Stage::Looking { tries, until: now + LEG_JOIN_WAIT };
+        self.outbox.push_back(Output::Find);
+    }
+
+    fn found(&mut self, now: MonoTime, answer: Result<Option<String>, CarrierError>) {
+        let Stage::Looking { tries, .. } = self.stage else { return };
+        match answer {
+            Ok(room) => {
+                self.room = room;
+                self.join(now);
+                if let Stage::Joining { tries: joined, .. } = &mut self.stage {
+                    *joined = tries;
+                }
+            }
+            Err(error) if error.is_passing() && tries < LEG_ENDS_MAX => self.look(now, tries + 1),
+            Err(_) => self.fail(now, TransferFailure::Carrier),
+        }
     }
 
     fn dialled(&mut self, now: MonoTime, answer: Result<String, CarrierError>) {
@@ -223,7 +260,10 @@ impl Transfer {
 
     fn leg_over(&mut self, now: MonoTime, why: TransferFailure) {
         match self.stage {
-            Stage::Calling { .. } | Stage::Speaking { .. } | Stage::Deciding { .. } => self.fail(now, why),
+            Stage::Calling { .. }
+            | Stage::Looking { .. }
+            | Stage::Speaking { .. }
+            | Stage::Deciding { .. } => self.fail(now, why),
             // The request to join them is under way: its answer says where the caller is.
             Stage::Joining { accepted: false, .. } => {}
             Stage::Joining { accepted: true, .. } => self.fail(now, TransferFailure::HungUp),
@@ -253,9 +293,17 @@ impl Transfer {
     }
 
     fn joined(&mut self, now: MonoTime, error: Option<CarrierError>) {
+        let looks = self.looks_for_rooms();
         let Stage::Joining { tries, accepted, until } = &mut self.stage else { return };
         let is_alone = self.leg == Leg::Over;
         match error {
+            // Who is in a conference need not wait for anybody.
+            None if self.kind == TransferKind::Conference => self.done(),
+            // It began, or ended, since it was looked for.
+            Some(error) if looks && is_stale(&error) && *tries < LEG_ENDS_MAX => {
+                let tries = *tries + 1;
+                self.look(now, tries);
+            }
             None if is_alone => self.left_alone(now),
             Some(error) if is_alone && error.may_have_happened => self.left_alone(now),
             None if self.abilities.tells_bridged => {
@@ -269,6 +317,7 @@ impl Transfer {
                 *until = now + LEG_JOIN_WAIT;
                 self.outbox.push_back(Output::Act(Act::Join));
             }
+            Some(error) if looks && error.may_have_happened => self.leave_room(now),
             Some(error) => {
                 let is_gone = error.cause == Cause::CallGone && !is_alone;
                 let why = if is_alone { TransferFailure::HungUp } else { TransferFailure::Carrier };
@@ -292,6 +341,7 @@ impl Transfer {
         if self.wakes_at().is_none_or(|at| now < at) {
             return;
         }
+        let looks = self.looks_for_rooms();
         match &mut self.stage {
             Stage::Calling { .. } => {
                 let is_lost = self.leg == Leg::Asked;
@@ -301,6 +351,9 @@ impl Transfer {
             // The word that it was said is late, or lost.
             Stage::Speaking { .. } => self.said(now),
             Stage::Deciding { .. } => self.fail(now, TransferFailure::Declined),
+            Stage::Looking { .. } => self.fail(now, TransferFailure::Carrier),
+            // Nobody knows whether they are in there.
+            Stage::Joining { .. } if looks => self.leave_room(now),
             Stage::Joining { .. } => self.fail(now, TransferFailure::Carrier),
             Stage::Closing { act: Some(act), tries, until } if *tries < LEG_ENDS_MAX => {
                 *tries += 1;
@@ -316,11 +369,26 @@ impl Transfer {
     const fn wakes_at(&self) -> Option<MonoTime> {
         match &self.stage {
             Stage::Calling { until }
+            | Stage::Looking { until, .. }
             | Stage::Speaking { until }
             | Stage::Deciding { until }
             | Stage::Joining { until, .. }
             | Stage::Closing { until, .. } => Some(*until),
             Stage::Over => None,
+        }
+    }
+
+    fn looks_for_rooms(&self) -> bool {
+        self.kind == TransferKind::Conference && self.abilities.conferences == Conferences::ByLooking
+    }
+
+    /// The caller is ours, wherever they are: if they are in the conference, they leave it.
+    fn leave_room(&mut self, now: MonoTime) {
+        self.fail(now, TransferFailure::Carrier);
+        if self.room.is_some() {
+            let act = Act::BringBack;
+            self.stage = Stage::Closing { act: Some(act), tries: 1, until: now + LEG_STRAY_WAIT };
+            self.outbox.push_back(Output::Act(act));
         }
     }
 
@@ -353,4 +421,10 @@ impl Transfer {
             }
         };
     }
+}
+
+/// Whether a refusal says that the conference is not what it was when it was looked for: one of that name has
+/// begun, or the one that was found is over.
+const fn is_stale(error: &CarrierError) -> bool {
+    matches!(error.cause, Cause::Invalid | Cause::CallGone)
 }

@@ -92,7 +92,7 @@ pub enum Act {
     Join,
     /// The leg is ended.
     EndLeg,
-    /// The caller was joined with somebody who had gone: they come back to us.
+    /// The caller was joined with somebody who had gone, or nobody knows whether they were: they come back to us.
     BringBack,
 }
 
@@ -101,6 +101,8 @@ pub enum Act {
 pub enum Input {
     /// What the carrier answered to [`Output::Dial`]: its name for the leg, or why there is none.
     Dialled(Result<String, CarrierError>),
+    /// What it answered to [`Output::Find`]: its name for the conference, if there is one.
+    Found(Result<Option<String>, CarrierError>),
     /// What it answered to [`Output::Act`].
     Acted(Act, Result<(), CarrierError>),
     /// The carrier tells of the leg of this name.
@@ -170,6 +172,8 @@ pub enum Scene {
 pub enum Output {
     /// Ask the carrier to call them; answer with [`Input::Dialled`].
     Dial,
+    /// Ask it for the conference of that name; answer with [`Input::Found`].
+    Find,
     /// Ask it for this; answer with [`Input::Acted`]. A carrier that asks what to do needs no request for
     /// [`Act::Speak`]: then nothing is answered.
     Act(Act),
@@ -196,22 +200,39 @@ pub trait LeadCalls: Send + Sync {
     /// nobody can be called at such an address.
     fn dial(&self, plan: &Plan) -> Option<Ask<String>>;
 
-    /// Does this with the leg of that name, or the caller. `None` where no request is needed for it, or the
-    /// name is none that this carrier gives.
+    /// Does this with the leg or the conference of that name, or the caller. `None` where no request is needed
+    /// for it, or the name is none that this carrier gives. Who joins a conference without a name begins it.
     fn act(&self, plan: &Plan, leg: Option<&str>, act: Act) -> Option<Ask<()>>;
 
     /// Whether a conference can be joined, and whether [`LegNews::Bridged`] tells that two legs were joined
     /// (else the answer to the request does).
     fn abilities(&self) -> Abilities;
+
+    /// Looks for the conference that the caller is to join: its name at the carrier, if it is there. Asked of
+    /// carriers with [`Conferences::ByLooking`] only: this answer is for all others.
+    fn room(&self, _plan: &Plan) -> Option<Ask<Option<String>>> {
+        None
+    }
 }
 
 /// How carriers differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Abilities {
-    /// A caller can join a conference by its name.
-    pub conferences: bool,
+    /// How a caller joins a conference.
+    pub conferences: Conferences,
     /// It is told when two legs were joined.
     pub tells_bridged: bool,
+}
+
+/// How a carrier's conferences are joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conferences {
+    /// Not at all.
+    None,
+    /// By name; whoever comes first begins it.
+    ByName,
+    /// By the carrier's own name for it, which must be looked for first; if there is none, it is begun.
+    ByLooking,
 }
 
 #[cfg(test)]

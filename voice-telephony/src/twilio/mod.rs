@@ -43,6 +43,7 @@ mod form;
 mod lifeline;
 mod opening;
 pub mod outbound;
+pub mod recording;
 pub mod rest;
 mod session;
 mod sid;
@@ -59,8 +60,8 @@ pub use sid::{AccountSid, CallSid, SidError, StreamSid};
 pub use signature::{Tokens, verify_upgrade};
 pub use twiml::{ConnectStream, RejectReason, StreamUrl, TICKET_PARAMETER, Twiml, TwimlError, Verb};
 pub use webhook::{
-    CallProgress, Direction, MachineVerdict, StreamEvent, StreamStatus, TwilioStatus, TwilioVoice,
-    TwilioWebhook,
+    CallProgress, Direction, MachineVerdict, RecordingState, RecordingStatus, StreamEvent, StreamStatus,
+    TwilioStatus, TwilioVoice, TwilioWebhook,
 };
 
 /// The name under which calls of this carrier are recorded.

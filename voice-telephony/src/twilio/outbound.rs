@@ -75,7 +75,7 @@ pub fn told(query: &str, webhook: &TwilioWebhook) -> Option<(AttemptKey, Told)> 
         TwilioWebhook::Voice(voice) => (&voice.call_sid, News::Answered),
         TwilioWebhook::Progress(progress) => (&progress.call_sid, News::Status(progress.report()?)),
         TwilioWebhook::Machine(verdict) => (&verdict.call_sid, News::Machine(verdict.answered_by)),
-        TwilioWebhook::Stream(_) | TwilioWebhook::Other(_) => return None,
+        TwilioWebhook::Stream(_) | TwilioWebhook::Recording(_) | TwilioWebhook::Other(_) => return None,
     };
     Some((key, Told { carrier_call: call.as_str().to_owned(), news }))
 }

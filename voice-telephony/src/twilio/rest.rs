@@ -170,6 +170,11 @@ impl TwilioApi {
         self.post(&format!("/Calls/{call}/Recordings.json"), &how.params(), wire::recording)
     }
 
+    /// The recordings of a call, those that are over as well.
+    pub fn list_recordings(&self, call: &CallSid) -> Ask<Vec<Recording>> {
+        self.get(&format!("/Calls/{call}/Recordings.json"), wire::recordings)
+    }
+
     /// Pauses, resumes or stops the recording of a call: one by its sid, or for `None` the only one
     /// that runs (with several Twilio refuses, 16108).
     pub fn edit_recording(

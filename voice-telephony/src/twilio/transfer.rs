@@ -14,7 +14,7 @@ use crate::ask::Ask;
 use crate::number::Callee;
 use crate::outbound::AnsweredBy;
 use crate::status::FailReason;
-use crate::transfer::{Abilities, Act, LeadCalls, LegEnd, LegNews, Plan, Scene, TransferKey};
+use crate::transfer::{Abilities, Act, Conferences, LeadCalls, LegEnd, LegNews, Plan, Scene, TransferKey};
 
 /// Twilio as a carrier that leads callers elsewhere.
 #[derive(Clone, Debug)]
@@ -125,7 +125,7 @@ impl LeadCalls for TwilioLead {
     }
 
     fn abilities(&self) -> Abilities {
-        Abilities { conferences: true, tells_bridged: false }
+        Abilities { conferences: Conferences::ByName, tells_bridged: false }
     }
 }
 
@@ -155,7 +155,7 @@ pub fn told(query: &str, webhook: &TwilioWebhook) -> Option<(TransferKey, String
             );
             (&verdict.call_sid, is_machine.then_some(LegNews::Machine)?)
         }
-        TwilioWebhook::Stream(_) | TwilioWebhook::Other(_) => return None,
+        TwilioWebhook::Stream(_) | TwilioWebhook::Recording(_) | TwilioWebhook::Other(_) => return None,
     };
     Some((key, call.as_str().to_owned(), news))
 }

@@ -1,5 +1,6 @@
 //! What Twilio asks and tells over HTTP: the voice webhook, call progress, stream status.
 
+use voice_core::failure::Failure;
 use voice_core::sensitive::Pii;
 use voice_core::time::UnixMillis;
 
@@ -22,7 +23,9 @@ pub enum TwilioWebhook {
     Stream(StreamStatus),
     /// It was found out who answered: answer with an empty success.
     Machine(MachineVerdict),
-    /// Something else about a call (a recording, a kind that is new). Signed, so it is
+    /// A recording of Twilio's goes on, is ready, or was empty: answer with an empty success.
+    Recording(RecordingStatus),
+    /// Something else about a call (a kind that is new). Signed, so it is
     /// answered with an empty success and counted.
     Other(CallSid),
 }
@@ -39,6 +42,7 @@ impl Verified<TwilioWebhook> {
             TwilioWebhook::Progress(_)
             | TwilioWebhook::Stream(_)
             | TwilioWebhook::Machine(_)
+            | TwilioWebhook::Recording(_)
             | TwilioWebhook::Other(_) => Err(webhook),
         })
     }
@@ -128,6 +132,46 @@ pub struct MachineVerdict {
     pub call_sid: CallSid,
     /// Who it was.
     pub answered_by: AnsweredBy,
+}
+
+/// How a recording of Twilio's stands (protocol notes, Twilio §4.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordingStatus {
+    /// The call.
+    pub call_sid: CallSid,
+    /// The recording, `RE…`.
+    pub recording: String,
+    /// How it stands.
+    pub state: RecordingState,
+    /// How long it is, in whole seconds.
+    pub length_secs: Option<u64>,
+    /// Where it can be fetched with the account's key; `.wav` or `.mp3` is to be added.
+    pub url: Option<Pii<String>>,
+}
+
+/// How a recording of Twilio's stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RecordingState {
+    /// It goes on.
+    InProgress,
+    /// It is over and can be fetched.
+    Completed,
+    /// There is nothing: it was empty, or failed.
+    Absent,
+    /// A word that is new.
+    Unknown,
+}
+
+impl RecordingState {
+    fn read(text: &str) -> Self {
+        match text {
+            "in-progress" | "paused" => Self::InProgress,
+            "completed" => Self::Completed,
+            "absent" | "failed" => Self::Absent,
+            _ => Self::Unknown,
+        }
+    }
 }
 
 impl AnsweredBy {
@@ -255,6 +299,10 @@ impl Signed for TwilioWebhook {
         if form.filled("StreamEvent").is_some() {
             return stream_status(&form, call_sid).map(Self::Stream);
         }
+        if let (Some(state), Some(recording)) = (form.filled("RecordingStatus"), form.filled("RecordingSid"))
+        {
+            return Ok(Self::Recording(recording_status(&form, call_sid, (state, recording))));
+        }
         let Some(status) = form.filled("CallStatus").map(TwilioStatus::read) else {
             return Ok(Self::Other(call_sid));
         };
@@ -329,6 +377,17 @@ fn stream_status(form: &Form<'_>, call_sid: CallSid) -> Result<StreamStatus, Rej
         },
         error: form.filled("StreamError").map(str::to_owned),
     })
+}
+
+fn recording_status(form: &Form<'_>, call_sid: CallSid, (state, recording): (&str, &str)) -> RecordingStatus {
+    RecordingStatus {
+        call_sid,
+        // A name of letters and digits; whatever else it is goes into no record.
+        recording: Failure::clean_code(recording),
+        state: RecordingState::read(state),
+        length_secs: form.filled("RecordingDuration").and_then(|text| text.parse().ok()),
+        url: form.filled("RecordingUrl").map(Pii::from),
+    }
 }
 
 fn account_sid(form: &Form<'_>) -> Result<AccountSid, Rejection> {

@@ -210,6 +210,7 @@ impl Server {
             TwilioWebhook::Voice(_)
             | TwilioWebhook::Stream(_)
             | TwilioWebhook::Machine(_)
+            | TwilioWebhook::Recording(_)
             | TwilioWebhook::Other(_) => Ok(String::new()),
             kind => panic!("a new kind of webhook: {kind:?}"),
         }

@@ -7,28 +7,13 @@ use voice_core::sim::rng::Rng;
 use voice_telephony::sim::{CallReport, Rudeness, Script, Step};
 
 use crate::exchange::{Seen, converse, plan};
-use crate::voice::Wishes;
+use crate::voice::{Who, Wishes};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Who hangs up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Who {
-    Caller,
-    We,
-    /// The media socket breaks.
-    Socket,
-}
-
 fn play(seed: u64, who: Who) -> (CallReport, Seen) {
     let mut rng = Rng::new(seed);
-    let at = rng.millis(50..14_000);
-    let wishes = Wishes {
-        seed,
-        hold_at: rng.percent(30).then(|| rng.millis(0..6_000)),
-        transfer_at: rng.percent(60).then(|| rng.millis(0..6_000)),
-        hang_up_at: (who == Who::We).then_some(at),
-    };
+    let (at, wishes) = Wishes::until(seed, &mut rng, who);
     let stays = if who == Who::Caller { at } else { Duration::from_secs(60) };
     let script = Script::new(vec![Step::Pause(stays), Step::HangUp]);
     let mut rude: Vec<Rudeness> = match rng.range(0..4) {
@@ -45,7 +30,7 @@ fn play(seed: u64, who: Who) -> (CallReport, Seen) {
 fn whoever_hangs_up_ends_the_other_side_once_within_a_second() {
     let (mut held, mut transferring, mut led) = (0, 0, 0);
     for seed in 0..1_000_u64 {
-        let who = [Who::Caller, Who::We, Who::Socket][(seed % 3) as usize];
+        let who = Who::of(seed);
         let (report, seen) = play(seed, who);
         let story = seen.story.clone().expect("there was a call");
         held += u32::from(story.was_on_hold);

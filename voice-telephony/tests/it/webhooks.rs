@@ -1,15 +1,19 @@
 //! What is read out of Twilio's webhooks once their signature was found right.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use proptest::prelude::*;
 use sha1::Sha1;
+use voice_core::recording::Filed;
 use voice_core::sensitive::Secret;
 use voice_core::time::UnixMillis;
 use voice_telephony::limits::WEBHOOK_BYTES_MAX;
 use voice_telephony::status::{CallStatus, FailReason, Report};
-use voice_telephony::twilio::{Direction, StreamEvent, Tokens, TwilioStatus, TwilioWebhook};
+use voice_telephony::twilio::recording::filed;
+use voice_telephony::twilio::{Direction, RecordingState, StreamEvent, Tokens, TwilioStatus, TwilioWebhook};
 use voice_telephony::webhook::{RawRequest, Rejection, verify};
 
 const CALL: &str = "CA00112233445566778899aabbccddeeff";
@@ -142,8 +146,8 @@ fn a_stream_that_begins_ends_or_fails() {
 #[test]
 fn other_callbacks_are_told_apart() {
     for more in [
+        vec![("ConferenceSid", "CF1"), ("CallStatus", "in-progress")],
         vec![("RecordingStatus", "completed")],
-        vec![("CallStatus", "in-progress"), ("RecordingStatus", "completed")],
         vec![],
     ] {
         assert!(matches!(read(&call(&more)), Ok(TwilioWebhook::Other(_))), "{more:?}");
@@ -151,6 +155,27 @@ fn other_callbacks_are_told_apart() {
     let verdict =
         [("AnsweredBy", "human"), ("MachineDetectionDuration", "2300"), ("CallStatus", "in-progress")];
     assert!(matches!(read(&call(&verdict)), Ok(TwilioWebhook::Machine(_))));
+}
+
+#[test]
+fn a_recording_tells_how_it_stands_and_what_there_is() {
+    let sid = ("RecordingSid", "RE00112233445566778899aabbccddeeff");
+    let url = "https://api.example/Recordings/RE0";
+    for (word, state) in [
+        ("in-progress", RecordingState::InProgress),
+        ("completed", RecordingState::Completed),
+        ("absent", RecordingState::Absent),
+        ("sung", RecordingState::Unknown),
+    ] {
+        let more = [sid, ("RecordingStatus", word), ("RecordingDuration", "12"), ("RecordingUrl", url)];
+        let Ok(TwilioWebhook::Recording(status)) = read(&call(&more)) else { panic!("a recording") };
+        assert_eq!((status.call_sid.as_str(), status.recording.as_str()), (CALL, sid.1));
+        assert_eq!((status.state, status.length_secs), (state, Some(12)));
+        let saved =
+            |filed| matches!(filed, Filed::Saved(saved) if saved.length == Some(Duration::from_secs(12)));
+        assert_eq!(filed(&status).is_some_and(saved), state == RecordingState::Completed);
+        assert!(!format!("{status:?}").contains("api.example"));
+    }
 }
 
 #[test]

@@ -8,28 +8,14 @@ use voice_telephony::sim::{Script, Step, TelnyxRudeness};
 use voice_telephony::telnyx::{Codec, End};
 
 use crate::exchange::{Manner, Seen, plan, run_with};
-use crate::voice::Wishes;
+use crate::voice::{Who, Wishes};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Who hangs up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Who {
-    Caller,
-    We,
-    /// The media socket breaks; after that the caller hangs up.
-    Socket,
-}
-
 fn play(seed: u64, who: Who) -> Seen {
     let mut rng = Rng::new(seed);
-    let at = rng.millis(50..14_000);
-    let wishes = Wishes {
-        seed,
-        hold_at: rng.percent(30).then(|| rng.millis(0..6_000)),
-        transfer_at: rng.percent(60).then(|| rng.millis(0..6_000)),
-        hang_up_at: (who == Who::We).then_some(at),
-    };
+    let (at, wishes) = Wishes::until(seed, &mut rng, who);
+    // Where the socket breaks, the caller hangs up after that.
     let stays = if who == Who::We { Duration::from_secs(60) } else { at };
     let script = Script::new(vec![Step::Pause(stays), Step::HangUp]);
     let mut rude: Vec<TelnyxRudeness> = match rng.range(0..4) {
@@ -60,7 +46,7 @@ fn check_leg(seed: u64, seen: &Seen) {
 fn whoever_hangs_up_ends_the_other_side_once_within_a_second() {
     let (mut held, mut transferring, mut led) = (0, 0, 0);
     for seed in 0..1_000_u64 {
-        let who = [Who::Caller, Who::We, Who::Socket][(seed % 3) as usize];
+        let who = Who::of(seed);
         let seen = play(seed, who);
         let Some(story) = seen.story.clone() else {
             // They hung up before any media came.

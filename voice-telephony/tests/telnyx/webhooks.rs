@@ -1,12 +1,18 @@
 //! Events as they arrive: every kind, what is missing, what nobody expects, and duplicates out of order.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signer, SigningKey};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use voice_core::id::CallId;
+use voice_core::recording::Filed;
 use voice_core::time::UnixMillis;
+use voice_telephony::recording::Whose;
 use voice_telephony::status::{CallStatus, FailReason, Outcome, StatusTracker};
+use voice_telephony::telnyx::recording::filed;
 use voice_telephony::telnyx::{
     Answerer, Codec, Direction, Event, GreetingEnd, HangupCause, HangupSource, PublicKey, PublicKeys,
     TelnyxWebhook,
@@ -165,6 +171,29 @@ fn a_recording_has_no_handle_and_a_link_that_is_not_printed() {
     let Event::RecordingSaved(links) = &webhook.event else { panic!("another kind") };
     assert!(links.is_dual && links.url.as_ref().is_some_and(|url| url.expose().ends_with("key=abc")));
     assert!(!format!("{webhook:?}").contains("abc"));
+}
+
+#[test]
+fn a_recording_belongs_to_the_call_whose_state_it_carries() {
+    let state = |text: &str| STANDARD.encode(text);
+    let times = json!({"recording_started_at": "2026-11-21T00:00:01.5Z",
+        "recording_ended_at": "2026-11-21T00:00:09.750Z", "call_control_id": null});
+    let told = |client_state: String, kind: &str| {
+        let mut fields = times.clone();
+        fields["client_state"] = json!(client_state);
+        filed(&webhook(kind, "event-1", &fields))
+    };
+    let placed = "00000000-0000-0000-0000-000000000007.2";
+    let Some((whose, Filed::Saved(saved))) = told(state(placed), "call.recording.saved") else {
+        panic!("a recording")
+    };
+    assert_eq!(whose, Whose::Call(CallId::from_u128(7)));
+    assert_eq!((saved.recording.as_str(), saved.length), ("event-1", Some(Duration::from_millis(8_250))));
+    let named = Whose::Named(CALL.to_owned());
+    let absent = Filed::Absent { recording: "event-1".to_owned() };
+    assert_eq!(told(state(CALL), "call.recording.error"), Some((named, absent)));
+    assert_eq!(told(state("two words"), "call.recording.saved"), None, "nobody's");
+    assert_eq!(told(state(CALL), "call.bridged"), None);
 }
 
 #[test]

@@ -207,6 +207,9 @@ fn fate(rudeness: TelnyxRudeness) -> Fate {
         | Rude::ApiFails
         | Rude::ApiSilent
         | Rude::ApiThrottles
+        | Rude::NoConferences
+        | Rude::RecordsNothing
+        | Rude::RecordingFails
         | Rude::BearerTicket
         | Rude::ParameterTicket
         | Rude::UsedTicket

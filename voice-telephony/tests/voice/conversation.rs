@@ -16,7 +16,7 @@ use voice_core::record::CallEvent;
 use voice_core::sim::rng::Rng;
 use voice_core::time::MonoTime;
 use voice_core::transfer::{Operation, TransferId, TransferKind, TransferNews, TransferOrder};
-use voice_telephony::transfer::{self, Abilities, Act, LegEnd, LegNews, Transfer};
+use voice_telephony::transfer::{self, Abilities, Act, Conferences, LegEnd, LegNews, Transfer};
 
 use super::Talks;
 
@@ -27,6 +27,42 @@ pub(crate) struct Wishes {
     pub(crate) hold_at: Option<Duration>,
     pub(crate) transfer_at: Option<Duration>,
     pub(crate) hang_up_at: Option<Duration>,
+}
+
+/// Who hangs up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// The other side.
+    Caller,
+    /// Our side, on somebody's order.
+    We,
+    /// Nobody: the media socket breaks.
+    Socket,
+}
+
+impl Who {
+    /// They take turns.
+    pub(crate) const fn of(seed: u64) -> Self {
+        match seed % 3 {
+            0 => Self::Caller,
+            1 => Self::We,
+            _ => Self::Socket,
+        }
+    }
+}
+
+impl Wishes {
+    /// Of a call that is ended by this one: when that is, and what is wanted of it before.
+    pub(crate) fn until(seed: u64, rng: &mut Rng, who: Who) -> (Duration, Self) {
+        let at = rng.millis(50..14_000);
+        let wishes = Self {
+            seed,
+            hold_at: rng.percent(30).then(|| rng.millis(0..6_000)),
+            transfer_at: rng.percent(60).then(|| rng.millis(0..6_000)),
+            hang_up_at: (who == Who::We).then_some(at),
+        };
+        (at, wishes)
+    }
 }
 
 /// What became of it.
@@ -191,7 +227,8 @@ impl Running {
                 self.call.handle(now, Input::Provider(id, ready));
             }
             Output::Operate(Operation::Transfer(id, order)) => {
-                let abilities = Abilities { conferences: false, tells_bridged: self.rng.percent(50) };
+                let abilities =
+                    Abilities { conferences: Conferences::None, tells_bridged: self.rng.percent(50) };
                 self.transfer = Some((id, Transfer::new(now, &order, abilities)));
             }
             Output::Operate(_) => {
@@ -234,6 +271,8 @@ impl Running {
                 let named = self.soon(now, 50..900, transfer::Input::Dialled(Ok(LEG.to_owned())));
                 self.soon(named, 300..4_000, news(LegNews::Answered));
             }
+            // Nobody joins a conference here.
+            transfer::Output::Find => {}
             transfer::Output::Act(act) => self.act(now, act),
             transfer::Output::WaitUntil(at) => {
                 self.wakes = Some(self.wakes.map_or(at, |wakes| wakes.min(at)));

@@ -13,7 +13,7 @@ use voice_core::id::MarkId;
 use voice_core::sim::speech::{Hearing, Listener, recognise, voice};
 use voice_core::time::MonoTime;
 
-pub(crate) use conversation::{Conversation, Story, Wishes};
+pub(crate) use conversation::{Conversation, Story, Who, Wishes};
 
 /// Whoever has a media socket.
 pub(crate) trait Talks {

@@ -82,6 +82,8 @@ struct Voice {
     on_hold: bool,
     muted: bool,
     recording: RecordingState,
+    /// Who keeps it: `server` or `carrier`.
+    recording_at: Option<&'static str>,
     total_switches: usize,
 }
 
@@ -228,6 +230,7 @@ impl Voice {
                 Recording::On => RecordingState::On,
                 Recording::Paused => RecordingState::Paused,
             },
+            recording_at: (course.recording != Recording::Off).then(|| course.recording_at.name()),
             total_switches: course.switches,
         }
     }

@@ -8,6 +8,7 @@ use voice_core::conversation::ToolCall;
 use voice_core::id::{AttachmentId, ReplyId, ToolCallId, UtteranceId};
 use voice_core::provider::Usage;
 use voice_core::record::{CallEvent, Sound, Switch, Totals, VoiceToVoice};
+use voice_core::recording::SavedRecording;
 use voice_core::sensitive::Pii;
 use voice_core::transfer::TransferId;
 
@@ -15,7 +16,8 @@ use super::FormatError;
 use super::consent::StoredConsent;
 use super::parts::{
     StoredAway, StoredCover, StoredEnd, StoredFailure, StoredFormat, StoredLoss, StoredOddity, StoredParty,
-    StoredRecordingEnd, StoredRefusal, StoredTransferFailure, StoredTransferKind, StoredWhy, micros, time,
+    StoredRecordStep, StoredRecordingEnd, StoredRecordingPlace, StoredRecordingRefusal, StoredRefusal,
+    StoredTransferFailure, StoredTransferKind, StoredWhy, micros, time,
 };
 
 macro_rules! bodies {
@@ -71,9 +73,14 @@ bodies! {
     Problem = "problem" { attachment: u32, failure: StoredFailure }
     ProviderOddity = "provider_oddity" { attachment: u32, oddity: String, count: u32 }
     Ready = "ready" { attachment: u32, session: Option<String>, took_us: u64 }
+    RecordingAbsent = "recording_absent" { recording: String }
+    RecordingBegun = "recording_begun" { recording: Option<String> }
     RecordingPaused = "recording_paused" {}
+    RecordingRefused = "recording_refused" { step: StoredRecordStep, why: StoredRecordingRefusal }
     RecordingResumed = "recording_resumed" {}
-    RecordingStarted = "recording_started" { consent: StoredConsent }
+    RecordingSaved = "recording_saved" { recording: String, length_us: Option<u64>, url: Option<String> }
+    /// Without a place it is the server.
+    RecordingStarted = "recording_started" { consent: StoredConsent, place: Option<StoredRecordingPlace> }
     RecordingStopped = "recording_stopped" { reason: StoredRecordingEnd, length_us: u64 }
     ReplyHeard = "reply_heard" { reply: u64, text: String, heard_us: u64, unheard_us: u64, cut: bool }
     ReplyProgress = "reply_progress" { reply: u64, more: String, heard_us: u64 }
@@ -221,7 +228,21 @@ impl TryFrom<&CallEvent> for Body {
             }
             CallEvent::DigitsSent { digits } => Self::DigitsSent { digits: digits.expose().clone() },
             CallEvent::Muted { on } => Self::Muted { on: *on },
-            CallEvent::RecordingStarted { consent } => Self::RecordingStarted { consent: consent.into() },
+            CallEvent::RecordingStarted { consent, place } => {
+                Self::RecordingStarted { consent: consent.into(), place: Some((*place).into()) }
+            }
+            CallEvent::RecordingBegun { recording } => Self::RecordingBegun { recording: recording.clone() },
+            CallEvent::RecordingRefused { step, why } => {
+                Self::RecordingRefused { step: (*step).into(), why: (*why).try_into()? }
+            }
+            CallEvent::RecordingSaved(SavedRecording { recording, length, url }) => Self::RecordingSaved {
+                recording: recording.clone(),
+                length_us: length.map(micros),
+                url: url.as_ref().map(|url| url.expose().clone()),
+            },
+            CallEvent::RecordingAbsent { recording } => {
+                Self::RecordingAbsent { recording: recording.clone() }
+            }
             CallEvent::RecordingPaused => Self::RecordingPaused {},
             CallEvent::RecordingResumed => Self::RecordingResumed {},
             CallEvent::RecordingStopped { reason, length } => {
@@ -360,7 +381,20 @@ impl TryFrom<Body> for CallEvent {
             }
             Body::DigitsSent { digits } => Self::DigitsSent { digits: text(digits) },
             Body::Muted { on } => Self::Muted { on },
-            Body::RecordingStarted { consent } => Self::RecordingStarted { consent: consent.try_into()? },
+            Body::RecordingStarted { consent, place } => Self::RecordingStarted {
+                consent: consent.try_into()?,
+                place: place.map(Into::into).unwrap_or_default(),
+            },
+            Body::RecordingBegun { recording } => Self::RecordingBegun { recording },
+            Body::RecordingRefused { step, why } => {
+                Self::RecordingRefused { step: step.into(), why: why.into() }
+            }
+            Body::RecordingSaved { recording, length_us, url } => Self::RecordingSaved(SavedRecording {
+                recording,
+                length: length_us.map(time),
+                url: url.map(text),
+            }),
+            Body::RecordingAbsent { recording } => Self::RecordingAbsent { recording },
             Body::RecordingPaused {} => Self::RecordingPaused,
             Body::RecordingResumed {} => Self::RecordingResumed,
             Body::RecordingStopped { reason, length_us } => {

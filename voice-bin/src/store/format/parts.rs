@@ -8,7 +8,7 @@ use voice_core::audio::{AudioFormat, Encoding, Rate};
 use voice_core::carrier::{CarrierEnd, Oddity};
 use voice_core::failure::Failure;
 use voice_core::record::{Away, CoverKind, EndReason, Loss, Party, SwitchRefusal, Why};
-use voice_core::recording::RecordingEnd;
+use voice_core::recording::{RecordStep, RecordingEnd, RecordingPlace, RecordingRefusal};
 use voice_core::transfer::{TransferFailure, TransferKind};
 use voice_core::wire::{LineEnd, Unreachable};
 
@@ -101,7 +101,22 @@ mirror! {
 
 mirror! {
     /// Why a recording is over.
-    StoredRecordingEnd of RecordingEnd { Ordered, Revoked, CallOver, Failed, Interrupted }
+    StoredRecordingEnd of RecordingEnd { Ordered, Revoked, CallOver, Failed, Interrupted, Carrier }
+}
+
+mirror! {
+    /// Who records.
+    StoredRecordingPlace of RecordingPlace { Server, Carrier }
+}
+
+mirror! {
+    /// What a carrier was asked to do with its recording.
+    StoredRecordStep of RecordStep { Start, Pause, Resume, Stop }
+}
+
+mirror! {
+    /// Why it did not.
+    growing StoredRecordingRefusal of RecordingRefusal { Unsupported, NotRunning, NotAllowed, NoAnswer, Refused }
 }
 
 mirror! {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::audio::FRAME;
 use crate::id::ProviderId;
 
-use super::super::{Call, playout};
+use super::super::{Call, Recording, playout};
 use super::Past;
 
 impl Call {
@@ -36,13 +36,16 @@ impl Call {
     }
 
     fn state_differs(&self, past: &Past) -> Option<String> {
-        let tape = self.tape.as_ref().map(|tape| tape.is_paused());
+        let (recording, place) = self.recording();
+        let tape = (recording != Recording::Off).then_some((recording == Recording::Paused, place));
+        let folded = past.tape.as_ref().map(|tape| (tape.paused, tape.place));
         let tools: Vec<_> = past.tools.iter().map(|(id, _)| *id).collect();
         let checks = [
             ("hold", self.aside.is_on_hold() == past.aside.hold.is_some()),
             ("transfer", self.aside.transfers.is_under_way() == past.aside.transferring.is_some()),
             ("mute", self.aside.is_muted() == past.aside.muted),
-            ("recording", tape == past.tape.as_ref().map(|tape| tape.paused)),
+            ("recording", tape == folded),
+            ("recordings filed", self.books.filed == past.filed),
             ("tools", self.tools.running().eq(tools)),
             ("goodbye", self.timers.due(super::super::Timer::Goodbye).is_none() || self.leaves_for(past)),
         ];

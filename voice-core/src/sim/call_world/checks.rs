@@ -150,7 +150,7 @@ impl Checks {
         self.ear = EarBooks { last_heard: self.ear.last_heard, ..EarBooks::default() };
         self.attached.clear();
         (self.ended, self.finished, self.hung_up, self.live) = (None, false, false, None);
-        self.tapes = Tapes::default();
+        self.tapes.returned();
         self.search.returned(now);
         self.silence.returned(now);
         self.switching.returned();
@@ -244,7 +244,7 @@ impl Checks {
                 self.count("doubts");
                 require(self.live == Some(*id), || format!("doubts {id}, which is not live"))
             }
-            Output::Operate(operation) => self.transfers.asked(operation),
+            Output::Operate(asked) => self.tapes.asked(self.entries, asked).and(self.transfers.asked(asked)),
             Output::AbandonTool(_) | Output::WaitUntil(_) => Ok(()),
         }
     }
@@ -394,6 +394,10 @@ impl Checks {
             | CallEvent::RecordingPaused
             | CallEvent::RecordingResumed
             | CallEvent::RecordingStopped { .. }
+            | CallEvent::RecordingBegun { .. }
+            | CallEvent::RecordingRefused { .. }
+            | CallEvent::RecordingSaved(_)
+            | CallEvent::RecordingAbsent { .. }
             | CallEvent::Switched(_)
             | CallEvent::Noted { .. }
             | CallEvent::Summarised { .. }
@@ -472,7 +476,7 @@ impl Checks {
         // A caller who is being joined with somebody stays on hold until that is done.
         let aside = self.aside.entry(now, event, &self.config, self.transfers.is_under_way())?;
         let transferred = self.transfers.entry(event)?;
-        let taped = self.tapes.entry(now, event);
+        let taped = self.tapes.entry(now, event)?;
         let told =
             searched.into_iter().chain(covered).chain(switched).chain(aside).chain(taped).chain(transferred);
         told.for_each(|what| self.count(what));

@@ -1,15 +1,19 @@
 //! The rules of recordings: what was written down is what the caller said and heard, where they did.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::audio::{AudioFormat, FRAME};
 use crate::call::Control;
 use crate::consent::{Consent, Given, Method, Revocation, Scope};
 use crate::record::CallEvent;
-use crate::recording::{RecordCommand, Recorded, RecordingOrder};
+use crate::recording::{
+    Filed, RecordCommand, RecordNews, RecordStep, Recorded, RecordingOrder, RecordingPlace, RecordingRefusal,
+    SavedRecording,
+};
 use crate::sim::rng::Rng;
 use crate::time::{MonoTime, UnixMillis};
+use crate::transfer::Operation;
 
 use super::checks::require;
 use super::line::CarrierModel;
@@ -34,6 +38,10 @@ pub(super) struct Tapes {
     /// Frames of the caller, in order, with the time of arrival.
     said: Vec<(MonoTime, u64)>,
     tapes: Vec<Tape>,
+    /// The recording that runs is the carrier's.
+    is_carriers: bool,
+    /// Recordings of the carrier's of which the record tells that they are there.
+    filed: BTreeSet<String>,
 }
 
 #[derive(Default)]
@@ -67,12 +75,70 @@ pub(super) fn plan(rng: &mut Rng) -> Vec<(Duration, Control)> {
     plan.into_iter().map(|(at, command)| (at, Control::Record(command))).collect()
 }
 
+/// The same for a recording that the carrier makes, in some calls.
+pub(super) fn plan_at_carrier(rng: &mut Rng) -> Vec<(Duration, Control)> {
+    if !rng.percent(25) {
+        return Vec::new();
+    }
+    let mut plan = Vec::new();
+    for _ in 0..rng.range(1..4) {
+        let at = rng.millis(0..12_000);
+        plan.push((at, RecordCommand::Start(order().at(RecordingPlace::Carrier))));
+        plan.push((at + rng.millis(0..3_000), RecordCommand::Pause));
+        if rng.percent(60) {
+            plan.push((at + rng.millis(0..6_000), RecordCommand::Resume));
+        }
+        if rng.percent(60) {
+            plan.push((at + rng.millis(0..9_000), RecordCommand::Stop));
+        }
+        if rng.percent(20) {
+            let name = format!("RE{}", rng.range(0..3));
+            plan.push((at + rng.millis(0..20_000), RecordCommand::Filed(filed(name, rng))));
+        }
+    }
+    plan.into_iter().map(|(at, command)| (at, Control::Record(command))).collect()
+}
+
+/// What a carrier makes of an order: done, refused, or never heard of again; and in the end it has it, or not.
+pub(super) fn operate(operation: &Operation, rng: &mut Rng) -> Vec<(Duration, Control)> {
+    let Operation::Record { order, step } = operation else { return Vec::new() };
+    let told = |news| RecordCommand::Ordered { order: *order, news };
+    let mut tells = Vec::new();
+    let name = format!("RE{order}");
+    if rng.percent(30) {
+        let why = *rng.pick(&RecordingRefusal::ALL);
+        tells.push((rng.millis(10..4_000), told(RecordNews::Refused(*step, why))));
+    } else if *step == RecordStep::Start && rng.percent(90) {
+        let known = rng.percent(70).then(|| name.clone());
+        tells.push((rng.millis(10..4_000), told(RecordNews::Begun(known))));
+    }
+    if *step == RecordStep::Start && rng.percent(50) {
+        let at = rng.millis(1_000..20_000);
+        let times = if rng.percent(30) { 2 } else { 1 };
+        tells.extend((0..times).map(|_| (at, RecordCommand::Filed(filed(name.clone(), rng)))));
+    }
+    tells.into_iter().map(|(at, command)| (at, Control::Record(command))).collect()
+}
+
+fn filed(recording: String, rng: &mut Rng) -> Filed {
+    if rng.percent(20) {
+        return Filed::Absent { recording };
+    }
+    Filed::Saved(SavedRecording { recording, length: Some(Duration::from_secs(7)), url: None })
+}
+
 fn order() -> RecordingOrder {
     let given = Given { by: "+15550100".into(), how: Method::Verbal, at: UnixMillis(0), region: None };
     RecordingOrder::new(Consent::given(given, Scope::RECORDING)).expect("this consent covers recording")
 }
 
 impl Tapes {
+    /// What we wrote ended with the server; what the carrier does goes on.
+    pub(super) fn returned(&mut self) {
+        let (is_carriers, filed) = (self.is_carriers, std::mem::take(&mut self.filed));
+        *self = Self { is_carriers, filed, ..Self::default() };
+    }
+
     pub(super) fn hand(&mut self, now: MonoTime, frame: &[u8]) {
         self.handed.push((now, key(frame)));
     }
@@ -82,23 +148,44 @@ impl Tapes {
     }
 
     /// One more entry; something to be counted, if it is of interest.
-    pub(super) fn entry(&mut self, now: MonoTime, event: &CallEvent) -> Option<&'static str> {
-        if let CallEvent::RecordingStarted { .. } = event {
-            return Some("recordings");
+    pub(super) fn entry(&mut self, now: MonoTime, event: &CallEvent) -> Result<Option<&'static str>, String> {
+        if let CallEvent::RecordingSaved(SavedRecording { recording, .. })
+        | CallEvent::RecordingAbsent { recording } = event
+        {
+            require(self.filed.insert(recording.clone()), || format!("{recording} is told of twice"))?;
+            return Ok(Some("recordings filed"));
         }
-        let tape = self.tapes.last_mut()?;
+        if let CallEvent::RecordingRefused { .. } = event {
+            return Ok(Some("recordings refused"));
+        }
+        if let CallEvent::RecordingStarted { place, .. } = event {
+            self.is_carriers = *place == RecordingPlace::Carrier;
+            return Ok(Some(if self.is_carriers { "recordings at the carrier" } else { "recordings" }));
+        }
+        if self.is_carriers {
+            return Ok(None);
+        }
+        let Some(tape) = self.tapes.last_mut() else { return Ok(None) };
         if let CallEvent::RecordingPaused = event {
             tape.pauses.push((now, None));
-        } else if let CallEvent::RecordingResumed = event {
-            tape.pauses.last_mut()?.1 = Some(now);
-            return Some("recordings resumed");
+        } else if let (CallEvent::RecordingResumed, Some(pause)) = (event, tape.pauses.last_mut()) {
+            pause.1 = Some(now);
+            return Ok(Some("recordings resumed"));
         }
-        None
+        Ok(None)
+    }
+
+    /// What is asked of a carrier was told just before.
+    pub(super) fn asked(&self, entries: u64, operation: &Operation) -> Result<(), String> {
+        let Operation::Record { order, step } = operation else { return Ok(()) };
+        require(self.is_carriers, || format!("asks the carrier for {step:?} of our own recording"))?;
+        require(*order == entries, || format!("{step:?} is order {order}, after entry {entries}"))
     }
 
     /// Blocks come whole, in order, without a gap, and only while there is a recording.
     pub(super) fn take(&mut self, now: MonoTime, recorded: &Recorded) -> Result<(), String> {
         if let Recorded::Began(start) = recorded {
+            self.is_carriers = false;
             require(self.tapes.last().is_none_or(|tape| tape.end.is_some()), || "records twice".to_owned())?;
             self.tapes.push(Tape { origin: start.at, ..Tape::default() });
             return Ok(());

@@ -10,7 +10,8 @@ use voice_core::sim::peer::Request;
 use voice_core::time::MonoTime;
 
 use super::rudeness::TelnyxRudeness;
-use super::{Effect, FakeTelnyxCall, Leg, Tie};
+use super::stream::Sends;
+use super::{Effect, FakeTelnyxCall, Leg, Tie, WantedStream};
 
 /// What the API answers, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ enum Wanted<'a> {
     LookUp(String),
     ActiveCalls,
     Conferences,
+    /// What is wanted of one conference.
+    Conference(String, &'a str),
 }
 
 impl FakeTelnyxCall {
@@ -43,7 +46,11 @@ impl FakeTelnyxCall {
         match wanted(&request.target) {
             Some(Wanted::LookUp(call) | Wanted::Action(call, _)) => call == self.names.call_control_id,
             Some(Wanted::Dial) => matches!(self.leg, Leg::Waiting),
-            Some(Wanted::ActiveCalls | Wanted::Conferences) | None => false,
+            Some(Wanted::Conferences | Wanted::Conference(..)) => {
+                let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+                body["call_control_id"] == self.names.call_control_id.as_str()
+            }
+            Some(Wanted::ActiveCalls) | None => false,
         }
     }
 
@@ -76,6 +83,21 @@ impl FakeTelnyxCall {
     pub fn list<'a>(calls: impl Iterator<Item = &'a Self>, request: &Request) -> ApiAnswer {
         let alive = calls.filter(|call| call.knows(request) && !matches!(call.leg, Leg::Waiting | Leg::Over));
         ok(alive.map(Self::ids).collect())
+    }
+
+    /// The answer to who asks for conferences of a name, of all that the account has; `None` if that was not asked.
+    pub fn conferences<'a>(
+        mut calls: impl Iterator<Item = &'a Self>,
+        request: &Request,
+    ) -> Option<ApiAnswer> {
+        let (path, query) = request.target.split_once('?')?;
+        let filter = query.split('&').find_map(|pair| pair.strip_prefix("filter%5Bname%5D="))?;
+        if !path.ends_with("/conferences") {
+            return None;
+        }
+        let known = calls.find(|call| call.knows(request));
+        let refused = || refuse(401, 10_009, "Authentication failed");
+        Some(known.map_or_else(refused, |call| ok(call.plan.rooms.list(&decoded(filter)))))
     }
 
     fn knows(&self, request: &Request) -> bool {
@@ -150,7 +172,11 @@ impl FakeTelnyxCall {
                 data["is_alive"] = json!(!matches!(self.leg, Leg::Waiting | Leg::Over));
                 ok(data)
             }
-            Wanted::Conferences => ok(json!({"record_type": "conference", "id": "conference-1"})),
+            Wanted::Conferences | Wanted::Conference(..) if matches!(self.leg, Leg::Over | Leg::Waiting) => {
+                refuse(422, 90_018, "Call has already ended")
+            }
+            Wanted::Conferences => self.begin_conference(now, body),
+            Wanted::Conference(room, action) => self.confer(now, room, action),
             Wanted::Action(call, action) if *call == self.names.call_control_id => {
                 self.report_command(action);
                 if matches!(self.leg, Leg::Over | Leg::Waiting) {
@@ -159,7 +185,9 @@ impl FakeTelnyxCall {
                 if let Some(state) = body["client_state"].as_str() {
                     self.client_state = Some(state.to_owned());
                 }
-                self.act(now, action, body)
+                let is_answered = matches!(self.leg, Leg::Talking { .. });
+                let recorded = if is_answered { self.record(now, action, body) } else { None };
+                recorded.unwrap_or_else(|| self.act(now, action, body))
             }
             Wanted::LookUp(_) | Wanted::Action(..) => refuse(404, 10_005, "Resource not found"),
         }
@@ -204,6 +232,28 @@ impl FakeTelnyxCall {
         ok(json!({"result": "ok"}))
     }
 
+    fn stream_wanted(&mut self, body: &Value) -> Result<(), &'static str> {
+        let url = body["stream_url"].as_str().ok_or("stream_url is missing")?.to_owned();
+        let is_rtp = body["stream_bidirectional_mode"] == "rtp";
+        let sends = match body["stream_bidirectional_codec"].as_str() {
+            Some("PCMA") => Sends::Alaw,
+            Some("PCMU") | None => Sends::Mulaw,
+            Some(_) => return Err("this fake speaks G.711 only"),
+        };
+        // The form in which parameters come back is not documented.
+        let listed = &body["custom_parameters"];
+        let parameters = if self.rng.percent(50) {
+            listed.clone()
+        } else {
+            let pairs = listed.as_array().into_iter().flatten();
+            let name_of = |pair: &Value| pair["name"].as_str().unwrap_or_default().to_owned();
+            Value::Object(pairs.map(|pair| (name_of(pair), pair["value"].clone())).collect())
+        };
+        let token = body["stream_auth_token"].as_str().unwrap_or_default().to_owned();
+        self.wanted = Some(WantedStream { url, token, parameters, sends: is_rtp.then_some(sends) });
+        Ok(())
+    }
+
     fn dial(&mut self, now: MonoTime, body: &Value) -> ApiAnswer {
         let is_number = |name: &str| body[name].as_str().is_some_and(|number| number.starts_with('+'));
         if !is_number("to") || !is_number("from") {
@@ -240,7 +290,10 @@ fn wanted(target: &str) -> Option<Wanted<'_>> {
         ("calls", Some(call), None, _) => Wanted::LookUp(decoded(call)),
         ("calls", Some(call), Some("actions"), Some(action)) => Wanted::Action(decoded(call), action),
         ("connections", Some(_), Some("active_calls"), None) => Wanted::ActiveCalls,
-        ("conferences", ..) => Wanted::Conferences,
+        ("conferences", None, ..) => Wanted::Conferences,
+        ("conferences", Some(room), Some("actions"), Some(action)) => {
+            Wanted::Conference(decoded(room), action)
+        }
         _ => return None,
     })
 }
@@ -256,11 +309,11 @@ fn decoded(part: &str) -> String {
     text
 }
 
-fn ok(data: Value) -> ApiAnswer {
+pub(super) fn ok(data: Value) -> ApiAnswer {
     answer(200, &json!({"data": data}))
 }
 
-fn refuse(status: u16, code: u32, title: &str) -> ApiAnswer {
+pub(super) fn refuse(status: u16, code: u32, title: &str) -> ApiAnswer {
     let error = json!({"code": code.to_string(), "title": title, "detail": title});
     answer(status, &json!({"errors": [error]}))
 }

@@ -5,8 +5,10 @@ mod api;
 mod hooks;
 mod legs;
 mod plan;
+mod rooms;
 mod rudeness;
 mod stream;
+mod tape;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -24,8 +26,10 @@ use self::hooks::{Hooks, timestamp};
 use self::legs::Tie;
 use self::plan::Answers;
 pub use self::plan::TelnyxCallPlan;
+pub use self::rooms::TelnyxRooms;
 pub use self::rudeness::TelnyxRudeness;
 use self::stream::{Facts, MediaStream, Sends};
+use self::tape::Tapes;
 use super::caller::Caller;
 use super::report::{CallReport, Traffic};
 
@@ -60,6 +64,9 @@ pub struct FakeTelnyxCall {
     asked: Vec<String>,
     /// The other leg that this one hears.
     tie: Option<Tie>,
+    tapes: Tapes,
+    /// The conference in which it is, or was last.
+    room: Option<String>,
     report: CallReport,
     outbox: VecDeque<CallerOutput>,
 }
@@ -120,6 +127,10 @@ enum Effect {
     OpenSocket,
     CloseSocket,
     LetGo,
+    /// It has come into its conference, or left it, in Telnyx's words.
+    Conference(&'static str),
+    /// The recording of this number is put away.
+    RecordingSaved(usize),
 }
 
 /// Who rings and is not answered gives up.
@@ -145,7 +156,8 @@ impl FakeCaller for FakeTelnyxCall {
         if let Some(output) = self.outbox.pop_front() {
             return output;
         }
-        if matches!(self.leg, Leg::Over) && self.hooks.is_idle() && self.intruder.is_none() {
+        let is_idle = self.hooks.is_idle() && self.effects.is_empty();
+        if matches!(self.leg, Leg::Over) && is_idle && self.intruder.is_none() {
             return CallerOutput::Done;
         }
         let tick = if let Leg::Talking { next_tick } = self.leg { Some(next_tick) } else { None };
@@ -183,6 +195,8 @@ impl FakeTelnyxCall {
             caller: Some(Caller::new(plan.script.clone())),
             asked: Vec::new(),
             tie: None,
+            tapes: Tapes::default(),
+            room: None,
             report: CallReport::default(),
             outbox: VecDeque::new(),
             rng,
@@ -241,28 +255,6 @@ impl FakeTelnyxCall {
             || self.effects.values().any(|effect| *effect == Effect::OpenSocket)
     }
 
-    fn stream_wanted(&mut self, body: &Value) -> Result<(), &'static str> {
-        let url = body["stream_url"].as_str().ok_or("stream_url is missing")?.to_owned();
-        let is_rtp = body["stream_bidirectional_mode"] == "rtp";
-        let sends = match body["stream_bidirectional_codec"].as_str() {
-            Some("PCMA") => Sends::Alaw,
-            Some("PCMU") | None => Sends::Mulaw,
-            Some(_) => return Err("this fake speaks G.711 only"),
-        };
-        // The form in which parameters come back is not documented.
-        let listed = &body["custom_parameters"];
-        let parameters = if self.rng.percent(50) {
-            listed.clone()
-        } else {
-            let pairs = listed.as_array().into_iter().flatten();
-            let name_of = |pair: &Value| pair["name"].as_str().unwrap_or_default().to_owned();
-            Value::Object(pairs.map(|pair| (name_of(pair), pair["value"].clone())).collect())
-        };
-        let token = body["stream_auth_token"].as_str().unwrap_or_default().to_owned();
-        self.wanted = Some(WantedStream { url, token, parameters, sends: is_rtp.then_some(sends) });
-        Ok(())
-    }
-
     fn tell(&mut self, now: MonoTime, kind: &str, fields: Value) {
         let mut payload = json!({
             "call_control_id": self.names.call_control_id,
@@ -316,6 +308,7 @@ impl FakeTelnyxCall {
         let is_over = matches!(self.leg, Leg::Over);
         match effect {
             Effect::LetGo => self.hooks.let_go(now),
+            Effect::RecordingSaved(at) => self.recording_saved(now, at),
             Effect::Initiated
             | Effect::Answered
             | Effect::Detected
@@ -323,6 +316,7 @@ impl FakeTelnyxCall {
             | Effect::SpeakStarted
             | Effect::SpeakEnded
             | Effect::Bridged
+            | Effect::Conference(_)
                 if is_over => {}
             Effect::Initiated => {
                 let (direction, state) =
@@ -347,6 +341,7 @@ impl FakeTelnyxCall {
             }
             Effect::SpeakStarted => self.tell(now, "call.speak.started", json!({})),
             Effect::SpeakEnded => self.tell(now, "call.speak.ended", json!({"status": "completed"})),
+            Effect::Conference(kind) => self.tell(now, kind, json!({"conference_id": self.room})),
             Effect::Bridged => self.tell(now, "call.bridged", json!({})),
             Effect::RingsOut => self.hung_up(now, "originator_cancel", "487", "caller"),
             Effect::HungUp { cause, sip, source } => self.hung_up(now, cause, sip, source),
@@ -542,7 +537,9 @@ impl FakeTelnyxCall {
         }
         self.report.completed = self.report.failure.is_none();
         self.leg = Leg::Over;
-        self.effects.retain(|_, effect| matches!(effect, Effect::LetGo));
+        self.effects.retain(|_, effect| matches!(effect, Effect::LetGo | Effect::RecordingSaved(_)));
+        self.end_recording(now);
+        self.plan.rooms.leave(&self.names.call_control_id);
         let fields = json!({"hangup_cause": cause, "hangup_source": source, "sip_hangup_cause": sip,
             "state": "hangup", "call_quality_stats": null});
         if self.is(TelnyxRudeness::LeftOpen) {

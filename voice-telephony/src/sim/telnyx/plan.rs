@@ -3,6 +3,7 @@
 use voice_core::sensitive::Secret;
 use voice_core::time::UnixMillis;
 
+use super::rooms::TelnyxRooms;
 use super::rudeness::TelnyxRudeness;
 use crate::sim::script::Script;
 
@@ -22,6 +23,7 @@ pub struct TelnyxCallPlan {
     pub(super) seed: u64,
     pub(super) names: Option<u64>,
     pub(super) epoch: UnixMillis,
+    pub(super) rooms: TelnyxRooms,
 }
 
 /// Who answers a call of ours.
@@ -52,6 +54,7 @@ impl TelnyxCallPlan {
             seed: 1,
             names: None,
             epoch: UnixMillis(1_795_219_200_000),
+            rooms: TelnyxRooms::default(),
         }
     }
 
@@ -123,6 +126,13 @@ impl TelnyxCallPlan {
     #[must_use]
     pub const fn with_epoch(mut self, epoch: UnixMillis) -> Self {
         self.epoch = epoch;
+        self
+    }
+
+    /// Conferences are those of this account.
+    #[must_use]
+    pub fn in_rooms(mut self, rooms: TelnyxRooms) -> Self {
+        self.rooms = rooms;
         self
     }
 

@@ -34,6 +34,12 @@ rudeness! {
         ApiThrottles = "api-throttles",
         /// The API refuses the key.
         ApiRefuses = "api-refuses",
+        /// No conference is begun or joined.
+        NoConferences = "no-conferences",
+        /// Recordings are refused.
+        RecordsNothing = "records-nothing",
+        /// Recordings are lost: `call.recording.error`.
+        RecordingFails = "recording-fails",
         /// The ticket comes back as a bearer token only.
         BearerTicket = "bearer-ticket",
         /// The ticket comes back as a parameter of `start` only.

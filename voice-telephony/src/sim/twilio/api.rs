@@ -6,6 +6,7 @@
 mod answers;
 mod line;
 mod manners;
+mod tapes;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -23,9 +24,10 @@ use super::http::Signer;
 use super::plan::TwilioCallPlan;
 use super::rooms::Rooms;
 use crate::sim::script::Script;
-use answers::{Fields, calls_page, refuse, show_call, show_recording};
+use answers::{Fields, calls_page, refuse, show_call};
 use line::{Line, Step};
 pub use manners::{ApiRudeness, UnknownApiRudeness};
+use tapes::Tape;
 
 /// What the fake is to be like.
 #[derive(Clone, Debug)]
@@ -97,8 +99,8 @@ pub struct FakeTwilioApi {
     signer: Signer,
     rng: Rng,
     lines: BTreeMap<String, Line>,
-    /// Live recordings, by their sid: the call and the status.
-    recordings: BTreeMap<String, (String, &'static str)>,
+    /// All recordings, in the order in which they were begun.
+    tapes: Vec<Tape>,
     /// What happens later, and when.
     later: Vec<(MonoTime, Later)>,
     outbox: VecDeque<ApiEffect>,
@@ -122,7 +124,7 @@ impl FakeTwilioApi {
             signer,
             rng,
             lines: BTreeMap::new(),
-            recordings: BTreeMap::new(),
+            tapes: Vec::new(),
             later: Vec::new(),
             outbox: VecDeque::new(),
             plan,
@@ -238,9 +240,10 @@ impl FakeTwilioApi {
             (&Method::GET, ["Calls"]) => self.list(now, &fields),
             (&Method::GET, ["Calls", call]) => self.fetch(call),
             (&Method::POST, ["Calls", call]) => self.edit(now, call, &fields),
-            (&Method::POST, ["Calls", call, "Recordings"]) => self.record(call),
+            (&Method::POST, ["Calls", call, "Recordings"]) => self.record(now, call, &fields),
+            (&Method::GET, ["Calls", call, "Recordings"]) => self.list_recordings(call),
             (&Method::POST, ["Calls", call, "Recordings", which]) => {
-                self.edit_recording(call, which, &fields)
+                self.edit_recording(now, (call, which), &fields)
             }
             _ => refuse(404, 20404),
         };
@@ -349,35 +352,6 @@ impl FakeTwilioApi {
             (None, Some(_)) => refuse(400, 21220),
             (Some(_) | None, _) => refuse(400, 20001),
         }
-    }
-
-    fn record(&mut self, call: &str) -> Response<Bytes> {
-        if !self.lines.get(call).is_some_and(Line::is_connected) {
-            return refuse(400, 21220);
-        }
-        let sid = format!("RE{:016x}{:016x}", self.rng.bits(), self.rng.bits());
-        self.recordings.insert(sid.clone(), (call.to_owned(), "in-progress"));
-        show_recording(201, &sid, call, "in-progress")
-    }
-
-    fn edit_recording(&mut self, call: &str, which: &str, fields: &Fields) -> Response<Bytes> {
-        let is_live = |(owner, status): &(String, &str)| owner == call && *status != "stopped";
-        let live: Vec<String> =
-            self.recordings.iter().filter(|(_, of)| is_live(of)).map(|(sid, _)| sid.clone()).collect();
-        let sid = match (which, live.as_slice()) {
-            ("Twilio.CURRENT", [only]) => only.clone(),
-            ("Twilio.CURRENT", [_, _, ..]) => return refuse(400, 16108),
-            (sid, live) if live.iter().any(|one| one == sid) => sid.to_owned(),
-            _ => return refuse(404, 20404),
-        };
-        let status = match fields.get("Status") {
-            Some("paused") => "paused",
-            Some("in-progress") => "in-progress",
-            Some("stopped") => "stopped",
-            Some(_) | None => return refuse(400, 20001),
-        };
-        self.recordings.insert(sid.clone(), (call.to_owned(), status));
-        show_recording(200, &sid, call, status)
     }
 
     /// Whether this way to misbehave befalls what is under way.

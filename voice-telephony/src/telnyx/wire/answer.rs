@@ -42,6 +42,22 @@ pub(in crate::telnyx) struct ActiveCall {
     pub(in crate::telnyx) client_state: Word,
 }
 
+/// A list of conferences.
+#[derive(Deserialize)]
+pub(in crate::telnyx) struct Conferences {
+    pub(in crate::telnyx) data: Vec<Conference>,
+}
+
+#[derive(Deserialize)]
+pub(in crate::telnyx) struct Conference {
+    #[serde(default)]
+    pub(in crate::telnyx) id: Word,
+    #[serde(default)]
+    pub(in crate::telnyx) name: Word,
+    #[serde(default)]
+    pub(in crate::telnyx) status: Word,
+}
+
 #[derive(Deserialize)]
 pub(in crate::telnyx) struct Failure {
     #[serde(default)]

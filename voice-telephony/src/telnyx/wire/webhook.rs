@@ -147,6 +147,12 @@ pub(in crate::telnyx) struct RecordingBody {
     pub(in crate::telnyx) channels: Word,
     #[serde(default)]
     pub(in crate::telnyx) recording_urls: Option<RecordingUrls>,
+    #[serde(default)]
+    pub(in crate::telnyx) recording_id: Word,
+    #[serde(default)]
+    pub(in crate::telnyx) recording_started_at: Word,
+    #[serde(default)]
+    pub(in crate::telnyx) recording_ended_at: Word,
 }
 
 #[derive(Deserialize)]

@@ -103,6 +103,7 @@ fn the_rest_of_the_api() {
         said(&api.edit_participant("CF1", call.as_str(), &hold)),
         said(&api.remove_participant("CF1", "a human")),
         said(&api.start_recording(&call, &RecordCall::default())),
+        said(&api.list_recordings(&call)),
         said(&api.edit_recording(&call, None, RecordingEdit::Pause)),
         said(&api.edit_recording(&call, Some("RE1"), RecordingEdit::Resume)),
         said(&api.edit_recording(&call, Some("RE1"), RecordingEdit::Stop)),
@@ -131,6 +132,7 @@ fn the_rest_of_the_api() {
         DELETE …/AC/Conferences/CF1/Participants/a%20human.json
         POST …/AC/Calls/CA00112233445566778899aabbccddeeff/Recordings.json
           RecordingChannels=dual
+        GET …/AC/Calls/CA00112233445566778899aabbccddeeff/Recordings.json
         POST …/AC/Calls/CA00112233445566778899aabbccddeeff/Recordings/Twilio.CURRENT.json
           Status=paused
           PauseBehavior=silence

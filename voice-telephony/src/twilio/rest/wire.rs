@@ -107,6 +107,12 @@ pub(super) fn recording(answer: &Response<Bytes>) -> Result<Recording, CarrierEr
     Ok(Recording { sid: body.sid, status: body.status })
 }
 
+pub(super) fn recordings(answer: &Response<Bytes>) -> Result<Vec<Recording>, CarrierError> {
+    let page: RecordingPage = read(answer)?;
+    let recordings = page.recordings.into_iter();
+    Ok(recordings.map(|body| Recording { sid: body.sid, status: body.status }).collect())
+}
+
 pub(super) fn nothing(answer: &Response<Bytes>) -> Result<(), CarrierError> {
     if answer.status().is_success() { Ok(()) } else { Err(refusal(answer)) }
 }
@@ -189,6 +195,11 @@ impl ParticipantBody {
             is_muted: self.muted,
         })
     }
+}
+
+#[derive(Deserialize)]
+struct RecordingPage {
+    recordings: Vec<RecordingBody>,
 }
 
 #[derive(Deserialize)]

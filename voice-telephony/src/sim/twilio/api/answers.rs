@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use voice_core::time::UnixMillis;
 
 use super::line::Line;
+use super::tapes::Tape;
 
 /// What a call can be created with, of what is used here.
 pub(super) const CREATE_PARAMETERS: [&str; 20] = [
@@ -91,8 +92,13 @@ pub(super) fn calls_page(lines: &[&Line]) -> Response<Bytes> {
     answer(200, &json!({"calls": calls, "page": 0, "page_size": 50, "next_page_uri": null}))
 }
 
-pub(super) fn show_recording(status: u16, sid: &str, call: &str, state: &str) -> Response<Bytes> {
-    answer(status, &json!({"sid": sid, "call_sid": call, "status": state, "channels": 2}))
+pub(super) fn show_recording(status: u16, tape: &Tape) -> Response<Bytes> {
+    answer(status, &recording(tape))
+}
+
+pub(super) fn show_recordings(tapes: &[&Tape]) -> Response<Bytes> {
+    let recordings: Vec<Value> = tapes.iter().map(|tape| recording(tape)).collect();
+    answer(200, &json!({"recordings": recordings, "page": 0, "page_size": 50, "next_page_uri": null}))
 }
 
 pub(super) fn refuse(status: u16, code: u32) -> Response<Bytes> {
@@ -102,6 +108,11 @@ pub(super) fn refuse(status: u16, code: u32) -> Response<Bytes> {
 pub(super) fn refuse_with(status: u16, code: u32, message: &str) -> Response<Bytes> {
     let more = format!("https://www.twilio.com/docs/errors/{code}");
     answer(status, &json!({"code": code, "message": message, "more_info": more, "status": status}))
+}
+
+fn recording(tape: &Tape) -> Value {
+    json!({"sid": tape.sid, "call_sid": tape.call, "status": tape.status, "channels": tape.channels,
+        "duration": null, "source": "StartCallRecordingAPI", "track": "both", "error_code": null})
 }
 
 fn call(line: &Line) -> Value {

@@ -197,6 +197,7 @@ impl FakeTwilioApi {
         let Some(line) = self.lines.get_mut(call).filter(|line| !line.is_over()) else { return };
         line.status = status;
         self.tell(now, call);
+        self.end_recordings(now, call);
     }
 
     /// Posts where the call is, as rudely as planned.

@@ -53,6 +53,10 @@ rudeness! {
     LostCallbacks = "lost-callbacks",
     /// No status callback at all comes, the last one included.
     NoCallbacks = "no-callbacks",
+    /// Recordings are refused.
+    RecordsNothing = "records-nothing",
+    /// Of recordings nothing is left.
+    EmptyRecordings = "empty-recordings",
     /// The callee is busy.
     Busy = "busy",
     /// The callee lets it ring.

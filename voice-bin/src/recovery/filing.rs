@@ -1,0 +1,81 @@
+//! What a carrier says it has of a recording usually comes after the call's end, at whichever server: it is added
+//! to the record all the same, once.
+
+use std::sync::Arc;
+
+use tracing::{info, warn};
+use voice_core::id::CallId;
+use voice_core::recording::Filed;
+use voice_telephony::recording::Whose;
+
+use super::entry::from_store;
+use crate::server::App;
+use crate::store::StoreError;
+use crate::telemetry::chain;
+
+/// The call that the carrier means, if it is known yet.
+pub(crate) async fn call_of(app: &App, carrier: &str, whose: &Whose) -> Option<CallId> {
+    let name = match whose {
+        Whose::Call(call) => return Some(*call),
+        Whose::Named(name) => name,
+    };
+    if let Some(call) = app.pasts.named(name) {
+        return Some(call);
+    }
+    let store = app.parts.store.as_ref()?;
+    match store.call_of(carrier, name).await {
+        Ok(row) => row.map(|row| row.call),
+        Err(error) => {
+            warn!(error = chain(&error), "a recording's call cannot be looked up");
+            None
+        }
+    }
+}
+
+/// Adds it to the record of a call that does not run here. False if nobody can say yet whose that is.
+pub(crate) async fn file(app: &Arc<App>, call: CallId, filed: &Filed) -> bool {
+    match is_ours(app, call).await {
+        Ok(true) => {}
+        Ok(false) => return false,
+        Err(error) => {
+            warn!(%call, error = chain(&error), "a recording cannot be added to its call yet");
+            return false;
+        }
+    }
+    // Whoever runs it numbers its entries.
+    if app.calls.find(call).is_some() || !app.pasts.knows(call) {
+        return false;
+    }
+    let now = app.parts.world.clock.now();
+    let Some(entry) = app.pasts.file(call, now, filed) else {
+        // It was told before.
+        return true;
+    };
+    info!(%call, recording = filed.recording(), "a recording is told of after its call");
+    for reader in app.parts.world.readers.iter() {
+        reader.read(call, &entry);
+    }
+    true
+}
+
+/// Whether nobody else writes the call's record: it is over or awaited here. One that is over and was somebody
+/// else's is ours from here on.
+async fn is_ours(app: &App, call: CallId) -> Result<bool, StoreError> {
+    let is_known = app.pasts.knows(call);
+    let Some(store) = &app.parts.store else { return Ok(is_known) };
+    if is_known && !store.is_shared() {
+        return Ok(true);
+    }
+    let Some(row) = store.call(call).await? else { return Ok(is_known) };
+    if row.node == *store.node() && is_known {
+        return Ok(true);
+    }
+    // Another server's, or one that is to be taken up: that one's business until it is over.
+    if row.ended.is_none() {
+        return Ok(false);
+    }
+    app.forget(call);
+    let Some(known) = from_store(store, call, None).await? else { return Ok(false) };
+    app.pasts.learn(call, known);
+    Ok(true)
+}

@@ -1,0 +1,177 @@
+//! Recordings that carriers make: who asks for each step, and who tells the call what came of it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+use voice_core::call::Control;
+use voice_core::driver::{CallHandle, Clock};
+use voice_core::id::{CallId, CarrierId};
+use voice_core::recording::{Filed, RecordCommand, RecordNews, RecordStep, RecordingRefusal};
+use voice_telephony::recording::{RecordCalls, RecordOrder, Whose};
+use voice_telephony::rest::{HttpSend, record};
+use voice_telephony::telnyx::recording::TelnyxRecord;
+use voice_telephony::twilio::recording::TwilioRecord;
+use voice_telephony::twilio::rest::{Credentials, TwilioApi};
+use voice_telephony::{telnyx, twilio};
+
+use super::on_behalf::inherited;
+use super::{App, Parts, TWILIO_WEBHOOK};
+use crate::config::PublicUrl;
+use crate::recovery;
+
+/// Steps that may wait for the ones before. Whoever orders more in a few seconds is shouting.
+const STEPS_MAX: usize = 32;
+
+/// How long steps under way may take when the server stops.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Whom the carrier's word about a recording reaches: at once, or after so many seconds, when a call that was
+/// just over is written down, or somebody has taken up the call of a server that died.
+const TRIES: [u64; 7] = [0, 1, 2, 5, 10, 30, 60];
+
+/// The recordings of all carriers.
+pub(crate) struct CarrierRecordings {
+    ports: BTreeMap<CarrierId, Arc<dyn RecordCalls>>,
+    http: Arc<dyn HttpSend>,
+    clock: Clock,
+    tasks: TaskTracker,
+    /// Nobody waits any more for calls that are not known yet.
+    closing: CancellationToken,
+}
+
+/// The carrier's recordings of one call: steps are asked for one after the other.
+pub(crate) struct RecordLine {
+    call: CallHandle,
+    carrier_call: String,
+    port: Option<Arc<dyn RecordCalls>>,
+    http: Arc<dyn HttpSend>,
+    clock: Clock,
+    tasks: TaskTracker,
+    /// Made with the first step: most calls have none.
+    steps: OnceLock<mpsc::Sender<(u64, RecordStep)>>,
+}
+
+impl CarrierRecordings {
+    /// Over the accounts of these parts, told under this address.
+    pub(super) fn new(parts: &Parts, http: Arc<dyn HttpSend>, base: &PublicUrl) -> Self {
+        let mut ports: BTreeMap<CarrierId, Arc<dyn RecordCalls>> = BTreeMap::new();
+        if let Some(api) = twilio_api(parts) {
+            let port = TwilioRecord::new(api, base.of(TWILIO_WEBHOOK));
+            ports.insert(CarrierId::from_static(twilio::CARRIER), Arc::new(port));
+        }
+        if let Some(api) = &parts.telnyx.api {
+            ports.insert(CarrierId::from_static(telnyx::CARRIER), Arc::new(TelnyxRecord::new(api.clone())));
+        }
+        let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
+        Self { ports, http, clock: parts.world.clock, tasks, closing }
+    }
+
+    /// Whether this carrier can be asked to record.
+    pub(crate) fn can(&self, carrier: &CarrierId) -> bool {
+        self.ports.contains_key(carrier)
+    }
+
+    /// The carrier's recordings of a call that is about to run.
+    pub(super) fn line(&self, call: CallHandle, carrier: &CarrierId, carrier_call: &str) -> RecordLine {
+        RecordLine {
+            call,
+            carrier_call: carrier_call.to_owned(),
+            port: self.ports.get(carrier).cloned(),
+            http: self.http.clone(),
+            clock: self.clock,
+            tasks: self.tasks.clone(),
+            steps: OnceLock::new(),
+        }
+    }
+
+    /// Brings what a carrier says it has of a recording into the record of the call, wherever that is by now.
+    pub(crate) fn file(app: &Arc<App>, carrier: &'static str, whose: Whose, filed: Filed) {
+        let task = file(app.clone(), (carrier, whose), filed);
+        // The webhook is answered at once; a call that is over may have to be looked for.
+        let closing = app.recordings.closing.clone();
+        app.recordings.tasks.spawn(async move { closing.run_until_cancelled(task).await });
+    }
+
+    /// Waits a little for steps that are under way.
+    pub(crate) async fn finish(&self) {
+        self.closing.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(END_TIMEOUT, self.tasks.wait()).await.is_err() {
+            info!(steps = self.tasks.len(), "recordings are left to their carriers");
+        }
+    }
+}
+
+/// The account that places calls, or else the one that ends them.
+fn twilio_api(parts: &Parts) -> Option<TwilioApi> {
+    if let Some(line) = &parts.outbound.twilio {
+        return Some(line.api.clone());
+    }
+    let rest = parts.twilio.rest.as_ref()?;
+    let account = parts.twilio.account_sid.as_ref()?.parse().ok()?;
+    TwilioApi::new(account, Credentials::AuthToken(rest.token.clone())).with_url(&rest.api_url).ok()
+}
+
+impl RecordLine {
+    /// Asks for one step after those before.
+    pub(super) fn ask(&self, order: u64, step: RecordStep) {
+        let steps = self.steps.get_or_init(|| self.begin());
+        if steps.try_send((order, step)).is_err() {
+            let why =
+                if self.port.is_some() { RecordingRefusal::NoAnswer } else { RecordingRefusal::Unsupported };
+            tell(&self.call, order, RecordNews::Refused(step, why));
+        }
+    }
+
+    fn begin(&self) -> mpsc::Sender<(u64, RecordStep)> {
+        let (steps, waiting) = mpsc::channel(STEPS_MAX);
+        let Some(port) = self.port.clone() else { return steps };
+        let (call, carrier_call) = (self.call.clone(), self.carrier_call.clone());
+        let (http, clock) = (self.http.clone(), self.clock);
+        // The last step may be wanted because the call ends.
+        self.tasks.spawn(inherited(carry_out(call, carrier_call, (port, http, clock), waiting)));
+        steps
+    }
+}
+
+async fn carry_out(
+    call: CallHandle,
+    carrier_call: String,
+    (port, http, clock): (Arc<dyn RecordCalls>, Arc<dyn HttpSend>, Clock),
+    mut waiting: mpsc::Receiver<(u64, RecordStep)>,
+) {
+    while let Some((order, step)) = waiting.recv().await {
+        let wanted = RecordOrder { call: call.id(), carrier_call: carrier_call.clone(), order, step };
+        if let Some(news) = record(http.as_ref(), clock, port.as_ref(), &wanted).await {
+            tell(&call, order, news);
+        }
+    }
+}
+
+/// A call that is over has said so, and needs no more.
+fn tell(call: &CallHandle, order: u64, news: RecordNews) {
+    call.control(Control::Record(RecordCommand::Ordered { order, news }));
+}
+
+async fn file(app: Arc<App>, (carrier, whose): (&'static str, Whose), filed: Filed) {
+    for pause in TRIES {
+        tokio::time::sleep(Duration::from_secs(pause)).await;
+        let Some(call) = recovery::call_of(&app, carrier, &whose).await else { continue };
+        if is_told(&app, call, &filed) || recovery::file(&app, call, &filed).await {
+            return;
+        }
+    }
+    let recording = filed.recording();
+    warn!(carrier, recording, "a carrier told of a recording of a call that nobody knows");
+}
+
+/// Whether the call runs here and has heard it.
+fn is_told(app: &App, call: CallId, filed: &Filed) -> bool {
+    let control = || Control::Record(RecordCommand::Filed(filed.clone()));
+    app.calls.find(call).is_some_and(|call| call.control(control()))
+}

@@ -1,0 +1,197 @@
+//! Recordings that the carrier makes.
+
+use super::*;
+use crate::call::{Past, Return};
+use crate::consent::{Consent, Given, Method, Revocation, Scope};
+use crate::record::Away;
+use crate::recording::{
+    Filed, RecordCommand, RecordNews, RecordStep, RecordingOrder, RecordingPlace, RecordingRefusal,
+    SavedRecording,
+};
+use crate::time::UnixMillis;
+use crate::transfer::{TransferId, TransferKind, TransferNews};
+
+fn order() -> RecordCommand {
+    let given = Given { by: "+15550100".into(), how: Method::Verbal, at: UnixMillis(0), region: None };
+    let order = RecordingOrder::new(Consent::given(given, Scope::RECORDING)).expect("it covers recording");
+    RecordCommand::Start(order.at(RecordingPlace::Carrier))
+}
+
+fn give(rig: &mut Rig, command: RecordCommand) -> Vec<String> {
+    rig.give(Input::Control(Control::Record(command))).wanted()
+}
+
+fn refused(order: u64, step: RecordStep, why: RecordingRefusal) -> RecordCommand {
+    RecordCommand::Ordered { order, news: RecordNews::Refused(step, why) }
+}
+
+fn begun(order: u64, name: &str) -> RecordCommand {
+    RecordCommand::Ordered { order, news: RecordNews::Begun(Some(name.to_owned())) }
+}
+
+fn saved(name: &str) -> RecordCommand {
+    let length = Some(Duration::from_secs(9));
+    RecordCommand::Filed(Filed::Saved(SavedRecording { recording: name.to_owned(), length, url: None }))
+}
+
+/// A call that is recorded, and the order by which it is.
+fn recorded() -> (Rig, u64) {
+    let mut rig = Rig::talking();
+    give(&mut rig, order());
+    let begun_by = rig.record.last().map_or(0, |entry| entry.seq);
+    (rig, begun_by)
+}
+
+fn state(rig: &Rig) -> (Recording, RecordingPlace) {
+    let status = rig.call.status();
+    (status.recording, status.recording_at)
+}
+
+/// Another server goes on with it.
+fn come_back(rig: &mut Rig, why: Away) -> Vec<String> {
+    let past = Past::fold(&rig.record).expect("a record begins with its start");
+    let start = past.start().clone();
+    let config = rig.call.config.clone();
+    let after = rig.now.since(past.last_at()) + ms(500);
+    let back = Return { leg: past.leg() + 1, past, after, why };
+    rig.now = at(50);
+    rig.call = Call::resume(rig.now, config, &start, back);
+    (rig.finished, rig.said) = (None, Vec::new());
+    rig.drain();
+    rig.wanted().into_iter().filter(|word| word.contains("ecord")).collect()
+}
+
+#[test]
+fn each_step_is_told_and_asked_of_the_carrier() {
+    let mut rig = Rig::talking();
+    let said = give(&mut rig, order());
+    let first = rig.record.last().map_or(0, |entry| entry.seq);
+    assert_eq!(said, ["· recordingstarted".to_owned(), format!("Record {{ order: {first}, step: Start }}")]);
+    assert_eq!(state(&rig), (Recording::On, RecordingPlace::Carrier));
+    assert_eq!(give(&mut rig, order()), [""; 0], "it runs");
+    assert_eq!(give(&mut rig, begun(first, "RE1")), ["· recordingbegun"]);
+    assert_eq!(give(&mut rig, begun(first, "RE1")), [""; 0], "once");
+    for (command, word, step) in [
+        (RecordCommand::Pause, "paused", "Pause"),
+        (RecordCommand::Resume, "resumed", "Resume"),
+        (RecordCommand::Stop, "stopped", "Stop"),
+    ] {
+        let said = give(&mut rig, command.clone());
+        let last = rig.record.last().map_or(0, |entry| entry.seq);
+        assert_eq!(said, [format!("· recording{word}"), format!("Record {{ order: {last}, step: {step} }}")]);
+        assert_eq!(give(&mut rig, command), [""; 0], "{step} is done");
+    }
+    assert_eq!(state(&rig).0, Recording::Off);
+    let said = give(&mut rig, order());
+    assert_eq!(said[0], "· recordingstarted", "another one");
+    let revoked = RecordCommand::Revoke(Revocation { at: UnixMillis(1), reason: None });
+    assert!(give(&mut rig, revoked)[1].ends_with("step: Stop }"));
+    assert!(!rig.wanted().iter().any(|word| word.starts_with("tape")), "nothing is written here");
+}
+
+#[test]
+fn a_refusal_is_told_with_its_cause_and_what_follows_from_it() {
+    let (mut rig, first) = recorded();
+    let why = RecordingRefusal::NoAnswer;
+    let said = give(&mut rig, refused(first, RecordStep::Start, why));
+    assert_eq!(said, ["· recordingrefused", "· recordingstopped"]);
+    assert_eq!(state(&rig).0, Recording::Off);
+    assert_eq!(give(&mut rig, refused(first, RecordStep::Start, why)), [""; 0], "it is over");
+
+    for (command, step, after) in [
+        (RecordCommand::Pause, RecordStep::Pause, ("resumed", Recording::On)),
+        (RecordCommand::Stop, RecordStep::Stop, ("started", Recording::On)),
+    ] {
+        let (mut rig, _) = recorded();
+        give(&mut rig, command);
+        let last = rig.record.last().map_or(0, |entry| entry.seq);
+        let said = give(&mut rig, refused(last, step, why));
+        assert_eq!(said, ["· recordingrefused".to_owned(), format!("· recording{}", after.0)], "{step:?}");
+        assert_eq!(state(&rig), (after.1, RecordingPlace::Carrier), "{step:?}: it goes on as before");
+        let folded = Past::fold(&rig.record).expect("a record");
+        assert_eq!(rig.call.differs_from(&folded), None);
+    }
+}
+
+#[test]
+fn a_refusal_that_comes_late_undoes_nothing_that_was_wanted_since() {
+    let (mut rig, _) = recorded();
+    give(&mut rig, RecordCommand::Pause);
+    let pause = rig.record.last().map_or(0, |entry| entry.seq);
+    give(&mut rig, RecordCommand::Resume);
+    let said = give(&mut rig, refused(pause, RecordStep::Pause, RecordingRefusal::Refused));
+    assert_eq!(said, ["· recordingrefused"]);
+    assert_eq!(state(&rig).0, Recording::On);
+    give(&mut rig, RecordCommand::Pause);
+    let pause = rig.record.last().map_or(0, |entry| entry.seq);
+    let said = give(&mut rig, refused(pause, RecordStep::Pause, RecordingRefusal::NotRunning));
+    assert_eq!(said, ["· recordingrefused", "· recordingstopped"], "there is none");
+    assert_eq!(state(&rig).0, Recording::Off);
+}
+
+#[test]
+fn what_the_carrier_has_is_told_once_during_the_call_and_after_it() {
+    let (mut rig, first) = recorded();
+    give(&mut rig, begun(first, "RE1"));
+    assert_eq!(give(&mut rig, saved("RE0")), ["· recordingsaved"], "one of before");
+    assert_eq!(state(&rig).0, Recording::On);
+    assert_eq!(
+        give(&mut rig, saved("RE1")),
+        ["· recordingstopped", "· recordingsaved"],
+        "the carrier ended it"
+    );
+    assert_eq!(give(&mut rig, saved("RE1")), [""; 0]);
+    rig.give(Input::Control(Control::HangUp));
+    let mut past = Past::fold(&rig.record).expect("a record");
+    let before = (past.elapsed(), past.ended().cloned());
+    let filed = |name: &str| Filed::Absent { recording: name.to_owned() };
+    assert_eq!(past.file(at(90_000), filed("RE1")), None, "known");
+    let entry = past.file(at(90_000), filed("RE2")).expect("news");
+    assert_eq!(entry.seq, rig.record.len() as u64 + 1);
+    assert!(entry.event.is_afterthought());
+    past.apply(&entry);
+    assert_eq!((past.elapsed(), past.ended().cloned()), before, "the call is as over as before");
+    assert_eq!(past.file(at(91_000), filed("RE2")), None);
+}
+
+#[test]
+fn it_ends_with_the_line_and_only_with_the_line() {
+    let words = |rig: &mut Rig| -> Vec<String> {
+        rig.wanted().into_iter().filter(|word| word.contains("ecord")).collect()
+    };
+    let (mut rig, _) = recorded();
+    rig.give(Input::Control(Control::HangUp));
+    assert_eq!(words(&mut rig), ["· recordingstopped"], "the carrier needs no word");
+
+    let (mut rig, _) = recorded();
+    rig.give(Input::Carrier(CarrierEvent::Ended(CarrierEnd::LineDown(crate::wire::LineEnd::Cut))));
+    assert_eq!(words(&mut rig), [""; 0], "the carrier goes on");
+    assert_eq!(come_back(&mut rig, Away::LineDown), [""; 0]);
+    assert_eq!(state(&rig), (Recording::On, RecordingPlace::Carrier));
+
+    let (mut rig, _) = recorded();
+    let transfer = TransferOrder::new(TransferKind::Blind, "support", "+15550177");
+    rig.give(Input::Control(Control::Transfer(transfer)));
+    rig.give(Input::Control(Control::Transferred(TransferId(1), TransferNews::Done)));
+    let said = words(&mut rig);
+    assert_eq!(said[0], "· recordingstopped");
+    assert!(said[1].ends_with("step: Stop }"), "whoever has the caller now was not asked: {said:?}");
+    let said = come_back(&mut rig, Away::Transfer);
+    assert_eq!(said[0], "· recordingstarted");
+    assert!(said[1].ends_with("step: Start }"), "{said:?}");
+}
+
+#[test]
+fn a_server_that_dies_ends_nothing_at_the_carrier() {
+    let (mut rig, first) = recorded();
+    give(&mut rig, begun(first, "RE1"));
+    give(&mut rig, RecordCommand::Pause);
+    rig.pass(ms(2_000));
+    assert_eq!(come_back(&mut rig, Away::Restart), [""; 0]);
+    assert_eq!(state(&rig), (Recording::Paused, RecordingPlace::Carrier));
+    assert!(give(&mut rig, RecordCommand::Resume)[1].ends_with("step: Resume }"));
+    rig.pass(ms(1_000));
+    assert!(give(&mut rig, RecordCommand::Stop)[1].ends_with("step: Stop }"));
+    let is_whole = |event: &CallEvent| matches!(event, CallEvent::RecordingStopped { length, .. } if *length >= ms(3_000));
+    assert!(rig.record.iter().any(|entry| is_whole(&entry.event)), "{:?}", rig.record.last());
+}
