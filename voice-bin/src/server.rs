@@ -396,7 +396,7 @@ impl App {
     /// Until when tickets are good that are given out now: as long as their call may last.
     pub(crate) fn tickets_until(&self) -> UnixMillis {
         let clock = self.parts.world.clock;
-        clock.unix(clock.now() + self.parts.agent.limits().call + recovery::TICKET_SLACK)
+        clock.wall() + self.parts.agent.limits().call + recovery::TICKET_SLACK
     }
 
     pub(crate) fn issue(&self, carrier_call: &str, random: [u8; 32], grant: Grant) -> StreamTicket {

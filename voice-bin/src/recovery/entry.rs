@@ -46,7 +46,7 @@ pub(crate) async fn enter(
     let clock = app.parts.world.clock;
     let (mut grant, number) = match app.leg_key(carrier).filter(|_| ticket.contains('.')) {
         Some(key) => {
-            let leg = key.open(carrier, carrier_call, clock.unix(clock.now()), ticket)?;
+            let leg = key.open(carrier, carrier_call, clock.earliest(), ticket)?;
             is_new(app, &leg).await?;
             let (call, number) = (leg.call, leg.number);
             let (correlation, from, to) = (leg.correlation, leg.from, leg.to);

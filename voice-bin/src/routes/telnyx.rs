@@ -64,7 +64,7 @@ fn whose(app: &App, head: &Head, body: &Bytes) -> Whose {
     let clock = app.parts.world.clock;
     let headers = texts(&head.headers);
     let raw = RawRequest { method: head.method.as_str(), url: TELNYX_WEBHOOK, headers: &headers, body };
-    let signed = verify::<TelnyxWebhook>(&app.parts.telnyx.keys, &raw, clock.unix(clock.now()));
+    let signed = verify::<TelnyxWebhook>(&app.parts.telnyx.keys, &raw, clock.wall());
     let Ok(webhook) = signed else { return Whose::Anybody };
     if let Some(key) = transfer::key(&webhook) {
         return Whose::Holder(key.call);
@@ -95,8 +95,8 @@ pub(super) fn receive(
     let now = clock.now();
     let headers = texts(&head.headers);
     let raw = RawRequest { method: head.method.as_str(), url: TELNYX_WEBHOOK, headers: &headers, body };
-    let webhook = verify::<TelnyxWebhook>(&app.parts.telnyx.keys, &raw, clock.unix(now))?;
-    tell_drift(&head.headers, clock.unix(now));
+    let webhook = verify::<TelnyxWebhook>(&app.parts.telnyx.keys, &raw, clock.wall())?;
+    tell_drift(&head.headers, clock.wall());
     // A retry is signed anew, and carries the same event; so does a replay, and neither does anything.
     let print = Fingerprint::of(&[CARRIER.as_bytes(), webhook.id.as_str().as_bytes()]);
     let opens_a_call = is_incoming(&webhook);

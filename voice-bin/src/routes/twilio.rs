@@ -162,7 +162,7 @@ fn check(
     let headers = texts(&head.headers);
     let raw = RawRequest { method: head.method.as_str(), url: &url, headers: &headers, body };
     let clock = app.parts.world.clock;
-    verify(&app.parts.twilio.tokens, &raw, clock.unix(clock.now()))
+    verify(&app.parts.twilio.tokens, &raw, clock.wall())
 }
 
 /// A leg to somebody to whom a caller is to be led: it asks what to do, or has got further.

@@ -66,7 +66,7 @@ impl Followers {
             let number = random.first_chunk().map_or(1, |bytes| u32::from_be_bytes(*bytes).max(1));
             let (correlation, nobody) = (CorrelationId::from_static("events"), || String::new().into());
             let leg = Leg { call, number, correlation, from: nobody(), to: nobody() };
-            return key.sign(EVENTS, &call.to_string(), self.clock.unix(now + TICKET_LIFETIME), &leg);
+            return key.sign(EVENTS, &call.to_string(), self.clock.wall() + TICKET_LIFETIME, &leg);
         }
         let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
         tickets.issue(now, random, call.to_string(), ())
@@ -76,7 +76,7 @@ impl Followers {
     pub(crate) async fn redeem(&self, token: &str, call: CallId) -> Result<(), TicketError> {
         let now = self.clock.now();
         if let Some((cluster, key)) = &self.shared {
-            let leg = key.open(EVENTS, &call.to_string(), self.clock.unix(now), token)?;
+            let leg = key.open(EVENTS, &call.to_string(), self.clock.earliest(), token)?;
             let name = format!("events:{call}:{}", leg.number);
             let is_first = cluster.is_first(&name, TICKET_LIFETIME).await;
             return if is_first { Ok(()) } else { Err(TicketError::Used) };

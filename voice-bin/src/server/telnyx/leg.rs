@@ -218,7 +218,7 @@ impl Leg {
             let (number, nobody) = (self.number, || String::new().into());
             let signed = SignedLeg { call, number, correlation, from: nobody(), to: nobody() };
             let clock = self.app.parts.world.clock;
-            let ticket = key.sign(CARRIER, name, clock.unix(now + TICKET_LIFETIME), &signed);
+            let ticket = key.sign(CARRIER, name, clock.wall() + TICKET_LIFETIME, &signed);
             return self.control.handle(now, ControlInput::Ticket(&ticket));
         }
         let leg = Some(self.line.clone());
