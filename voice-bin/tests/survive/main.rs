@@ -11,6 +11,7 @@ mod ear;
 mod memory;
 mod servers;
 mod stage;
+mod stepped;
 mod thousand;
 mod two;
 

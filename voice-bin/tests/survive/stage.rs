@@ -40,8 +40,10 @@ pub(crate) struct Stage {
     server: Option<Child>,
     address: SocketAddr,
     settings: Vec<(&'static str, String)>,
+    exchange: TelnyxExchange,
+    telnyx_plan: TelnyxCallPlan,
     ears: Vec<(&'static str, Arc<Ear>)>,
-    _callers: JoinSet<()>,
+    callers: JoinSet<()>,
     directory: TempDir,
 }
 
@@ -81,6 +83,21 @@ impl Drop for Stage {
 impl Stage {
     /// Starts all, and waits until every caller is talked with.
     pub(crate) async fn set(twilio: usize, telnyx: usize) -> io::Result<Self> {
+        let mut stage = Self::open(&[]).await?;
+        for number in 0..twilio as u64 {
+            stage.call_over_twilio(number);
+            sleep(Duration::from_millis(20)).await;
+        }
+        for number in 0..telnyx as u64 {
+            stage.call_over_telnyx(number);
+            sleep(Duration::from_millis(20)).await;
+        }
+        let heard = stage.all_heard(LONGEST).await;
+        if heard { Ok(stage) } else { Err(io::Error::other("not every caller was talked with")) }
+    }
+
+    /// Starts all, without callers; the server with these settings besides.
+    pub(crate) async fn open(more: &[(&'static str, String)]) -> io::Result<Self> {
         let clock = Clock::start();
         let memory = Memory::default();
         let service = TcpListener::bind(("127.0.0.1", 0)).await?;
@@ -102,7 +119,7 @@ impl Stage {
         )
         .with_script(patient())
         .with_epoch(clock.unix(MonoTime::ZERO));
-        let settings = vec![
+        let mut settings = vec![
             ("PORT", address.port().to_string()),
             ("TWILIO_AUTH_TOKEN", TOKEN.to_owned()),
             ("TWILIO_API_URL", format!("http://{api_address}")),
@@ -112,6 +129,7 @@ impl Stage {
             ("OPENAI_API_KEY", "sk-survive".to_owned()),
             ("OPENAI_REALTIME_URL", format!("ws://{}/v1/realtime", service_address)),
         ];
+        settings.extend_from_slice(more);
         let directory = tempfile::tempdir()?;
         let mut stage = Self {
             memory,
@@ -119,33 +137,42 @@ impl Stage {
             server: None,
             address,
             settings,
+            exchange,
+            telnyx_plan,
             ears: Vec::new(),
-            _callers: JoinSet::new(),
+            callers: JoinSet::new(),
             directory,
         };
         stage.start().await?;
-        let dial: Arc<dyn Dial> = Arc::new(Dialer::plain());
-        for number in 0..twilio as u64 {
-            let plan = TwilioCallPlan::new(
-                format!("http://{address}{TWILIO_WEBHOOK}"),
-                Secret::new(TOKEN.to_owned()),
-            );
-            let plan = plan.with_script(patient()).with_seed(number).with_names(1_000 + number);
-            let call = FakeTwilioCall::new(clock.now(), plan);
-            let dial = stage.ear("twilio", &dial);
-            // One task for each caller.
-            stage._callers.spawn(async move { drop(run_caller(call, dial, clock).await) });
-            sleep(Duration::from_millis(20)).await;
-        }
-        for number in 0..telnyx as u64 {
-            let plan = telnyx_plan.clone().with_seed(number).with_names(2_000 + number);
-            let call = exchange.connect(FakeTelnyxCall::new(clock.now(), plan), clock);
-            let dial = stage.ear("telnyx", &dial);
-            stage._callers.spawn(async move { drop(run_caller(call, dial, clock).await) });
-            sleep(Duration::from_millis(20)).await;
-        }
-        let heard = stage.all_heard(LONGEST).await;
-        if heard { Ok(stage) } else { Err(io::Error::other("not every caller was talked with")) }
+        Ok(stage)
+    }
+
+    pub(crate) fn call_over_twilio(&mut self, number: u64) {
+        let plan = TwilioCallPlan::new(
+            format!("http://{}{TWILIO_WEBHOOK}", self.address),
+            Secret::new(TOKEN.to_owned()),
+        );
+        let plan = plan.with_script(patient()).with_seed(number).with_names(1_000 + number);
+        let clock = self.clock;
+        let call = FakeTwilioCall::new(clock.now(), plan);
+        let dial = self.ear("twilio");
+        // One task for each caller.
+        self.callers.spawn(async move { drop(run_caller(call, dial, clock).await) });
+    }
+
+    pub(crate) fn call_over_telnyx(&mut self, number: u64) {
+        let plan = self.telnyx_plan.clone().with_seed(number).with_names(2_000 + number);
+        let clock = self.clock;
+        let call = self.exchange.connect(FakeTelnyxCall::new(clock.now(), plan), clock);
+        let dial = self.ear("telnyx");
+        // One task for each caller.
+        self.callers.spawn(async move { drop(run_caller(call, dial, clock).await) });
+    }
+
+    /// Whether every caller hears the voice from now on.
+    pub(crate) async fn is_heard_by_all(&self, patience: Duration) -> bool {
+        self.ears.iter().for_each(|(_, ear)| ear.forget());
+        self.all_heard(patience).await
     }
 
     /// The server is killed, `dead` later another one is started.
@@ -212,10 +239,11 @@ impl Stage {
         Ok(records)
     }
 
-    fn ear(&mut self, carrier: &'static str, dial: &Arc<dyn Dial>) -> Arc<dyn Dial> {
+    fn ear(&mut self, carrier: &'static str) -> Arc<dyn Dial> {
+        let dial = Arc::new(Dialer::plain());
         let ear = Arc::new(Ear::default());
         self.ears.push((carrier, ear.clone()));
-        Arc::new(Listening { dial: dial.clone(), ear, clock: self.clock })
+        Arc::new(Listening { dial, ear, clock: self.clock })
     }
 
     async fn all_heard(&self, patience: Duration) -> bool {
