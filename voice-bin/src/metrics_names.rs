@@ -189,7 +189,7 @@ table! {
     TOOLS = "voice_tools_total", COUNT, ["outcome"], "Tools that ran";
     TOOL_DURATION = "voice_tool_duration_seconds", LATENCY, ["outcome"], "How long tools ran";
 
-    RECORDINGS = "voice_recordings_total", COUNT, ["outcome"], "Recordings that are over: ours written or failed; a carrier's saved, absent, or refused when it was to begin";
+    RECORDINGS = "voice_recordings_total", COUNT, ["outcome"], "Recordings that are over: ours written or failed; a carrier's saved, absent, refused when it was to begin, or not_stopped when it was to pause or end";
     RECORDING_UPLOADS = "voice_recording_uploads_total", COUNT, ["outcome"], "Attempts to put a finished recording into the bucket: stored or failed";
     RECORDING_LOST = "voice_recording_lost_blocks_total", COUNT, [], "Blocks of 20 ms that recordings lost because the disk did not keep up";
     JOURNAL_QUEUED = "voice_journal_queued_entries", NUMBER, [], "Entries waiting to be written to the journal";

@@ -170,7 +170,7 @@ fn check(
 fn lead(app: &App, query: &str, step: LegStep, webhook: &TwilioWebhook) -> Answer {
     let told = transfer::told(query, webhook);
     let scene = told.and_then(|(key, leg, news)| app.transfers.told(key, leg, news));
-    counter!(names::WEBHOOK_REQUESTS, "carrier" => CARRIER, "kind" => "transfer").increment(1);
+    counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => "transfer").increment(1);
     match webhook {
         TwilioWebhook::Voice(_) => {
             debug!(?step, ?scene, "a leg of a transfer asks what to do");

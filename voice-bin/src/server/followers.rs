@@ -76,7 +76,7 @@ impl Followers {
     pub(crate) async fn redeem(&self, token: &str, call: CallId) -> Result<(), TicketError> {
         let now = self.clock.now();
         if let Some((cluster, key)) = &self.shared {
-            let leg = key.open(EVENTS, &call.to_string(), self.clock.earliest(), token)?;
+            let leg = key.open(EVENTS, &call.to_string(), self.clock.wall(), token)?;
             let name = format!("events:{call}:{}", leg.number);
             let is_first = cluster.is_first(&name, TICKET_LIFETIME).await;
             return if is_first { Ok(()) } else { Err(TicketError::Used) };

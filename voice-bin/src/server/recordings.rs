@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use metrics::counter;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use voice_core::call::Control;
 use voice_core::driver::{CallHandle, Clock};
 use voice_core::id::{CallId, CarrierId};
@@ -22,7 +23,9 @@ use voice_telephony::{telnyx, twilio};
 use super::on_behalf::inherited;
 use super::{App, Parts, TWILIO_WEBHOOK};
 use crate::config::PublicUrl;
+use crate::metrics_names as names;
 use crate::recovery;
+use crate::telemetry::event_types as kinds;
 
 /// Steps that may wait for the ones before. Whoever orders more in a few seconds is shouting.
 const STEPS_MAX: usize = 32;
@@ -148,14 +151,23 @@ async fn carry_out(
     while let Some((order, step)) = waiting.recv().await {
         let wanted = RecordOrder { call: call.id(), carrier_call: carrier_call.clone(), order, step };
         if let Some(news) = record(http.as_ref(), clock, port.as_ref(), &wanted).await {
-            tell(&call, order, news);
+            let not_stopped = matches!(news, RecordNews::Refused(RecordStep::Stop, _));
+            if !tell(&call, order, news) && not_stopped {
+                // The call would have told it.
+                counter!(names::RECORDINGS, "outcome" => "not_stopped").increment(1);
+                error!(
+                    event_type = kinds::RECORDING_FAILED,
+                    error_type = "recording_not_stopped",
+                    "the carrier did not end a recording that was to be over; end it there by hand"
+                );
+            }
         }
     }
 }
 
-/// A call that is over has said so, and needs no more.
-fn tell(call: &CallHandle, order: u64, news: RecordNews) {
-    call.control(Control::Record(RecordCommand::Ordered { order, news }));
+/// False if the call is over: it has said so, and needs no more.
+fn tell(call: &CallHandle, order: u64, news: RecordNews) -> bool {
+    call.control(Control::Record(RecordCommand::Ordered { order, news }))
 }
 
 async fn file(app: Arc<App>, (carrier, whose): (&'static str, Whose), filed: Filed) {

@@ -304,6 +304,9 @@ const fn at_carrier(event: &CallEvent) -> Option<&'static str> {
     if let CallEvent::RecordingRefused { step: RecordStep::Start, .. } = event {
         return Some("refused");
     }
+    if let CallEvent::RecordingRefused { step: RecordStep::Stop | RecordStep::Pause, .. } = event {
+        return Some("not_stopped");
+    }
     None
 }
 

@@ -121,6 +121,8 @@ pub(super) struct PastTape {
     pub(super) since: Duration,
     /// Its end was told: the call's end was its end.
     pub(super) closed: bool,
+    /// The carrier was to end it; whether it was asked is not in the record.
+    pub(super) ending: bool,
     /// The carrier's name for it.
     pub(super) recording: Option<String>,
 }
@@ -422,8 +424,15 @@ impl Past {
     fn take_recording(&mut self, event: &CallEvent) {
         if let CallEvent::RecordingStarted { consent, place } = event {
             let (consent, place, since) = (consent.clone(), *place, self.elapsed());
-            self.tape =
-                Some(PastTape { consent, place, paused: false, since, closed: false, recording: None });
+            self.tape = Some(PastTape {
+                consent,
+                place,
+                paused: false,
+                since,
+                closed: false,
+                ending: false,
+                recording: None,
+            });
         } else if let CallEvent::RecordingBegun { recording } = event {
             self.tape.iter_mut().for_each(|tape| tape.recording.clone_from(recording));
         } else if let CallEvent::RecordingStopped { reason, .. } = event {
@@ -431,10 +440,12 @@ impl Past {
                 RecordingEnd::CallOver | RecordingEnd::Interrupted => {
                     self.tape.iter_mut().for_each(|tape| tape.closed = true);
                 }
-                RecordingEnd::Ordered
-                | RecordingEnd::Revoked
-                | RecordingEnd::Failed
-                | RecordingEnd::Carrier => self.tape = None,
+                // Whether the carrier was asked before the server died, nobody knows.
+                RecordingEnd::Ordered | RecordingEnd::Revoked => {
+                    self.tape.take_if(|tape| tape.place == RecordingPlace::Server);
+                    self.tape.iter_mut().for_each(|tape| tape.ending = true);
+                }
+                RecordingEnd::Failed | RecordingEnd::Carrier => self.tape = None,
             }
         } else if let Some(tape) = &mut self.tape {
             tape.paused = matches!(event, CallEvent::RecordingPaused);

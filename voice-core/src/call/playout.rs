@@ -28,6 +28,9 @@ use super::covers::is_cover;
 /// Marks are sent after so many frames (200 ms), and at the end of each reply.
 const FRAMES_PER_MARK: u64 = 10;
 
+/// After so many (a second), once it is known how late the ear is: each mark that comes back wakes the call.
+const FRAMES_PER_LATER_MARK: u64 = 50;
+
 /// Marks may come back seconds late (field reports: up to 13 s) without the ear being late. Of the last
 /// few, the quickest tells the truth.
 const LAGS: usize = 8;
@@ -416,7 +419,9 @@ impl Playout {
             let over = |reply| self.replies.iter().any(|l| l.reply == reply && l.end.is_some());
             last.is_some_and(over) && self.queue.front().map(|(reply, _)| *reply) != last
         };
-        since >= FRAMES_PER_MARK || (since > 0 && last_is_over())
+        let is_known = self.lags.len() >= LAGS;
+        let enough = if is_known { FRAMES_PER_LATER_MARK } else { FRAMES_PER_MARK };
+        since >= enough || (since > 0 && last_is_over())
     }
 
     fn mark(&mut self, now: MonoTime) -> Option<MarkId> {

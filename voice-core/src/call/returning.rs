@@ -55,7 +55,7 @@ impl Call {
         call.put_aside_again(now, hold, aside.muted);
         call.forget_transfer(now, aside.transfers, aside.transferring);
         if let Some(tape) = tape {
-            call.record_again(now, tape, why);
+            call.record_again(now, tape);
         }
         if goodbye {
             call.say_goodbye(now);

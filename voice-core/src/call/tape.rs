@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::audio::AudioFrame;
 use crate::consent::{Consent, Use};
 use crate::limits;
-use crate::record::{Away, CallEvent, EndReason, Loss};
+use crate::record::{CallEvent, EndReason, Loss};
 use crate::recording::{
     RecordCommand, Recorded, Recorder, RecordingEnd, RecordingOrder, RecordingPlace, RecordingStart,
 };
@@ -50,7 +50,12 @@ impl Call {
             RecordCommand::Pause => self.pause_recording(now, true),
             RecordCommand::Resume => self.pause_recording(now, false),
             RecordCommand::Stop => self.stop_recording(now, RecordingEnd::Ordered),
-            RecordCommand::Revoke(_) => self.stop_recording(now, RecordingEnd::Revoked),
+            RecordCommand::Revoke(revocation) => {
+                if let Some(Tape::Carrier(tape)) = self.tape.as_deref_mut() {
+                    tape.revoke(revocation);
+                }
+                self.stop_recording(now, RecordingEnd::Revoked);
+            }
             RecordCommand::Lost(duration) => {
                 self.report(now, CallEvent::AudioLost { what: Loss::Recording, duration });
             }
@@ -112,12 +117,15 @@ impl Call {
 
     /// A recording ran when the call was lost. Ours goes on as another one where it stopped; the carrier's has
     /// gone on meanwhile.
-    pub(super) fn record_again(&mut self, now: MonoTime, tape: PastTape, why: Away) {
-        if tape.place == RecordingPlace::Carrier {
-            return self.find_carrier_recording(now, tape, why);
-        }
-        if !tape.consent.covers(Use::Recording) {
-            return;
+    pub(super) fn record_again(&mut self, now: MonoTime, tape: PastTape) {
+        let allowed = tape.consent.covers(Use::Recording);
+        match tape.place {
+            RecordingPlace::Carrier if allowed && !tape.ending => {
+                return self.find_carrier_recording(now, tape);
+            }
+            RecordingPlace::Carrier => return self.stop_again(),
+            RecordingPlace::Server if allowed => {}
+            RecordingPlace::Server => return,
         }
         self.start_our_tape(now, tape.consent);
         if tape.paused {

@@ -1,15 +1,15 @@
 //! The only loop in this library that waits. One task per call owns everything the call has.
 
-use std::future::{Future as _, poll_fn};
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, Id, JoinSet};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
 use crate::bridge::{Bridge, BridgeInput, BridgeOutput, CARRIER_LINE};
 use crate::call::{CallConfig, CallStart, CallStatus, Control, Outcome, Return};
@@ -209,7 +209,7 @@ impl CallTask {
         while let Ok(control) = io.controls.try_recv() {
             bridge.handle(clock.now(), BridgeInput::Control(*control));
         }
-        let mut alarm = Alarm::new(clock.instant(clock.now()));
+        let mut alarm = Box::pin(tokio::time::sleep_until(clock.instant(clock.now())));
         loop {
             if let Some(reason) = io.carry_out(&mut bridge, &mut alarm) {
                 io.lines.hang_up_all();
@@ -258,37 +258,6 @@ struct Io {
     operator: Option<Arc<dyn Operate>>,
 }
 
-/// The call's one timer. What a call waits for is put off with every frame, so a timer that would ring too
-/// early is left as it is, and set anew when it rings: far fewer changes in the runtime's table of timers.
-struct Alarm {
-    sleep: Pin<Box<Sleep>>,
-    /// When it is to ring; never before `sleep` does.
-    wanted: Instant,
-}
-
-impl Alarm {
-    fn new(at: Instant) -> Self {
-        Self { sleep: Box::pin(tokio::time::sleep_until(at)), wanted: at }
-    }
-
-    fn set(&mut self, at: Instant) {
-        self.wanted = at;
-        if at < self.sleep.deadline() || self.sleep.is_elapsed() {
-            self.sleep.as_mut().reset(at);
-        }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.sleep.as_mut().poll(cx).is_ready() {
-            if self.wanted <= self.sleep.deadline() {
-                return Poll::Ready(());
-            }
-            self.sleep.as_mut().reset(self.wanted);
-        }
-        Poll::Pending
-    }
-}
-
 /// A tool under way, and how to stop it.
 struct RunningTool {
     task: Id,
@@ -315,7 +284,7 @@ impl Drop for Io {
 
 impl Io {
     /// Carries out everything the bridge wants. The reason, if the call is over.
-    fn carry_out(&mut self, bridge: &mut Bridge, alarm: &mut Alarm) -> Option<EndReason> {
+    fn carry_out(&mut self, bridge: &mut Bridge, alarm: &mut Pin<Box<Sleep>>) -> Option<EndReason> {
         loop {
             match bridge.poll() {
                 BridgeOutput::Send(line, message) => self.lines.offer(line, message),
@@ -340,7 +309,10 @@ impl Io {
                     self.show(bridge);
                     // A call always waits for its own limit at least; without any deadline an hour will do.
                     let at = at.map_or_else(|| self.world.clock.now() + FAR, |(at, _)| at);
-                    alarm.set(self.world.clock.instant(at));
+                    let deadline = self.world.clock.instant(at);
+                    if alarm.deadline() != deadline {
+                        alarm.as_mut().reset(deadline);
+                    }
                     return None;
                 }
                 BridgeOutput::Finished(reason) => {
@@ -360,7 +332,7 @@ impl Io {
     }
 
     /// Waits for the next thing to happen. Dropping the future loses nothing.
-    async fn next(&mut self, alarm: &mut Alarm) -> Event {
+    async fn next(&mut self, alarm: &mut Pin<Box<Sleep>>) -> Event {
         poll_fn(|cx| {
             // Orders and tools first: they are few, and a line that floods must not keep them waiting.
             if let Poll::Ready(Some(control)) = self.controls.poll_recv(cx) {
@@ -374,7 +346,7 @@ impl Io {
             if let Poll::Ready(event) = self.lines.poll(cx) {
                 return Poll::Ready(Event::Line(event));
             }
-            alarm.poll(cx).map(|()| Event::Alarm)
+            alarm.as_mut().poll(cx).map(|()| Event::Alarm)
         })
         .await
     }

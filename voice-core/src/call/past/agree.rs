@@ -38,7 +38,7 @@ impl Call {
     fn state_differs(&self, past: &Past) -> Option<String> {
         let (recording, place) = self.recording();
         let tape = (recording != Recording::Off).then_some((recording == Recording::Paused, place));
-        let folded = past.tape.as_ref().map(|tape| (tape.paused, tape.place));
+        let folded = past.tape.as_ref().filter(|tape| !tape.ending).map(|tape| (tape.paused, tape.place));
         let tools: Vec<_> = past.tools.iter().map(|(id, _)| *id).collect();
         let checks = [
             ("hold", self.aside.is_on_hold() == past.aside.hold.is_some()),

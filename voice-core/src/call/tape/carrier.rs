@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use crate::carrier::CarrierEnd;
-use crate::consent::Consent;
+use crate::consent::{Consent, Revocation};
 use crate::limits::RECORDINGS_FILED_MAX;
-use crate::record::{Away, CallEvent, EndReason};
+use crate::record::{CallEvent, EndReason};
 use crate::recording::{Filed, RecordNews, RecordStep, RecordingEnd, RecordingPlace, RecordingRefusal};
 use crate::time::MonoTime;
 use crate::transfer::Operation;
@@ -29,6 +29,13 @@ pub(in crate::call) struct CarrierTape {
     begun_by: u64,
     /// The latest order.
     last: u64,
+}
+
+impl CarrierTape {
+    /// Nobody may record any more. If the carrier does not obey, the record says that nobody allowed it.
+    pub(super) fn revoke(&mut self, revocation: Revocation) {
+        self.consent.revoke(revocation);
+    }
 }
 
 impl Call {
@@ -57,15 +64,13 @@ impl Call {
     pub(super) fn leave_carrier_recording(&mut self, now: MonoTime, reason: &EndReason) {
         match reason {
             EndReason::Shutdown | EndReason::Carrier(CarrierEnd::LineDown(_)) => {}
-            EndReason::Transfer { .. } => {
+            // Twilio says that a stream has stopped also when the caller is led elsewhere by somebody else.
+            EndReason::Transfer { .. } | EndReason::Carrier(CarrierEnd::Stopped | CarrierEnd::Nonsense) => {
                 if self.carrier_recording_over(now, RecordingEnd::CallOver).is_some() {
                     self.ask_to_record(RecordStep::Stop);
                 }
             }
-            EndReason::Carrier(CarrierEnd::Stopped | CarrierEnd::Nonsense)
-            | EndReason::HungUp
-            | EndReason::NoProvider
-            | EndReason::Limit => {
+            EndReason::HungUp | EndReason::NoProvider | EndReason::Limit => {
                 self.carrier_recording_over(now, RecordingEnd::CallOver);
             }
         }
@@ -73,26 +78,25 @@ impl Call {
 
     /// The call has come back, and the carrier has recorded all the while; unless it was asked to end it when
     /// the caller was led elsewhere.
-    pub(super) fn find_carrier_recording(&mut self, now: MonoTime, past: PastTape, why: Away) {
+    pub(super) fn find_carrier_recording(&mut self, now: MonoTime, past: PastTape) {
         let PastTape { consent, paused, since, closed, recording, .. } = past;
-        if closed && why == Away::Transfer {
+        if closed {
             self.start_carrier_recording(now, consent);
             if paused {
                 self.pause_carrier_recording(now, true);
             }
             return;
         }
-        if closed {
-            self.tell_carrier_recording(now, consent.clone());
-            if paused {
-                self.tell_carrier_pause(now, true);
-            }
-        }
         self.keep_carrier_tape(now, consent, paused, 0);
         if let Some(Tape::Carrier(tape)) = self.tape.as_deref_mut() {
-            tape.recording = recording;
-            tape.since = if closed { tape.since } else { since };
+            (tape.recording, tape.since) = (recording, since);
         }
+    }
+
+    /// The call has come back, and nobody knows whether the carrier was asked to end it, as was wanted. To end
+    /// what is over does no harm.
+    pub(super) fn stop_again(&mut self) {
+        self.ask_to_record(RecordStep::Stop);
     }
 
     /// What came of an order.
@@ -139,8 +143,13 @@ impl Call {
         let is_gone = why == RecordingRefusal::NotRunning;
         match step {
             RecordStep::Start if is_of_its_beginning => {
-                self.carrier_recording_over(now, RecordingEnd::Failed);
+                let over = self.carrier_recording_over(now, RecordingEnd::Failed);
                 self.tape = None;
+                // It may have begun all the same, and nobody would know how to end it.
+                if let (Some(mut tape), RecordingRefusal::NoAnswer) = (over, why) {
+                    tape.last = self.ask_to_record(RecordStep::Stop);
+                    self.tape = Some(Box::new(Tape::Ending(tape)));
+                }
             }
             RecordStep::Stop if is_ending && is_last && !is_gone => self.goes_on_recording(now),
             RecordStep::Pause | RecordStep::Resume if !is_ending && is_gone => {

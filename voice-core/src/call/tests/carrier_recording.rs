@@ -92,11 +92,12 @@ fn each_step_is_told_and_asked_of_the_carrier() {
 #[test]
 fn a_refusal_is_told_with_its_cause_and_what_follows_from_it() {
     let (mut rig, first) = recorded();
-    let why = RecordingRefusal::NoAnswer;
+    let why = RecordingRefusal::Refused;
     let said = give(&mut rig, refused(first, RecordStep::Start, why));
     assert_eq!(said, ["· recordingrefused", "· recordingstopped"]);
     assert_eq!(state(&rig).0, Recording::Off);
     assert_eq!(give(&mut rig, refused(first, RecordStep::Start, why)), [""; 0], "it is over");
+    let why = RecordingRefusal::NoAnswer;
 
     for (command, step, after) in [
         (RecordCommand::Pause, RecordStep::Pause, ("resumed", Recording::On)),
@@ -194,4 +195,43 @@ fn a_server_that_dies_ends_nothing_at_the_carrier() {
     assert!(give(&mut rig, RecordCommand::Stop)[1].ends_with("step: Stop }"));
     let is_whole = |event: &CallEvent| matches!(event, CallEvent::RecordingStopped { length, .. } if *length >= ms(3_000));
     assert!(rig.record.iter().any(|entry| is_whole(&entry.event)), "{:?}", rig.record.last());
+}
+
+#[test]
+fn a_beginning_that_nobody_answered_is_ended_for_it_may_have_been_one() {
+    let (mut rig, first) = recorded();
+    let said = give(&mut rig, refused(first, RecordStep::Start, RecordingRefusal::NoAnswer));
+    assert_eq!(said[..2], ["· recordingrefused", "· recordingstopped"]);
+    assert!(said[2].ends_with("step: Stop }"), "{said:?}");
+    assert_eq!(state(&rig).0, Recording::Off);
+    let last = rig.record.last().map_or(0, |entry| entry.seq);
+    let said = give(&mut rig, refused(last, RecordStep::Stop, RecordingRefusal::NoAnswer));
+    assert_eq!(said, ["· recordingrefused", "· recordingstarted"], "nobody says that it is over");
+}
+
+#[test]
+fn a_consent_that_was_taken_back_stays_so_whatever_the_carrier_does() {
+    let (mut rig, first) = recorded();
+    give(&mut rig, begun(first, "RE1"));
+    give(&mut rig, RecordCommand::Revoke(Revocation { at: UnixMillis(1), reason: None }));
+    let last = rig.record.last().map_or(0, |entry| entry.seq);
+    give(&mut rig, refused(last, RecordStep::Stop, RecordingRefusal::NoAnswer));
+    let told = rig.record.iter().rev().find_map(|entry| match &entry.event {
+        CallEvent::RecordingStarted { consent, .. } => Some(consent.clone()),
+        _ => None,
+    });
+    assert!(told.is_some_and(|consent| consent.revoked().is_some()), "it runs, and nobody allowed it");
+    let said = come_back(&mut rig, Away::Restart);
+    assert!(said.iter().any(|word| word.ends_with("step: Stop }")), "{said:?}");
+    assert_eq!(state(&rig).0, Recording::Off);
+}
+
+#[test]
+fn an_end_that_was_wanted_when_the_server_died_is_asked_for_again() {
+    let (mut rig, first) = recorded();
+    give(&mut rig, begun(first, "RE1"));
+    give(&mut rig, RecordCommand::Stop);
+    let said = come_back(&mut rig, Away::Restart);
+    assert!(said.iter().any(|word| word.ends_with("step: Stop }")), "{said:?}");
+    assert_eq!(state(&rig).0, Recording::Off);
 }
