@@ -25,7 +25,7 @@ use std::time::Duration;
 pub(crate) use at_start::{adopt, adopt_one, adopt_orphans, close, let_go, recover};
 pub(crate) use ends::{TwilioLeg, hang_up};
 pub(crate) use entry::{Entrant, enter};
-pub(crate) use filing::{call_of, file};
+pub(crate) use filing::{call_of, file, revoke_recording};
 pub(crate) use legs::is_left_behind;
 pub(crate) use pasts::{Known, Pasts};
 

@@ -204,10 +204,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..200)
 }
 
-/// How long it stays open, after checking that it is at least and not much more than that.
-fn open_for(real: &Breaker, now: u64, least: u64) -> Result<u64, TestCaseError> {
+/// How long it stays open, after checking that it is at least and not much more than that; or as long as it
+/// would have anyway. (A wait that is shorter than what is left may end later all the same, by its jitter.)
+fn open_for(real: &Breaker, now: u64, least: u64, left: u64) -> Result<u64, TestCaseError> {
     let wait = real.snapshot(MonoTime::from_millis(now)).retry_after.unwrap_or_default();
-    let (shortest, longest) = (Duration::from_millis(least), Duration::from_millis(least * 11 / 10 + 1));
+    // What is left was rounded up.
+    let shortest = Duration::from_millis(least.max(left.saturating_sub(1)));
+    let longest = Duration::from_millis((least * 11 / 10 + 1).max(left));
     prop_assert!(wait >= shortest && wait <= longest, "open for {wait:?}, where {shortest:?} is due");
     // Rounded up, so that both let the first probe in at the same whole millisecond.
     Ok(u64::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX))
@@ -256,10 +259,7 @@ fn step_both(
             let now = model.now;
             let mut wrong = None;
             model.told(which, told, |least| {
-                if was_open_until >= now + least {
-                    return least;
-                }
-                open_for(real, now, least).unwrap_or_else(|error| {
+                open_for(real, now, least, was_open_until.saturating_sub(now)).unwrap_or_else(|error| {
                     wrong = Some(error);
                     least
                 })

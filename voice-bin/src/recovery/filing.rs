@@ -58,6 +58,19 @@ pub(crate) async fn file(app: &Arc<App>, call: CallId, filed: &Filed) -> bool {
     true
 }
 
+/// A consent is taken back while the call does not run, for its caller is elsewhere or its server died: what is
+/// recorded is not gone on with when it comes back. False if nothing would be.
+pub(crate) async fn revoke_recording(app: &Arc<App>, call: CallId) -> bool {
+    if !is_ours(app, call).await.unwrap_or(false) || app.calls.find(call).is_some() {
+        return false;
+    }
+    let Some(entry) = app.pasts.revoke_recording(call) else { return false };
+    for reader in app.parts.world.readers.iter() {
+        reader.read(call, &entry);
+    }
+    true
+}
+
 /// Whether nobody else writes the call's record: it is over or awaited here. One that is over and was somebody
 /// else's is ours from here on.
 async fn is_ours(app: &App, call: CallId) -> Result<bool, StoreError> {

@@ -90,6 +90,15 @@ impl Pasts {
         Some(entry)
     }
 
+    /// The next entry of a call that does not run and may come back, by which nobody may record it any more.
+    pub(crate) fn revoke_recording(&self, call: CallId) -> Option<Entry> {
+        let mut book = self.book();
+        let known = book.calls.get_mut(&call)?;
+        let entry = known.past.revoke_recording()?;
+        known.past.apply(&entry);
+        Some(entry)
+    }
+
     /// A leg has shown its ticket.
     pub(crate) fn take_leg(&self, call: CallId, leg: u32) -> Result<(), TicketError> {
         let now = self.clock.now();

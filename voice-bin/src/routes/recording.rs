@@ -20,7 +20,8 @@ use voice_core::time::UnixMillis;
 
 use super::answers::FailsToOrderOne;
 use super::problem::{Problem, object, understood};
-use super::sessions::{conflict, find, tell};
+use super::sessions::{conflict, find, id_of, tell};
+use crate::recovery;
 use crate::server::App;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
@@ -106,8 +107,16 @@ async fn order(
     Path(id): Path<String>,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let call = find(&app, &id).await?;
-    let Wish { action, at, consent, reason } = understood(&body)?;
+    let (found, wish) = (find(&app, &id).await, understood(&body));
+    if let (Err(_), Ok(Wish { action: Action::Revoke, .. })) = (&found, &wish)
+        && let Ok(call) = id_of(&id)
+        && recovery::revoke_recording(&app, call).await
+    {
+        let body = Ordered { session_id: call.to_string(), status: "stopping" };
+        return Ok((StatusCode::ACCEPTED, Json(body)).into_response());
+    }
+    let call = found?;
+    let Wish { action, at, consent, reason } = wish?;
     let now = app.parts.world.clock.unix(app.parts.world.clock.now());
     let (command, status) = match (action, call.status().recording) {
         (Action::Start, Recording::Off) => {

@@ -36,6 +36,8 @@ use super::problem::{Nothing, Problem, understood, yes};
 use crate::output::millis;
 use crate::server::App;
 
+pub(super) use read::id_of;
+
 /// A reason is for the log.
 const REASON_CHARACTERS_MAX: usize = 200;
 
@@ -173,7 +175,7 @@ struct Failover {
 )]
 async fn end(State(app): State<Arc<App>>, Path(id): Path<String>, body: Bytes) -> Result<Response, Problem> {
     let wish: EndWish = understood(&body)?;
-    let call = read::id_of(&id)?;
+    let call = id_of(&id)?;
     if app.calls.find(call).is_none() && prepare::end(&app, call) {
         let body = Ordered { session_id: call.to_string(), status: "ending" };
         return Ok((StatusCode::ACCEPTED, Json(body)).into_response());
@@ -359,7 +361,7 @@ async fn auto_failover(
 
 /// A call that runs; one that has ended or waits is a conflict, one that never was is unknown.
 pub(super) async fn find(app: &App, id: &str) -> Result<CallHandle, Problem> {
-    let call = read::id_of(id)?;
+    let call = id_of(id)?;
     if let Some(call) = app.calls.find(call) {
         return Ok(call);
     }

@@ -211,6 +211,15 @@ impl Past {
         is_news(&self.filed, filed.recording()).then(|| Entry { seq, at, event: told(filed) })
     }
 
+    /// The next entry of a call that does not run here and may come back: nobody may record it any more. `None` if
+    /// nothing would be recorded anyway.
+    pub fn revoke_recording(&self) -> Option<Entry> {
+        let tape = self.tape.as_ref().filter(|tape| !tape.ending && self.may_return())?;
+        let (reason, length) = (RecordingEnd::Revoked, self.elapsed().saturating_sub(tape.since));
+        let event = CallEvent::RecordingStopped { reason, length };
+        Some(Entry { seq: self.place.seq + 1, at: self.place.last, event })
+    }
+
     /// How it began.
     pub fn start(&self) -> &CallStart {
         &self.start

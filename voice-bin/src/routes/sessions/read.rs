@@ -195,7 +195,7 @@ async fn events(
 }
 
 /// A session id is a UUID; whatever is none was never the id of a session.
-pub(super) fn id_of(id: &str) -> Result<CallId, Problem> {
+pub(in crate::routes) fn id_of(id: &str) -> Result<CallId, Problem> {
     id.parse().map_err(|_| Problem::not_found().detail("a session id is a UUID, as lists show it"))
 }
 

@@ -136,7 +136,13 @@ impl Call {
         let (tape, is_ending) = match self.tape.as_deref() {
             Some(Tape::Carrier(tape)) => (tape, false),
             Some(Tape::Ending(tape)) => (tape, true),
-            Some(Tape::Ours(_)) | None => return,
+            Some(Tape::Ours(_)) | None => {
+                // Another one was begun since, here, or none is known any more: whoever reads must know.
+                if step == RecordStep::Stop && why != RecordingRefusal::NotRunning {
+                    self.report(now, CallEvent::RecordingRefused { step, why });
+                }
+                return;
+            }
         };
         let (is_of_its_beginning, is_last) = (tape.begun_by == order, tape.last == order);
         self.report(now, CallEvent::RecordingRefused { step, why });

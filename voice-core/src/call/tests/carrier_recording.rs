@@ -234,4 +234,21 @@ fn an_end_that_was_wanted_when_the_server_died_is_asked_for_again() {
     let said = come_back(&mut rig, Away::Restart);
     assert!(said.iter().any(|word| word.ends_with("step: Stop }")), "{said:?}");
     assert_eq!(state(&rig).0, Recording::Off);
+    let order = rig.record.last().map_or(0, |entry| entry.seq);
+    let said = give(&mut rig, refused(order, RecordStep::Stop, RecordingRefusal::NoAnswer));
+    assert_eq!(said, ["· recordingrefused"], "whoever reads the record learns that it may run");
+}
+
+#[test]
+fn a_consent_that_is_taken_back_while_nobody_is_there_is_not_recorded_on() {
+    let (mut rig, first) = recorded();
+    give(&mut rig, begun(first, "RE1"));
+    let past = Past::fold(&rig.record).expect("a record");
+    let entry = past.revoke_recording().expect("it is recorded");
+    rig.record.push(entry);
+    let past = Past::fold(&rig.record).expect("a record");
+    assert_eq!(past.revoke_recording(), None, "once is enough");
+    let said = come_back(&mut rig, Away::Restart);
+    assert!(said.iter().any(|word| word.ends_with("step: Stop }")), "{said:?}");
+    assert_eq!(state(&rig).0, Recording::Off);
 }
