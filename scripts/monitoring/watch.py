@@ -15,7 +15,7 @@ import time
 import urllib.error
 import urllib.request
 
-BINARIES, RULES = sys.argv[1], sys.argv[2]
+BINARIES, RULES = os.path.abspath(sys.argv[1]), sys.argv[2]
 TOKEN = "0123456789abcdef0123456789abcdef"
 PATIENCE = 100
 
