@@ -22,6 +22,11 @@ mod pasts;
 
 use std::time::Duration;
 
+use voice_core::id::CallId;
+use voice_core::record::Entry;
+
+use crate::server::App;
+
 pub(crate) use at_start::{adopt, adopt_one, adopt_orphans, close, let_go, recover};
 pub(crate) use ends::{TwilioLeg, hang_up};
 pub(crate) use entry::{Entrant, enter};
@@ -31,3 +36,10 @@ pub(crate) use pasts::{Known, Pasts};
 
 /// Tickets are good for the longest call, and so much longer: its last leg may be under way.
 pub(crate) const TICKET_SLACK: Duration = Duration::from_secs(10 * 60);
+
+/// Tells an entry of a call that does not run, as the call would.
+fn tell(app: &App, call: CallId, entry: &Entry) {
+    for reader in app.parts.world.readers.iter() {
+        reader.read(call, entry);
+    }
+}

@@ -80,8 +80,8 @@ settings! {
     ENVIRONMENT = Setting::new("ENVIRONMENT", "log", "environment", Some("production"));
     LOG_FORMAT = Setting::new("LOG_FORMAT", "log", "format", Some("text"));
     LOG_LEVEL = Setting::new("LOG_LEVEL", "log", "level", Some("info"));
-    ENABLE_METRICS = Setting::new("ENABLE_METRICS", "metrics", "enabled", Some("true"));
     SENTRY_DSN = Setting::secret("SENTRY_DSN", "log", "sentry_dsn");
+    ENABLE_METRICS = Setting::new("ENABLE_METRICS", "metrics", "enabled", Some("true"));
     OTEL_EXPORTER_OTLP_ENDPOINT = Setting::new("OTEL_EXPORTER_OTLP_ENDPOINT", "traces", "otlp_endpoint", None);
     OTEL_TRACES_SAMPLER =
         Setting::new("OTEL_TRACES_SAMPLER", "traces", "sampler", Some("parentbased_always_on"));

@@ -44,7 +44,7 @@ fn every_error_is_told_with_place_and_fix() {
         8 errors in the configuration
           openai.model (voice.toml:7:9): this is a list, table or date; write a text or a number
           server.hots (voice.toml:3:1): there is no such setting; [server] has host, port, public_url, api_token, max_calls, drain_seconds, drain_mode
-          sever (voice.toml:8:2): there is no such table; the tables are server, door, storage, recording, log, metrics, log, traces, calls, providers, openai, gemini, deepgram, llm, twilio, telnyx, agent
+          sever (voice.toml:8:2): there is no such table; the tables are server, door, storage, recording, log, metrics, traces, calls, providers, openai, gemini, deepgram, llm, twilio, telnyx, agent
           PORT (voice.toml:2:8): "many" is not a port; use a number from 1 to 65535, or 0 for any free one
           PUBLIC_URL (environment): voice.example.com is not an address; write https:// and the host name as Twilio calls it, like https://voice.example.com
           LOG_FORMAT (environment): "xml" is no format; use text or json

@@ -21,7 +21,7 @@ use voice_telephony::twilio;
 
 use super::entry::{between, from_store};
 use super::pasts::Known;
-use super::{TwilioLeg, ends, legs};
+use super::{TwilioLeg, ends, legs, tell};
 use crate::metrics_names as names;
 use crate::server::{App, Begin, Facts, Heard, Legs};
 use crate::store::{CallFilter, CallRow, CallState, Node, Store, StoreError};
@@ -248,7 +248,5 @@ pub(crate) fn close(app: &App, call: CallId, reason: EndReason) {
     let now = clock.now();
     info!(%call, reason = reason.kind(), "a call of before did not come back");
     let entry = past.close(now, between(unix, clock.unix(now)), reason);
-    for reader in app.parts.world.readers.iter() {
-        reader.read(call, &entry);
-    }
+    tell(app, call, &entry);
 }

@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use tracing::{info, warn};
+use voice_core::call::Past;
 use voice_core::id::CallId;
 use voice_core::recording::Filed;
 use voice_telephony::recording::Whose;
 
 use super::entry::from_store;
+use super::tell;
 use crate::server::App;
 use crate::store::StoreError;
 use crate::telemetry::chain;
@@ -47,14 +49,12 @@ pub(crate) async fn file(app: &Arc<App>, call: CallId, filed: &Filed) -> bool {
         return false;
     }
     let now = app.parts.world.clock.now();
-    let Some(entry) = app.pasts.file(call, now, filed) else {
+    let Some(entry) = app.pasts.add(call, |past| past.file(now, filed.clone())) else {
         // It was told before.
         return true;
     };
     info!(%call, recording = filed.recording(), "a recording is told of after its call");
-    for reader in app.parts.world.readers.iter() {
-        reader.read(call, &entry);
-    }
+    tell(app, call, &entry);
     true
 }
 
@@ -64,10 +64,8 @@ pub(crate) async fn revoke_recording(app: &Arc<App>, call: CallId) -> bool {
     if !is_ours(app, call).await.unwrap_or(false) || app.calls.find(call).is_some() {
         return false;
     }
-    let Some(entry) = app.pasts.revoke_recording(call) else { return false };
-    for reader in app.parts.world.readers.iter() {
-        reader.read(call, &entry);
-    }
+    let Some(entry) = app.pasts.add(call, Past::revoke_recording) else { return false };
+    tell(app, call, &entry);
     true
 }
 

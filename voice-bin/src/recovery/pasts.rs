@@ -11,7 +11,6 @@ use voice_core::call::Past;
 use voice_core::driver::Clock;
 use voice_core::id::CallId;
 use voice_core::record::{CallEvent, Entry, Reader};
-use voice_core::recording::Filed;
 use voice_core::time::{MonoTime, UnixMillis};
 use voice_telephony::legs::LegsSeen;
 use voice_telephony::ticket::TicketError;
@@ -80,21 +79,12 @@ impl Pasts {
         named.find(|(_, known)| known.past.start().carrier_call == carrier_call).map(|(call, _)| *call)
     }
 
-    /// The next entry of a call that does not run: what its carrier has of a recording. `None` if that is known
-    /// already. It counts from here on, so that no two entries have one number.
-    pub(crate) fn file(&self, call: CallId, now: MonoTime, filed: &Filed) -> Option<Entry> {
+    /// The next entry of a call that does not run, by what is known of it; `None` if there is nothing to tell. It
+    /// counts from here on, so that no two entries have one number.
+    pub(crate) fn add(&self, call: CallId, next: impl FnOnce(&Past) -> Option<Entry>) -> Option<Entry> {
         let mut book = self.book();
         let known = book.calls.get_mut(&call)?;
-        let entry = known.past.file(now, filed.clone())?;
-        known.past.apply(&entry);
-        Some(entry)
-    }
-
-    /// The next entry of a call that does not run and may come back, by which nobody may record it any more.
-    pub(crate) fn revoke_recording(&self, call: CallId) -> Option<Entry> {
-        let mut book = self.book();
-        let known = book.calls.get_mut(&call)?;
-        let entry = known.past.revoke_recording()?;
+        let entry = next(&known.past)?;
         known.past.apply(&entry);
         Some(entry)
     }
@@ -155,6 +145,7 @@ mod tests {
     use voice_core::audio::AudioFormat;
     use voice_core::id::{CarrierId, CorrelationId};
     use voice_core::record::{EndReason, Totals};
+    use voice_core::recording::Filed;
 
     use super::*;
 
@@ -198,9 +189,10 @@ mod tests {
         pasts.learn(call, Known { past, unix: UnixMillis(0), is_awaited: true });
         assert_eq!(pasts.awaited().len(), 1);
         let filed = Filed::Absent { recording: "RE1".to_owned() };
-        let entry = pasts.file(call, MonoTime::ZERO, &filed).expect("news");
+        let file = |call| pasts.add(call, |past| past.file(MonoTime::ZERO, filed.clone()));
+        let entry = file(call).expect("news");
         pasts.read(call, &entry);
-        assert_eq!((entry.seq, pasts.file(call, MonoTime::ZERO, &filed)), (2, None));
+        assert_eq!((entry.seq, file(call)), (2, None));
         assert_eq!(pasts.awaited().len(), 1, "a recording that is there says nothing of where the call is");
         tell(&pasts, 1, 3, 1, CallEvent::GoodbyeWanted);
         assert!(pasts.awaited().is_empty());
