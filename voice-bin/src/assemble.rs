@@ -276,6 +276,7 @@ pub(crate) fn agent(config: &Config, mut tools: Vec<ToolDefinition>) -> anyhow::
         .greeting(greeting)
         .tools(tools)
         .standby(calls.standby)
+        .phase(calls.phase)
         .limits(limits);
     if let Some(to) = when_nobody {
         call = call.when_nobody(WhenNobody::Transfer(to.clone()));
