@@ -88,7 +88,8 @@ fn a_first_sound_is_timed_through_every_system() {
 #[test]
 fn a_soak_counts_what_its_callers_do() {
     // Nine calls of four to five seconds, of which the eighth is cut off. A test build's memory is not judged.
-    let soak = ["soak", "--calls", "5", "--hours", "0.011", "--each", "4-5", "--growth", "1000"];
+    let soak =
+        ["soak", "--before", "5", "--calls", "5", "--hours", "0.011", "--each", "4-5", "--growth", "1000"];
     for provider in ["openai", "gemini"] {
         let lines = load(&[&soak[..], &["--provider", provider]].concat());
         let (report, samples) = lines.split_last().expect("a report");

@@ -68,6 +68,9 @@ struct SoakArguments {
     /// Calls at the same time.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     calls: u64,
+    /// Short calls before, so that the server has as many to show that are over as it keeps.
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    before: u64,
     /// How long all calls last, one after the other.
     #[arg(long, value_name = "H", default_value_t = 2.0)]
     hours: f64,
@@ -195,6 +198,7 @@ async fn soak(arguments: &SoakArguments) -> io::Result<bool> {
     let soak = Soak {
         service: arguments.provider,
         calls: arguments.calls,
+        before: arguments.before,
         lasts: Duration::try_from_secs_f64(arguments.hours * 3_600.0).map_err(io::Error::other)?,
         each: arguments.each,
         is_tls: arguments.common.tls,

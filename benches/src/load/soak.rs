@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -33,6 +34,8 @@ pub struct Soak {
     pub service: Service,
     /// Calls at the same time.
     pub calls: u64,
+    /// Short calls before, which are not judged.
+    pub before: u64,
     /// How long all of them last, one after the other.
     pub lasts: Duration,
     /// How long each lasts: whole seconds, from and to.
@@ -96,9 +99,9 @@ struct Callers {
     soak: Soak,
     target: Target,
     speech: Speech,
-    count: u64,
-    /// The next call's number.
+    /// The next call's number, and the first that is not called any more.
     next: AtomicU64,
+    end: u64,
     frames: AtomicU64,
     done: AtomicU64,
 }
@@ -114,28 +117,15 @@ pub async fn run(soak: Soak, mut tell: impl FnMut(&Sample)) -> io::Result<SoakRe
     let around = Surroundings { service: soak.service, origin, authority: authority.as_ref(), greets: true };
     let under_test = UnderTest::start(System::Voice, around).await?;
     let target = under_test.target();
-    let count = soak.count();
-    let speech = Speech::new();
-    // What a process takes for its first call it takes once.
-    caller::call(&target, &speech, count, Duration::from_secs(2), &AtomicU64::new(0)).await?;
-    let callers = Arc::new(Callers {
-        soak,
-        target,
-        speech,
-        count,
-        next: AtomicU64::new(0),
-        frames: AtomicU64::new(0),
-        done: AtomicU64::new(0),
-    });
-    let mut slots = JoinSet::new();
-    for slot in 0..soak.calls {
-        let callers = callers.clone();
-        // One task for each call at a time; the first ones begin within two seconds.
-        slots.spawn(async move {
-            sleep(Duration::from_millis(2_000 * slot / soak.calls)).await;
-            callers.one_after_another().await
-        });
+    // A server shows the last calls that are over, and what a process takes for its first call it takes once.
+    let early =
+        Callers::new(Soak { each: (2, 2), ..soak }, target.clone(), EARLY..EARLY + soak.before.max(1));
+    for (_, failed) in start(&early).join_all().await {
+        failed.into_iter().next().map_or(Ok(()), |failure| Err(io::Error::other(failure)))?;
     }
+    settle(&early, &under_test, u64::MAX).await?;
+    let callers = Callers::new(soak, target, 0..soak.count());
+    let mut slots = start(&callers);
     let files_before = system::open_files(under_test.id());
     let (mut heard, mut failures, mut samples, mut told) = (Heard::default(), Vec::new(), Vec::new(), 0);
     let mut looks = interval(LOOK);
@@ -158,21 +148,38 @@ pub async fn run(soak: Soak, mut tell: impl FnMut(&Sample)) -> io::Result<SoakRe
             }
         }
     }
-    let last = settle(&callers, &under_test, files_before).await?;
+    let last = settle(&callers, &under_test, files_before + FILES_MORE).await?;
     tell(&last);
     Ok(SoakReport::new(&soak, &samples, files_before, last, (heard, failures)))
 }
+
+/// All begin to call.
+fn start(callers: &Arc<Callers>) -> JoinSet<(Heard, Vec<String>)> {
+    let (mut slots, calls) = (JoinSet::new(), callers.soak.calls);
+    for slot in 0..calls {
+        let callers = callers.clone();
+        // One task for each call at a time; the first ones begin within two seconds.
+        slots.spawn(async move {
+            sleep(Duration::from_millis(2_000 * slot / calls)).await;
+            callers.one_after_another().await
+        });
+    }
+    slots
+}
+
+/// The number of the first call before those that count.
+const EARLY: u64 = 1 << 32;
 
 /// Tasks of calls in the server's metrics.
 const TASKS: &str = "voice_calls_active";
 
 /// The server after its last call, once it has let go of it or has had time enough.
-async fn settle(callers: &Callers, under_test: &UnderTest, files_before: u64) -> io::Result<Sample> {
+async fn settle(callers: &Callers, under_test: &UnderTest, files_most: u64) -> io::Result<Sample> {
     let begun = Instant::now();
     loop {
         let mut sample = callers.sample(under_test, 0)?;
         sample.tasks = system::metric(under_test.address(), TASKS).await;
-        let is_settled = sample.tasks == Some(0) && sample.files <= files_before + FILES_MORE;
+        let is_settled = sample.tasks == Some(0) && sample.files <= files_most;
         if is_settled || begun.elapsed() > SETTLES {
             return Ok(sample);
         }
@@ -181,12 +188,24 @@ async fn settle(callers: &Callers, under_test: &UnderTest, files_before: u64) ->
 }
 
 impl Callers {
+    fn new(soak: Soak, target: Target, numbers: Range<u64>) -> Arc<Self> {
+        Arc::new(Self {
+            soak,
+            target,
+            speech: Speech::new(),
+            next: AtomicU64::new(numbers.start),
+            end: numbers.end,
+            frames: AtomicU64::new(0),
+            done: AtomicU64::new(0),
+        })
+    }
+
     /// Calls until all calls have been made. What was heard, and what went wrong.
     async fn one_after_another(&self) -> (Heard, Vec<String>) {
         let (mut heard, mut failures) = (Heard::default(), Vec::new());
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
-            if number >= self.count {
+            if number >= self.end {
                 return (heard, failures);
             }
             let lasts = self.soak.length(number);
@@ -345,6 +364,7 @@ mod tests {
         Soak {
             service: Service::OpenAi,
             calls: 4,
+            before: 0,
             lasts: Duration::from_secs(600),
             each: (10, 30),
             is_tls: false,
