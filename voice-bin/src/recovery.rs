@@ -27,7 +27,9 @@ use voice_core::record::Entry;
 
 use crate::server::App;
 
-pub(crate) use at_start::{adopt, adopt_one, adopt_orphans, close, let_go, recover};
+pub(crate) use at_start::{
+    adopt, adopt_one, adopt_orphans, close, end_recording_unless_back, let_go, recover,
+};
 pub(crate) use ends::{TwilioLeg, hang_up};
 pub(crate) use entry::{Entrant, enter};
 pub(crate) use filing::{call_of, file, revoke_recording};
