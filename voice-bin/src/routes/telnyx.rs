@@ -150,6 +150,13 @@ fn act(app: &Arc<App>, correlation: &CorrelationId, webhook: Verified<TelnyxWebh
     }
     // Conferences: nobody waits for those.
     let Some(name) = webhook.leg.call_control_id.clone() else { return taken() };
+    if matches!(webhook.event, Event::ConferenceLeft(_) | Event::ConferenceEnded(_)) && !app.telnyx.has(&name)
+    {
+        let app = app.clone();
+        // Its call is over for us, and may have to be looked up.
+        tokio::spawn(async move { recovery::left_conference(&app, &name).await });
+        return taken();
+    }
     let heard = match (&webhook.event, attempt(&webhook)) {
         _ if part == Part::Leg => app.telnyx.tell(&name, webhook),
         (Event::Initiated(_), None) if is_incoming(&webhook) && !app.telnyx.has(&name) => {
