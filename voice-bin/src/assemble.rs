@@ -277,6 +277,7 @@ pub(crate) fn agent(config: &Config, mut tools: Vec<ToolDefinition>) -> anyhow::
         .tools(tools)
         .standby(calls.standby)
         .when_recorded(*when_recorded)
+        .phase(calls.phase)
         .limits(limits);
     if let Some(to) = when_nobody {
         call = call.when_nobody(WhenNobody::Transfer(to.clone()));

@@ -3,11 +3,14 @@
 mod replay;
 mod serve;
 
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::{io, thread};
 
 use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
 #[cfg(feature = "sentry")]
 use {std::sync::Arc, voice_telephony::rest::Rest};
 
@@ -91,13 +94,20 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // Every user of TLS here names its provider; this is for libraries that do not.
     let _somebody_was_first = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    match tokio::runtime::Runtime::new() {
+    match runtime() {
         Ok(runtime) => runtime.block_on(run(arguments)),
         Err(error) => {
             output::tell(format_args!("voice-server cannot start: {error}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// A thread for each core; where there is but one, nothing that is there to share work between threads.
+fn runtime() -> io::Result<Runtime> {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let mut builder = if cores == 1 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    builder.enable_all().build()
 }
 
 async fn run(arguments: Arguments) -> ExitCode {

@@ -366,7 +366,8 @@ impl Bridge {
             language: config.language().map(str::to_owned),
             unix: self.epoch + now.since(MonoTime::ZERO),
         };
-        self.attachments.push(Attachment::open(line_format, provider.as_ref(), setup));
+        let phase = config.phase;
+        self.attachments.push(Attachment::open(line_format, phase, provider.as_ref(), setup));
         self.drain_session(now, id);
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use voice_core::audio::resample::Phase;
 use voice_core::call::Standby;
 
 use super::check::{Check, Wrong, calls_max, drain, in_range, parse};
@@ -19,6 +20,8 @@ pub struct CallsConfig {
     pub gap: Duration,
     /// The longest call.
     pub longest: Duration,
+    /// What resampling does to the phases of a voice.
+    pub phase: Phase,
     /// What can be done with a call while it runs.
     pub operations: OperationsConfig,
 }
@@ -36,12 +39,14 @@ impl Check {
         let covers = self.parse(&settings::COVER_PROMPTS, parse::on_or_off);
         let gap = self.parse(&settings::GAP_SECONDS, gap);
         let longest = self.parse(&settings::CALL_SECONDS_MAX, longest);
+        let phase = self.parse(&settings::RESAMPLER_PHASE, phase);
         let operations = self.operations();
         Some(CallsConfig {
             standby: standby?,
             covers: covers?,
             gap: gap?,
             longest: longest?,
+            phase: phase?,
             operations: operations?,
         })
     }
@@ -66,6 +71,17 @@ fn standby(text: &str) -> Result<Standby, Wrong> {
         other => Err(Wrong(
             format!("{other:?} is no way to stand by"),
             "use off, ready (connected) or fed (connected and told every turn)",
+        )),
+    }
+}
+
+fn phase(text: &str) -> Result<Phase, Wrong> {
+    match text {
+        "linear" => Ok(Phase::Linear),
+        "minimum" => Ok(Phase::Minimum),
+        other => Err(Wrong(
+            format!("{other:?} is no phase of a resampler"),
+            "use linear (all tones equally late) or minimum (1.3 ms less delay each way)",
         )),
     }
 }

@@ -90,6 +90,7 @@ settings! {
     COVER_PROMPTS = Setting::new("COVER_PROMPTS", "calls", "cover_prompts", Some("on"));
     GAP_SECONDS = Setting::new("GAP_SECONDS", "calls", "gap_seconds", Some("30"));
     CALL_SECONDS_MAX = Setting::new("CALL_SECONDS_MAX", "calls", "seconds_max", Some("7200"));
+    RESAMPLER_PHASE = Setting::new("RESAMPLER_PHASE", "calls", "resampler_phase", Some("linear"));
     CALL_BUDGET_USD = Setting::new("CALL_BUDGET_USD", "calls", "budget_usd", None);
     CALL_BUDGET_WARN_PERCENT = Setting::new("CALL_BUDGET_WARN_PERCENT", "calls", "budget_warn_percent", Some("80"));
     CALL_BUDGET_ACTION = Setting::new("CALL_BUDGET_ACTION", "calls", "budget_action", Some("warn"));

@@ -301,15 +301,29 @@ fn what_a_library_refuses_is_told_with_its_provider() {
 
 #[test]
 fn how_calls_get_over_gaps_is_set_and_checked() {
+    use voice_core::audio::resample::Phase;
     use voice_core::call::Standby;
     let calls = |environment: &[(&'static str, &str)]| load("", environment).map(|config| config.calls);
     let usual = calls(&[]).unwrap();
     assert_eq!((usual.standby, usual.covers, usual.gap), (Standby::Off, true, Duration::from_secs(30)));
-    let set = calls(&[("VOICE_STANDBY", "fed"), ("COVER_PROMPTS", "off"), ("GAP_SECONDS", "0")]).unwrap();
+    assert_eq!(usual.phase, Phase::Linear);
+    let set = [
+        ("VOICE_STANDBY", "fed"),
+        ("COVER_PROMPTS", "off"),
+        ("GAP_SECONDS", "0"),
+        ("RESAMPLER_PHASE", "minimum"),
+    ];
+    let set = calls(&set).unwrap();
     assert_eq!((set.standby, set.covers, set.gap), (Standby::Fed, false, Duration::ZERO));
-    let wrong =
-        [("VOICE_STANDBY", "on"), ("COVER_PROMPTS", "?"), ("GAP_SECONDS", "121"), ("CALL_SECONDS_MAX", "9")];
-    assert_eq!(load("", &wrong).unwrap_err().0.len(), 4);
+    assert_eq!(set.phase, Phase::Minimum);
+    let wrong = [
+        ("VOICE_STANDBY", "on"),
+        ("COVER_PROMPTS", "?"),
+        ("GAP_SECONDS", "121"),
+        ("CALL_SECONDS_MAX", "9"),
+        ("RESAMPLER_PHASE", "zero"),
+    ];
+    assert_eq!(load("", &wrong).unwrap_err().0.len(), 5);
 }
 
 #[test]

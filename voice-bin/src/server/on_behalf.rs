@@ -23,11 +23,11 @@ pub(crate) const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent
 
 tokio::task_local! {
     /// For whom the task at work works.
-    static BEHALF: Behalf;
+    static BEHALF: Arc<Behalf>;
 }
 
 /// A call, and where in it something is done.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Behalf {
     correlation: CorrelationId,
     call: CallId,
@@ -41,7 +41,7 @@ pub(crate) fn on_behalf<F: Future>(
     traces: Option<Traces>,
     work: F,
 ) -> impl Future<Output = F::Output> + use<F> {
-    within(Behalf { correlation, call, span: SpanId::of_call(call), traces }, work)
+    within(Arc::new(Behalf { correlation, call, span: SpanId::of_call(call), traces }), work)
 }
 
 /// What this does is done for the same call as what is done here, though in a task of its own.
@@ -49,13 +49,13 @@ pub(crate) fn inherited<F>(work: F) -> Pin<Box<dyn Future<Output = F::Output> + 
 where
     F: Future + Send + 'static,
 {
-    match BEHALF.try_with(Behalf::clone) {
+    match BEHALF.try_with(Arc::clone) {
         Ok(behalf) => Box::pin(within(behalf, work)),
         Err(_of_no_call) => Box::pin(work),
     }
 }
 
-fn within<F: Future>(behalf: Behalf, work: F) -> impl Future<Output = F::Output> + use<F> {
+fn within<F: Future>(behalf: Arc<Behalf>, work: F) -> impl Future<Output = F::Output> + use<F> {
     // Of the highest level, so that no filter takes away what its warnings are about.
     let span = error_span!("call", correlation = %behalf.correlation, call = %behalf.call);
     BEHALF.scope(behalf, work).instrument(span)
@@ -97,7 +97,7 @@ pub(crate) struct Correlated(pub(crate) Arc<dyn HttpSend>);
 #[async_trait]
 impl HttpSend for Correlated {
     async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, RestError> {
-        let Ok(behalf) = BEHALF.try_with(Behalf::clone) else {
+        let Ok(behalf) = BEHALF.try_with(Arc::clone) else {
             return self.0.send(request).await;
         };
         let span = SpanId::of_part(behalf.call, "request", Uuid::now_v7().as_u64_pair().1);
@@ -148,7 +148,7 @@ impl RunTool for ToolsOnBehalf {
         let correlation = known.past.start().correlation.clone();
         let span = SpanId::of_part(call, "tool", tool.id.as_u64());
         let behalf = Behalf { correlation, call, span, traces: self.traces.clone() };
-        within(behalf, self.tools.run(call, tool)).await
+        within(Arc::new(behalf), self.tools.run(call, tool)).await
     }
 }
 

@@ -20,15 +20,32 @@ pub const fn alaw_to_linear(code: u8) -> i16 {
 }
 
 /// Encodes one 16-bit sample in mu-law.
+///
+/// A code is a floating-point number: three bits of exponent, four of mantissa. So the sample is made one, and the
+/// bits are taken out of it, which compilers do for many samples at once; a table they must ask for one by one.
 pub const fn linear_to_mulaw(sample: i16) -> u8 {
-    // The steps begin at magnitudes that are multiples of 4, so a quarter of the range is exact.
-    MULAW_MAGNITUDE[(sample.unsigned_abs() >> 2) as usize] ^ sign_bit(sample)
+    let magnitude = sample.unsigned_abs() as i32;
+    let clipped = if magnitude < MULAW_CLIP { magnitude } else { MULAW_CLIP };
+    !(segment_and_step(clipped + MULAW_BIAS) as u8) ^ sign_bit(sample)
 }
 
 /// Encodes one 16-bit sample in A-law.
 pub const fn linear_to_alaw(sample: i16) -> u8 {
-    let magnitude = sample ^ (sample >> 15);
-    ALAW_MAGNITUDE[(magnitude >> 4) as usize] ^ sign_bit(sample)
+    let magnitude = (sample ^ (sample >> 15)) as i32;
+    // The first two segments share a step, so there the code is the number itself.
+    let linear = magnitude >> 4;
+    let linear = if linear < 16 { linear } else { 16 };
+    let code = segment_and_step(magnitude);
+    let code = if code > linear { code } else { linear };
+    (code as u8 | 0x80) ^ ALAW_FLIP ^ sign_bit(sample)
+}
+
+/// Of a number from 128 on: how many times 128 is to be doubled for it, and the sixteenths above that, as a float
+/// has them in the lowest bit of its exponent and the highest four of its mantissa. Of smaller numbers: less than 0.
+const fn segment_and_step(number: i32) -> i32 {
+    const BITS_BELOW: u32 = 23 - 4;
+    const OF_128: i32 = (127 + 7) << 4;
+    ((number as f32).to_bits() >> BITS_BELOW) as i32 - OF_128
 }
 
 /// Decodes mu-law.
@@ -107,10 +124,6 @@ const ALAW_FLIP: u8 = 0x55;
 
 static MULAW_LINEAR: [i16; 256] = mulaw_linear();
 static ALAW_LINEAR: [i16; 256] = alaw_linear();
-/// Codes of positive samples, by a quarter of the magnitude; the last entry is for −32768.
-static MULAW_MAGNITUDE: [u8; 8_193] = mulaw_magnitude();
-/// Codes of positive samples, by a sixteenth of the magnitude.
-static ALAW_MAGNITUDE: [u8; 2_048] = alaw_magnitude();
 static ALAW_OF_MULAW: [u8; 256] = alaw_of_mulaw();
 static MULAW_OF_ALAW: [u8; 256] = mulaw_of_alaw();
 static MULAW_SQUARE: [u32; 256] = squares(&mulaw_linear());
@@ -143,46 +156,12 @@ const fn alaw_linear() -> [i16; 256] {
     table
 }
 
-const fn mulaw_magnitude() -> [u8; 8_193] {
-    let mut table = [0; 8_193];
-    let mut quarter = 0;
-    while quarter < table.len() {
-        let magnitude = quarter as i32 * 4;
-        let biased = if magnitude < MULAW_CLIP { magnitude } else { MULAW_CLIP } + MULAW_BIAS;
-        let segment = biased.ilog2() - 7;
-        let step = (biased >> (segment + 3)) & 0x0f;
-        table[quarter] = !((segment << 4) as u8 | step as u8);
-        quarter += 1;
-    }
-    table
-}
-
-const fn alaw_magnitude() -> [u8; 2_048] {
-    let mut table = [0; 2_048];
-    let mut sixteenth = 0;
-    while sixteenth < table.len() {
-        // The first two segments share a step, so there the code is the number itself.
-        let code = if sixteenth < 32 {
-            sixteenth as u8
-        } else {
-            let segment = sixteenth.ilog2() - 3;
-            let step = (sixteenth >> (segment - 1)) & 0x0f;
-            (segment << 4) as u8 | step as u8
-        };
-        table[sixteenth] = (code | 0x80) ^ ALAW_FLIP;
-        sixteenth += 1;
-    }
-    table
-}
-
 const fn alaw_of_mulaw() -> [u8; 256] {
     let linear = mulaw_linear();
-    let magnitudes = alaw_magnitude();
     let mut table = [0; 256];
     let mut code = 0;
     while code < 256 {
-        let sample = linear[code];
-        table[code] = magnitudes[((sample ^ (sample >> 15)) >> 4) as usize] ^ sign_bit(sample);
+        table[code] = linear_to_alaw(linear[code]);
         code += 1;
     }
     table
@@ -190,12 +169,10 @@ const fn alaw_of_mulaw() -> [u8; 256] {
 
 const fn mulaw_of_alaw() -> [u8; 256] {
     let linear = alaw_linear();
-    let magnitudes = mulaw_magnitude();
     let mut table = [0; 256];
     let mut code = 0;
     while code < 256 {
-        let sample = linear[code];
-        table[code] = magnitudes[(sample.unsigned_abs() >> 2) as usize] ^ sign_bit(sample);
+        table[code] = linear_to_mulaw(linear[code]);
         code += 1;
     }
     table

@@ -1,15 +1,18 @@
 //! Changing the rate of a stream between 8, 16, 24 and 48 kHz, for calls: short delay, no clicks.
 //!
-//! A polyphase windowed-sinc filter of linear phase, 32 samples of the lower rate long. Its delay is
-//! therefore 16 of them: 2 ms where 8 kHz is involved, 1 ms between 16 kHz and above, 0.7 ms between 24
-//! and 48 kHz. With the lower rate at 8 kHz it is flat within 0.05 dB to 3.4 kHz and down by more than
-//! 80 dB from 4.6 kHz on, so that the hiss of a wide-band voice does not fold into a lisp (protocol
-//! notes, G.711 and resampling §5). At other rates these edges scale.
+//! A polyphase filter, 26 samples of the lower rate long. With linear phase, which is the default, its delay is
+//! half of that: 1.63 ms where 8 kHz is involved, 0.81 ms between 16 kHz and above, 0.54 ms between 24 and 48 kHz.
+//! With [`Phase::Minimum`] it is a fifth of it. With the lower rate at 8 kHz it is flat within 0.05 dB to 3.4 kHz
+//! and down by more than 80 dB from 4.6 kHz on, so that the hiss of a wide-band voice does not fold into a lisp
+//! (protocol notes, G.711 and resampling §5). At other rates these edges scale.
 
-use std::f64::consts::PI;
+mod prototype;
+
 use std::time::Duration;
 
 use super::Rate;
+
+pub use prototype::Phase;
 
 /// Resamples one stream. State is kept between calls, so pieces may have any length.
 ///
@@ -38,23 +41,30 @@ pub struct Resampler {
 }
 
 impl Resampler {
-    /// A resampler for a stream that was silent so far. With equal rates it copies.
+    /// A resampler of linear phase, for a stream that was silent so far. With equal rates it copies.
     pub fn new(from: Rate, to: Rate) -> Self {
+        Self::with_phase(from, to, Phase::Linear)
+    }
+
+    /// The same, with the phase that is wanted.
+    pub fn with_phase(from: Rate, to: Rate, phase: Phase) -> Self {
         let common = gcd(from.hz(), to.hz());
         let (up, down) = ((to.hz() / common) as usize, (from.hz() / common) as usize);
-        // The prototype filter lives at the lowest common multiple of the rates.
-        let half = if up == down { 0 } else { HALF_LENGTH * up.max(down) };
-        let prototype = prototype(half, up.max(down));
-        let past = (2 * half / up).div_ceil(down);
-        let filters = (0..up).map(|output| Filter::new(&prototype, up, down, output, past)).collect();
-        let low = from.min(to).hz();
+        // The filter lives at the lowest common multiple of the rates.
+        let (taps, delay) = if up == down {
+            (vec![1.0], 0.0)
+        } else {
+            (phase.taps(up.max(down)), phase.delay() / f64::from(from.min(to).hz()))
+        };
+        let past = ((taps.len() - 1) / up).div_ceil(down);
+        let filters = (0..up).map(|output| Filter::new(&taps, up, down, output, past)).collect();
         Self {
             down,
             filters,
             past,
             streams: vec![0.0; down * stride(past)],
             filled: 0,
-            delay: Duration::from_secs(u64::from(half != 0) * HALF_LENGTH as u64) / low,
+            delay: Duration::from_secs_f64(delay),
         }
     }
 
@@ -78,7 +88,7 @@ impl Resampler {
         self.filled = 0;
     }
 
-    /// How much later everything comes out than it went in.
+    /// How much later a voice comes out than it went in.
     pub const fn delay(&self) -> Duration {
         self.delay
     }
@@ -203,31 +213,6 @@ impl Filter {
     }
 }
 
-/// A sinc of the low rate's band under a Kaiser window, at `ratio` times the low rate.
-fn prototype(half: usize, ratio: usize) -> Vec<f64> {
-    let tap = |n: usize| {
-        let x = n.abs_diff(half) as f64;
-        let angle = PI * CUTOFF * x / ratio as f64;
-        let sinc = if x == 0.0 { 1.0 } else { angle.sin() / angle };
-        let place = x / (half + 1) as f64;
-        sinc * bessel_i0(KAISER_BETA * (1.0 - place * place).sqrt())
-    };
-    (0..=2 * half).map(tap).collect()
-}
-
-/// The modified Bessel function of the first kind and order zero, by its power series.
-fn bessel_i0(x: f64) -> f64 {
-    let mut term = 1.0;
-    let mut sum = 1.0;
-    let mut k = 1.0;
-    while term > sum * 1e-17 {
-        term *= (x / (2.0 * k)).powi(2);
-        sum += term;
-        k += 1.0;
-    }
-    sum
-}
-
 /// Rounds to the nearest sample, and clips what is louder than a sample can be.
 fn to_sample(value: f32) -> i16 {
     // Added to this, a number of 16 bits has its rounded value in the lowest bits of the mantissa.
@@ -245,18 +230,10 @@ const fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// Half the length of the filter, in samples of the lower rate.
-const HALF_LENGTH: usize = 16;
-
-/// Where the filter has lost 6 dB, as a part of half the lower rate. With [`KAISER_BETA`] it was chosen
-/// by a search for the least leakage beyond 1.15 at a ripple under 0.05 dB up to 0.85.
-const CUTOFF: f64 = 0.985;
-
-/// Shape of the window: larger is steeper damping and a wider transition.
-const KAISER_BETA: f64 = 8.4;
-
 /// Cycles at once: 20 ms of anything whose rate is a multiple of 8 kHz by a cycle of its own.
 const BATCH: usize = 160;
 
-/// Outputs computed side by side; as many as the registers of every x86-64 and aarch64 hold.
-const LANES: usize = 16;
+/// Outputs computed side by side: in ten of the sixteen registers of every x86-64, so that the time to fetch a
+/// coefficient is shared by many; and a part of [`BATCH`], and of half of it. (With 16 lanes it takes half as
+/// long again, with 48 twice as long, for then they do not fit.)
+const LANES: usize = 40;

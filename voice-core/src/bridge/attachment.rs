@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::audio::convert::Converter;
 use crate::audio::framer::Framer;
+use crate::audio::resample::Phase;
 use crate::audio::{AudioFormat, AudioFrame, Encoding};
 use crate::id::{AttachmentId, LineId, ReplyId};
 use crate::provider::{
@@ -54,7 +55,12 @@ struct Mouth {
 }
 
 impl Attachment {
-    pub(super) fn open(line_format: AudioFormat, provider: &dyn Provider, setup: Setup) -> Self {
+    pub(super) fn open(
+        line_format: AudioFormat,
+        phase: Phase,
+        provider: &dyn Provider,
+        setup: Setup,
+    ) -> Self {
         let (id, hears, speaks) = (setup.attachment, setup.hears, setup.speaks);
         let detector = match provider.capabilities().caller_speech {
             CallerSpeech::Told => None,
@@ -65,10 +71,10 @@ impl Attachment {
             session: provider.open(setup),
             answers_pings: provider.capabilities().lifetime.answers_pings,
             wakes: None,
-            to_provider: Converter::new(line_format, hears),
+            to_provider: Converter::with_phase(line_format, hears, phase),
             hears,
             mouth: Mouth {
-                converter: Converter::new(speaks, line_format),
+                converter: Converter::with_phase(speaks, line_format, phase),
                 framer: Framer::new(line_format),
                 speaking: None,
             },

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audio::FRAME;
+use crate::audio::resample::Phase;
 use crate::conversation::ToolDefinition;
 use crate::limits;
 use crate::sensitive::Pii;
@@ -24,6 +25,7 @@ pub struct CallConfig {
     pub(crate) when_recorded: WhenRecorded,
     pub(crate) standby: Standby,
     pub(crate) context_bytes: usize,
+    pub(crate) phase: Phase,
 }
 
 /// Who speaks first.
@@ -166,6 +168,7 @@ impl CallConfig {
                 when_recorded: WhenRecorded::PutThrough,
                 standby: Standby::Off,
                 context_bytes: limits::CONTEXT_BYTES,
+                phase: Phase::default(),
             },
             prompts: None,
         }
@@ -259,6 +262,13 @@ impl CallConfigBuilder {
     /// [`crate::conversation::fit`]). Default: [`limits::CONTEXT_BYTES`].
     pub fn context_bytes(mut self, bytes: usize) -> Self {
         self.config.context_bytes = bytes;
+        self
+    }
+
+    /// What resampling does to the phases of a voice, where the two sides speak at different rates. Default:
+    /// [`Phase::Linear`]; [`Phase::Minimum`] takes 1.3 ms off the delay each way.
+    pub fn phase(mut self, phase: Phase) -> Self {
+        self.config.phase = phase;
         self
     }
 

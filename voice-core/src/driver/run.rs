@@ -196,6 +196,7 @@ impl CallTask {
             assigned: Vec::new(),
             controls,
             pending: Vec::new(),
+            asked: false,
             status,
             told: 0,
             world,
@@ -249,6 +250,8 @@ struct Io {
     controls: mpsc::Receiver<Box<Control>>,
     /// What came up while outputs were carried out, to be handled before anything else.
     pending: Vec<Event>,
+    /// Since the task was woken, orders and tools were looked at. What comes meanwhile wakes it again.
+    asked: bool,
     status: watch::Sender<CallStatus>,
     /// Entries of the record when the status was left for others to see.
     told: u64,
@@ -334,19 +337,27 @@ impl Io {
     /// Waits for the next thing to happen. Dropping the future loses nothing.
     async fn next(&mut self, alarm: &mut Pin<Box<Sleep>>) -> Event {
         poll_fn(|cx| {
-            // Orders and tools first: they are few, and a line that floods must not keep them waiting.
-            if let Poll::Ready(Some(control)) = self.controls.poll_recv(cx) {
-                return Poll::Ready(Event::Control(*control));
-            }
-            while let Poll::Ready(Some(ended)) = self.tools.poll_join_next_with_id(cx) {
-                if let Some(control) = tool_answer(&mut self.running, ended) {
-                    return Poll::Ready(Event::Control(control));
+            // Orders and tools first: they are few, and a line that floods must not keep them waiting. It cannot,
+            // for the runtime makes whoever is busy for long wait and be woken again.
+            if !self.asked {
+                if let Poll::Ready(Some(control)) = self.controls.poll_recv(cx) {
+                    return Poll::Ready(Event::Control(*control));
                 }
+                while let Poll::Ready(Some(ended)) = self.tools.poll_join_next_with_id(cx) {
+                    if let Some(control) = tool_answer(&mut self.running, ended) {
+                        return Poll::Ready(Event::Control(control));
+                    }
+                }
+                self.asked = true;
             }
             if let Poll::Ready(event) = self.lines.poll(cx) {
                 return Poll::Ready(Event::Line(event));
             }
-            alarm.as_mut().poll(cx).map(|()| Event::Alarm)
+            if alarm.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Event::Alarm);
+            }
+            self.asked = false;
+            Poll::Pending
         })
         .await
     }
@@ -375,6 +386,8 @@ impl Io {
         // A task of its own, because a tool is foreign code: it may take its time, or panic.
         let handle = self.tools.spawn(async move { (id, tools.run(call, tool).await) });
         self.running.push(RunningTool { task: handle.id(), id, handle });
+        // Whoever looked when there was none is not woken by it.
+        self.asked = false;
     }
 
     fn abandon_tool(&self, id: ToolCallId) {

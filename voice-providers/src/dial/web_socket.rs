@@ -10,9 +10,10 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::runtime::Handle;
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{self, Utf8Bytes};
 use voice_core::driver::line::Line;
 use voice_core::limits::{FOREIGN_TEXT_BYTES_MAX, LINE_BACKLOG_BYTES_MAX, PROVIDER_BACKLOG_BYTES_MAX};
 use voice_core::wire::{LineEnd, Text, WireMessage};
@@ -222,6 +223,24 @@ where
         Self { stream: Some(stream), unflushed: false, pulse }
     }
 
+    /// Nothing is there to be read: somebody may be gone, or has to be asked.
+    fn poll_pulse<T>(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, LineEnd>> {
+        let (Some(stream), Some(pulse)) = (&mut self.stream, &mut self.pulse) else { return Poll::Pending };
+        let mut stream = Pin::new(stream);
+        match pulse.poll(cx) {
+            // A ping that finds no room is one among many that wait: the peer is slow, not gone.
+            Ok(true) if stream.as_mut().start_send(Message::Ping(Bytes::new())).is_ok() => {
+                self.unflushed = stream.as_mut().poll_flush(cx).is_pending();
+            }
+            Ok(_) => {}
+            Err(end) => return Poll::Ready(Err(end)),
+        }
+        if pulse.is_gone(cx) {
+            return Poll::Ready(Err(LineEnd::Cut));
+        }
+        Poll::Pending
+    }
+
     /// The peer cannot be understood: tell it which rule it broke, without keeping the call waiting.
     fn broken(&mut self, error: &tungstenite::Error) -> LineEnd {
         let (code, end) = judge(error);
@@ -240,21 +259,12 @@ where
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<WireMessage, LineEnd>> {
         let Some(stream) = &mut self.stream else { return Poll::Ready(Err(LineEnd::Cut)) };
         let mut stream = Pin::new(stream);
-        match self.pulse.as_mut().map_or(Ok(false), |pulse| pulse.poll(cx)) {
-            // A ping that finds no room is one among many that wait: the peer is slow, not gone.
-            Ok(true) => self.unflushed |= stream.as_mut().start_send(Message::Ping(Bytes::new())).is_ok(),
-            Ok(false) => {}
-            Err(end) => return Poll::Ready(Err(end)),
-        }
         if self.unflushed && stream.as_mut().poll_flush(cx).is_ready() {
             // Were it a failure, reading would tell.
             self.unflushed = false;
         }
         loop {
-            let Poll::Ready(next) = stream.as_mut().poll_next(cx) else {
-                let is_gone = self.pulse.as_mut().is_some_and(|pulse| pulse.is_gone(cx));
-                return if is_gone { Poll::Ready(Err(LineEnd::Cut)) } else { Poll::Pending };
-            };
+            let Poll::Ready(next) = stream.as_mut().poll_next(cx) else { return self.poll_pulse(cx) };
             let message = match next {
                 None => return Poll::Ready(Err(LineEnd::Cut)),
                 Some(Err(error)) => return Poll::Ready(Err(self.broken(&error))),
@@ -265,8 +275,7 @@ where
             }
             match message {
                 Message::Text(text) => {
-                    let text = Text::from_utf8(text.into()).map_err(|_| LineEnd::Broken);
-                    return Poll::Ready(text.map(WireMessage::Text));
+                    return Poll::Ready(Ok(WireMessage::Text(Text::checked(text.into()))));
                 }
                 Message::Binary(bytes) => return Poll::Ready(Ok(WireMessage::Binary(bytes))),
                 Message::Close(frame) => {
@@ -282,8 +291,9 @@ where
     fn offer(&mut self, message: WireMessage) -> Result<(), LineEnd> {
         let Some(stream) = &mut self.stream else { return Err(LineEnd::Cut) };
         let message = match message {
+            // As a frame, because a message would be checked once more for being UTF-8.
             WireMessage::Text(text) => {
-                Message::Text(Utf8Bytes::try_from(text.into_bytes()).map_err(|_| LineEnd::Broken)?)
+                Message::Frame(Frame::message(text.into_bytes(), OpCode::Data(Data::Text), true))
             }
             WireMessage::Binary(bytes) => Message::Binary(bytes),
         };
