@@ -5,3 +5,4 @@
 pub mod load;
 pub mod rig;
 pub mod switching;
+pub mod wires;

@@ -10,10 +10,16 @@
 
 pub mod caller;
 pub mod echo;
+pub mod first;
 pub mod relay;
 pub mod report;
+pub mod soak;
 pub mod socket;
+pub mod stream;
 pub mod system;
+pub mod talk;
+pub mod tls;
+pub mod under_test;
 
 /// A frame as it stands in messages: 160 bytes of mu-law silence in base64.
 pub(crate) fn silence() -> String {
@@ -27,7 +33,8 @@ pub(crate) fn marked() -> String {
     encode(&tone)
 }
 
-pub(crate) fn encode(bytes: &[u8]) -> String {
+/// Bytes as base64.
+pub fn encode(bytes: &[u8]) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }

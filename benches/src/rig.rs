@@ -10,16 +10,16 @@ use std::time::Duration;
 
 use voice_core::bridge::{Bridge, BridgeInput, BridgeOutput, CARRIER_LINE};
 use voice_core::call::{CallConfig, CallLimits, CallStart, Greeting};
-use voice_core::carrier::CarrierSession;
 use voice_core::id::{AttachmentId, CarrierId, CorrelationId, LineId, ProviderId};
 use voice_core::sensitive::Secret;
 use voice_core::time::{MonoTime, UnixMillis};
 use voice_core::wire::WireMessage;
 use voice_providers::openai::{OpenAi, OpenAiSettings};
 use voice_telephony::opening::Step;
-use voice_telephony::twilio::Opening;
+use voice_telephony::twilio::{Opening, TwilioSession};
 
-use super::load::between;
+use super::load::socket::decode;
+use super::load::{between, encode};
 
 /// What one media message carries.
 pub const FRAME: Duration = Duration::from_millis(20);
@@ -73,7 +73,7 @@ impl Rig {
         let config = Arc::new(config.expect("settings fit"));
         let key = Secret::new("sk-bench-0123456789".to_owned());
         let mut rig = Self {
-            bridge: Bridge::new(now, epoch, config, start, open(now)),
+            bridge: Bridge::new(now, epoch, config, start, Box::new(twilio(now))),
             openai: Arc::new(OpenAi::new(OpenAiSettings::new(key).build().expect("settings fit"))),
             now,
             wake: None,
@@ -136,15 +136,8 @@ impl Rig {
     pub fn begin_reply(&mut self) {
         self.turn += 1;
         let n = self.turn;
-        for message in [
-            format!(
-                r#"{{"type":"response.created","event_id":"e3","response":{{"id":"resp_{n}","object":"realtime.response","status":"in_progress","output":[]}}}}"#
-            ),
-            format!(
-                r#"{{"type":"response.output_item.added","event_id":"e4","response_id":"resp_{n}","output_index":0,"item":{{"id":"item_{n}","object":"realtime.item","type":"message","role":"assistant","status":"in_progress","content":[]}}}}"#
-            ),
-        ] {
-            self.answer(&WireMessage::text(message));
+        for message in begins(n) {
+            self.answer(&message);
         }
     }
 
@@ -256,24 +249,35 @@ impl Rig {
     }
 }
 
-fn open(now: MonoTime) -> Box<dyn CarrierSession> {
+/// Twilio's session, from the message that opens it.
+pub fn twilio(now: MonoTime) -> TwilioSession {
     let start = r#"{"event":"start","sequenceNumber":"1","streamSid":"MZ00112233445566778899aabbccddeeff","start":{"accountSid":"AC00112233445566778899aabbccddeeff","callSid":"CA00112233445566778899aabbccddeeff","streamSid":"MZ00112233445566778899aabbccddeeff","tracks":["inbound"],"customParameters":{"ticket":"x"},"mediaFormat":{"encoding":"audio/x-mulaw","sampleRate":8000,"channels":1}}}"#;
     match Opening::new(now).read(now, &WireMessage::text(start)) {
-        Step::Opened(opened) => Box::new(opened.session),
+        Step::Opened(opened) => opened.session,
         other => panic!("the start message opens the stream: {other:?}"),
     }
 }
 
-/// 160 bytes of mu-law in base64, not all alike.
-fn payload() -> String {
-    let body = (0..213).map(|n| b"ABCDEFGHabcdefgh0123+xyz"[n % 24] as char);
-    // The last of the 160 bytes takes two characters, of which the second has four bits to spare.
-    body.chain("A==".chars()).collect()
+/// So many bytes of sound, not all alike.
+pub fn sound(bytes: usize) -> Vec<u8> {
+    decode("ABCDEFGHabcdefgh0123+xyz").into_iter().cycle().take(bytes).collect()
+}
+
+/// OpenAI's reply `turn` begins.
+pub fn begins(turn: u64) -> [WireMessage; 2] {
+    [
+        WireMessage::text(format!(
+            r#"{{"type":"response.created","event_id":"e3","response":{{"id":"resp_{turn}","object":"realtime.response","status":"in_progress","output":[]}}}}"#
+        )),
+        WireMessage::text(format!(
+            r#"{{"type":"response.output_item.added","event_id":"e4","response_id":"resp_{turn}","output_index":0,"item":{{"id":"item_{turn}","object":"realtime.item","type":"message","role":"assistant","status":"in_progress","content":[]}}}}"#
+        )),
+    ]
 }
 
 /// A frame of the caller, as Twilio sends it.
 pub fn media(number: u64) -> WireMessage {
-    let payload = payload();
+    let payload = encode(&sound(160));
     WireMessage::text(format!(
         r#"{{"event":"media","sequenceNumber":"{}","streamSid":"MZ00112233445566778899aabbccddeeff","media":{{"track":"inbound","chunk":"{}","timestamp":"{}","payload":"{payload}"}}}}"#,
         number + 1,
@@ -284,7 +288,12 @@ pub fn media(number: u64) -> WireMessage {
 
 /// A frame of reply `turn`, as OpenAI sends it.
 pub fn delta(turn: u64) -> WireMessage {
-    let payload = payload();
+    delta_of(turn, 160)
+}
+
+/// So many bytes of it at once.
+pub fn delta_of(turn: u64, bytes: usize) -> WireMessage {
+    let payload = encode(&sound(bytes));
     WireMessage::text(format!(
         r#"{{"type":"response.output_audio.delta","event_id":"event_B","response_id":"resp_{turn}","item_id":"item_{turn}","output_index":0,"content_index":0,"delta":"{payload}"}}"#
     ))

@@ -1,12 +1,10 @@
 //! AI services that say what they hear, at once.
 
 use std::io;
-use std::net::SocketAddr;
 use std::str::FromStr;
 
-use tokio::net::{TcpListener, TcpStream};
-
 use super::socket::{WebSocket, decode};
+use super::tls::{Authority, Origin, Stream, listen};
 use super::{between, encode};
 
 /// Whose protocol is spoken.
@@ -27,17 +25,16 @@ impl Service {
         }
     }
 
-    /// What leads a server to the echo.
-    pub fn settings(self, echo: SocketAddr) -> Vec<(&'static str, String)> {
+    /// What leads a server to whoever plays this service there.
+    pub fn settings(self, origin: Origin) -> Vec<(&'static str, String)> {
         match self {
             Self::OpenAi => vec![
                 ("OPENAI_API_KEY", "sk-load-test".to_owned()),
-                ("OPENAI_REALTIME_URL", format!("ws://{echo}/v1/realtime")),
+                ("OPENAI_REALTIME_URL", format!("{origin}/v1/realtime")),
             ],
-            Self::Gemini => vec![
-                ("GEMINI_API_KEY", "AIza-load-test".to_owned()),
-                ("GEMINI_LIVE_URL", format!("ws://{echo}")),
-            ],
+            Self::Gemini => {
+                vec![("GEMINI_API_KEY", "AIza-load-test".to_owned()), ("GEMINI_LIVE_URL", origin.to_string())]
+            }
         }
     }
 }
@@ -58,28 +55,17 @@ impl FromStr for Service {
 ///
 /// # Errors
 /// If no port can be had.
-pub async fn start(service: Service) -> io::Result<SocketAddr> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-    let address = listener.local_addr()?;
-    // The harness goes on while it accepts.
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            // One task for each connection.
-            tokio::spawn(async move { echo(service, stream).await });
+pub async fn start(service: Service, tls: Option<&Authority>) -> io::Result<Origin> {
+    listen(tls, move |stream| async move {
+        match service {
+            Service::OpenAi => openai(stream).await,
+            Service::Gemini => gemini(stream).await,
         }
-    });
-    Ok(address)
+    })
+    .await
 }
 
-/// Until either side has enough; how a connection ended is the server's business to tell.
-async fn echo(service: Service, stream: TcpStream) {
-    let _ended = match service {
-        Service::OpenAi => openai(stream).await,
-        Service::Gemini => gemini(stream).await,
-    };
-}
-
-async fn openai(stream: TcpStream) -> io::Result<()> {
+async fn openai(stream: Stream) -> io::Result<()> {
     let (mut socket, _) = WebSocket::accept(stream).await?;
     socket
         .write(r#"{"type":"session.created","event_id":"e1","session":{"type":"realtime","object":"realtime.session","id":"sess_load"}}"#)
@@ -112,7 +98,7 @@ const OPENAI_OPENING: [&str; 3] = [
     r#"{"type":"response.content_part.added","event_id":"e5","response_id":"resp_1","item_id":"item_1","output_index":0,"content_index":0,"part":{"type":"audio","transcript":""}}"#,
 ];
 
-async fn gemini(stream: TcpStream) -> io::Result<()> {
+async fn gemini(stream: Stream) -> io::Result<()> {
     let (mut socket, _) = WebSocket::accept(stream).await?;
     while let Some(message) = socket.read().await? {
         if message.contains(r#""audio":{"mimeType""#) {

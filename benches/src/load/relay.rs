@@ -1,7 +1,6 @@
 //! The yardsticks: relays between a caller and an echo that decide nothing and remember nothing.
 
 use std::io;
-use std::net::SocketAddr;
 use std::str::FromStr;
 
 use futures_util::{SinkExt, StreamExt};
@@ -10,6 +9,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::between;
 use super::socket::WebSocket;
+use super::tls::Dialler;
 
 /// On which sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,16 @@ pub enum Kind {
     Raw,
     /// tokio-tungstenite as it comes.
     Tungstenite,
+}
+
+impl Kind {
+    /// As it is asked for.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Tungstenite => "tungstenite",
+        }
+    }
 }
 
 impl FromStr for Kind {
@@ -32,18 +42,19 @@ impl FromStr for Kind {
     }
 }
 
-/// Relays every caller to this echo of OpenAI Realtime, for ever.
+/// Relays every caller to a service that speaks as OpenAI Realtime does, for ever.
 ///
 /// # Errors
 /// If the listener breaks.
-pub async fn serve(kind: Kind, listener: TcpListener, echo: SocketAddr) -> io::Result<()> {
+pub async fn serve(kind: Kind, listener: TcpListener, service: Dialler) -> io::Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
+        let service = service.clone();
         // One task for each call, as in the server.
         tokio::spawn(async move {
             let ended = match kind {
-                Kind::Raw => raw(stream, echo).await,
-                Kind::Tungstenite => tungstenite(stream, echo).await,
+                Kind::Raw => raw(stream, &service).await,
+                Kind::Tungstenite => tungstenite(stream, &service).await,
             };
             if let Err(error) = ended {
                 tracing::debug!(%error, "a call ended");
@@ -52,9 +63,11 @@ pub async fn serve(kind: Kind, listener: TcpListener, echo: SocketAddr) -> io::R
     }
 }
 
-async fn raw(stream: TcpStream, echo: SocketAddr) -> io::Result<()> {
+async fn raw(stream: TcpStream, service: &Dialler) -> io::Result<()> {
+    stream.set_nodelay(true)?;
     let (mut caller, _) = WebSocket::accept(stream).await?;
-    let mut service = WebSocket::connect(echo, "/", &[]).await?;
+    let host = service.origin().address.to_string();
+    let mut service = WebSocket::upgrade(service.dial().await?, &host, "/", &[]).await?;
     let mut stream_sid = String::new();
     loop {
         tokio::select! {
@@ -74,13 +87,11 @@ async fn raw(stream: TcpStream, echo: SocketAddr) -> io::Result<()> {
     }
 }
 
-async fn tungstenite(stream: TcpStream, echo: SocketAddr) -> io::Result<()> {
+async fn tungstenite(stream: TcpStream, service: &Dialler) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut caller = tokio_tungstenite::accept_async(stream).await.map_err(io::Error::other)?;
-    let service = TcpStream::connect(echo).await?;
-    service.set_nodelay(true)?;
-    let (mut service, _) =
-        tokio_tungstenite::client_async(format!("ws://{echo}/"), service).await.map_err(io::Error::other)?;
+    let (url, stream) = (format!("{}/", service.origin()), service.dial().await?);
+    let (mut service, _) = tokio_tungstenite::client_async(url, stream).await.map_err(io::Error::other)?;
     let mut stream_sid = String::new();
     loop {
         tokio::select! {

@@ -66,10 +66,7 @@ impl Report {
         let mut latencies: Vec<Duration> =
             figures.iter().flat_map(|call| call.latencies.iter().copied()).collect();
         latencies.sort_unstable();
-        let at = |share: f64| {
-            let index = (latencies.len().saturating_sub(1) as f64 * share).round() as usize;
-            latencies.get(index).copied().unwrap_or_default().as_secs_f64() * 1e3
-        };
+        let at = |share: f64| millis(at(&latencies, share));
         let sum = |count: fn(&CallFigures) -> u64| figures.iter().map(|call| count(call)).sum::<u64>() as f64;
         let (sent, received) = (sum(|call| call.frames_sent), sum(|call| call.frames_received));
         let late = latencies.iter().filter(|latency| **latency >= LATE).count() as f64;
@@ -102,7 +99,7 @@ impl Report {
     /// The heads of the columns of [`Self`]'s lines.
     pub fn heads() -> String {
         format!(
-            "{:<22} {:>6} {:>6} {:>8} {:>8} {:>9} {:>8} {:>8} {:>8} {:>7} {:>7}",
+            "{:<30} {:>6} {:>6} {:>8} {:>8} {:>9} {:>8} {:>8} {:>8} {:>7} {:>7}",
             "system",
             "calls",
             "failed",
@@ -116,6 +113,16 @@ impl Report {
             "lost %"
         )
     }
+}
+
+/// That share of the way through what is sorted: 0.5 is the median. The default of nothing.
+pub(crate) fn at<T: Copy + Default>(sorted: &[T], share: f64) -> T {
+    let index = (sorted.len().saturating_sub(1) as f64 * share).round() as usize;
+    sorted.get(index).copied().unwrap_or_default()
+}
+
+pub(crate) fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
 }
 
 /// What the kernel says of the system during the counted seconds.
@@ -133,7 +140,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:<22} {:>6} {:>6} {:>8.2} {:>8.2} {:>9.1} {:>8.2} {:>8.2} {:>8.1} {:>7.2} {:>7.2}",
+            "{:<30} {:>6} {:>6} {:>8.2} {:>8.2} {:>9.1} {:>8.2} {:>8.2} {:>8.1} {:>7.2} {:>7.2}",
             self.system,
             self.calls,
             self.failed,

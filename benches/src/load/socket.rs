@@ -4,10 +4,11 @@ use std::io;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, ToSocketAddrs};
 
 use super::between;
+use super::tls::Stream;
 
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;
@@ -24,7 +25,7 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 /// One connection.
 #[derive(Debug)]
 pub struct WebSocket {
-    stream: TcpStream,
+    stream: Stream,
     /// What has arrived and was not yet looked at.
     buffer: Vec<u8>,
     /// Where in it the next frame begins.
@@ -44,9 +45,22 @@ impl WebSocket {
         path: &str,
         headers: &[(&str, &str)],
     ) -> io::Result<Self> {
-        let mut stream = TcpStream::connect(address).await?;
+        let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let host = stream.peer_addr()?;
+        let host = stream.peer_addr()?.to_string();
+        Self::upgrade(stream.into(), &host, path, headers).await
+    }
+
+    /// Becomes a client on a connection that stands.
+    ///
+    /// # Errors
+    /// If the upgrade is refused.
+    pub async fn upgrade(
+        mut stream: Stream,
+        host: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> io::Result<Self> {
         let mut head = format!(
             "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -56,6 +70,7 @@ impl WebSocket {
         }
         head.push_str("\r\n");
         stream.write_all(head.as_bytes()).await?;
+        stream.flush().await?;
         let (answer, rest) = read_head(&mut stream).await?;
         if !answer.starts_with("HTTP/1.1 101") {
             let line = answer.lines().next().unwrap_or_default();
@@ -68,8 +83,8 @@ impl WebSocket {
     ///
     /// # Errors
     /// If it does not ask for an upgrade.
-    pub async fn accept(mut stream: TcpStream) -> io::Result<(Self, String)> {
-        stream.set_nodelay(true)?;
+    pub async fn accept(stream: impl Into<Stream>) -> io::Result<(Self, String)> {
+        let mut stream = stream.into();
         let (head, rest) = read_head(&mut stream).await?;
         let path = between(&head, "GET ", " ").unwrap_or("/").to_owned();
         let key = head
@@ -83,6 +98,7 @@ impl WebSocket {
              Sec-WebSocket-Accept: {accept}\r\n\r\n"
         );
         stream.write_all(answer.as_bytes()).await?;
+        stream.flush().await?;
         Ok((Self { stream, buffer: rest, at: 0, out: Vec::new(), is_client: false }, path))
     }
 
@@ -156,7 +172,8 @@ impl WebSocket {
         } else {
             self.out.extend_from_slice(payload);
         }
-        self.stream.write_all(&self.out).await
+        self.stream.write_all(&self.out).await?;
+        self.stream.flush().await
     }
 
     /// The whole frame that is next in the buffer, unmasked: its kind, and where its payload lies.
@@ -199,7 +216,7 @@ fn mask(bytes: &mut [u8], key: [u8; 4]) {
 }
 
 /// The head of an HTTP message, and what came after it.
-pub(crate) async fn read_head(stream: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
+pub(crate) async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(String, Vec<u8>)> {
     let mut buffer = Vec::with_capacity(1 << 10);
     loop {
         if let Some(end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {

@@ -1,9 +1,13 @@
 //! What the kernel says of the system under test, and on which core it runs.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// What a process has used so far.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,6 +48,22 @@ impl Usage {
     pub fn cpu(&self) -> Duration {
         self.user + self.system
     }
+}
+
+/// Files and sockets that a process has open; none where there is no `/proc`.
+pub fn open_files(process: u32) -> u64 {
+    fs::read_dir(format!("/proc/{process}/fd")).map_or(0, |files| files.count() as u64)
+}
+
+/// The value of a metric without labels that the server tells of itself, if it can be had.
+pub async fn metric(address: SocketAddr, name: &str) -> Option<u64> {
+    let mut stream = TcpStream::connect(address).await.ok()?;
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.ok()?;
+    let value = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+    value.trim().parse::<f64>().ok().map(|value| value as u64)
 }
 
 /// `/proc` counts in hundredths of a second on every Linux we know.

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use voice_core::audio::g711;
 use voice_core::driver::Clock;
 use voice_core::time::MonoTime;
 
 use super::FRAME;
-use crate::load::caller::{Target, connect};
-use crate::load::socket::{WebSocket, decode};
-use crate::load::{between, encode, marked, silence};
+use crate::load::socket::decode;
+use crate::load::stream::{MediaStream, Target, Told};
+use crate::load::{encode, marked, silence};
 
 /// Frames of tone in a burst, and from the beginning of one to the next.
 const BURST: (u64, u64) = (30, 60);
@@ -86,17 +85,8 @@ pub struct Sound {
 /// # Errors
 /// If it cannot be set up, or breaks.
 pub async fn call(target: Target, number: u64, conductor: Arc<Conductor>, clock: Clock) -> io::Result<Notes> {
-    let call_sid = format!("CA{number:032x}");
-    let (mut socket, parameters) = connect(&target, &call_sid).await?;
-    let stream_sid = format!("MZ{number:032x}");
-    socket.write(r#"{"event":"connected","protocol":"Call","version":"1.0.0"}"#).await?;
-    socket
-        .write(&format!(
-            r#"{{"event":"start","sequenceNumber":"1","start":{{"accountSid":"AC00000000000000000000000000000000","streamSid":"{stream_sid}","callSid":"{call_sid}","tracks":["inbound"],"mediaFormat":{{"encoding":"audio/x-mulaw","sampleRate":8000,"channels":1}},"customParameters":{{{parameters}}}}},"streamSid":"{stream_sid}"}}"#
-        ))
-        .await?;
+    let mut stream = MediaStream::open(&target, number).await?;
     let mut caller = Caller {
-        stream_sid,
         clock,
         offset: number * 7,
         dry_at: MonoTime::ZERO,
@@ -105,13 +95,12 @@ pub async fn call(target: Target, number: u64, conductor: Arc<Conductor>, clock:
         loud: loud(),
         notes: Notes::default(),
     };
-    caller.talk(&mut socket, &conductor).await?;
-    socket.close().await;
+    caller.talk(&mut stream, &conductor).await?;
+    stream.hang_up().await;
     Ok(caller.notes)
 }
 
 struct Caller {
-    stream_sid: String,
     clock: Clock,
     /// Where in its bursts it begins.
     offset: u64,
@@ -124,33 +113,33 @@ struct Caller {
 }
 
 impl Caller {
-    async fn talk(&mut self, socket: &mut WebSocket, conductor: &Conductor) -> io::Result<()> {
-        let mut ticks = interval_at(Instant::now(), FRAME);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-        let (mut number, mut bursting) = (0_u64, false);
+    async fn talk(&mut self, stream: &mut MediaStream, conductor: &Conductor) -> io::Result<()> {
+        let mut ticks = MediaStream::ticks();
+        let mut bursting = false;
         loop {
             tokio::select! {
                 _ = ticks.tick() => {
-                    let place = (number + self.offset) % BURST.1;
+                    let place = (stream.frames() + self.offset) % BURST.1;
                     // A burst that has begun is sent to its end, and none is begun in the middle.
                     let signal = conductor.signal();
                     bursting = place < BURST.0 && (bursting || (signal == Signal::Bursts && place == 0));
                     if signal == Signal::HangUp {
                         return Ok(());
                     }
-                    number += 1;
                     let loud = bursting && place.is_multiple_of(LOUD_EVERY);
-                    self.speak(socket, number, signal == Signal::Tone || bursting, loud).await?;
+                    self.speak(stream, signal == Signal::Tone || bursting, loud).await?;
                 }
-                message = socket.read() => match message? {
-                    Some(message) => self.hear(socket, &message).await?,
-                    None => return Err(io::Error::other("the server closed the media socket")),
+                message = stream.read() => match Told::read(&message?) {
+                    Told::Audio(payload) => self.listen(payload),
+                    Told::Mark(name) => stream.played(name).await?,
+                    Told::Clear => self.dry_at = self.clock.now(),
+                    Told::Other => {}
                 },
             }
         }
     }
 
-    async fn speak(&mut self, socket: &mut WebSocket, number: u64, tone: bool, loud: bool) -> io::Result<()> {
+    async fn speak(&mut self, stream: &mut MediaStream, tone: bool, loud: bool) -> io::Result<()> {
         let payload = match (tone, loud) {
             (true, true) => &self.loud,
             (true, false) => &self.tone,
@@ -159,30 +148,7 @@ impl Caller {
         if tone {
             self.notes.sent.push(self.clock.now());
         }
-        let message = format!(
-            r#"{{"event":"media","sequenceNumber":"{}","media":{{"track":"inbound","chunk":"{number}","timestamp":"{}","payload":"{payload}"}},"streamSid":"{}"}}"#,
-            number + 1,
-            number * 20,
-            self.stream_sid
-        );
-        socket.write(&message).await
-    }
-
-    async fn hear(&mut self, socket: &mut WebSocket, message: &str) -> io::Result<()> {
-        if let Some(payload) = between(message, r#""payload":""#, "\"") {
-            self.listen(payload);
-        } else if message.contains(r#""event":"clear""#) {
-            self.dry_at = self.clock.now();
-        } else if message.contains(r#""event":"mark""#)
-            && let Some(name) = between(message, r#""name":""#, "\"")
-        {
-            let mark = format!(
-                r#"{{"event":"mark","sequenceNumber":"1","streamSid":"{}","mark":{{"name":"{name}"}}}}"#,
-                self.stream_sid
-            );
-            socket.write(&mark).await?;
-        }
-        Ok(())
+        stream.speak(payload).await
     }
 
     fn listen(&mut self, payload: &str) {

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,6 +13,7 @@ use voice_core::audio::g711;
 
 use crate::load::echo::{Service, at_24_khz};
 use crate::load::socket::{WebSocket, decode};
+use crate::load::tls::Origin;
 use crate::load::{between, encode};
 
 /// TCP, TLS and the upgrade cost one round trip each.
@@ -33,8 +33,8 @@ pub enum Fate {
 /// One service.
 #[derive(Debug)]
 pub struct Echo {
-    /// Where it listens.
-    pub address: SocketAddr,
+    /// Where it is reached.
+    pub origin: Origin,
     /// Whose protocol it speaks.
     pub service: Service,
     refuses: Arc<AtomicBool>,
@@ -65,7 +65,7 @@ impl Echo {
                 });
             }
         });
-        Ok(Self { address, service, refuses, deaths })
+        Ok(Self { origin: Origin { address, is_tls: false }, service, refuses, deaths })
     }
 
     /// The sockets of those who hear a caller die; whoever stands by lives on.

@@ -16,8 +16,8 @@ use voice_core::time::MonoTime;
 use super::api::{Api, Session, Switched};
 use super::caller::{self, Conductor, Notes, Signal};
 use super::echo::{Echo, Fate};
-use crate::load::caller::Target;
 use crate::load::echo::Service;
+use crate::load::stream::Target;
 use crate::load::system;
 
 /// In this variable the harness tells a copy of itself to be the server.
@@ -202,7 +202,7 @@ fn serve(address: SocketAddr, echoes: &[Echo], standby: &str, directory: &TempDi
         .env("VOICE_PROBE_SECONDS", "0")
         .env("VOICE_STANDBY", standby);
     for echo in echoes {
-        command.envs(echo.service.settings(echo.address));
+        command.envs(echo.service.settings(echo.origin));
     }
     command.spawn().map(Server)
 }
