@@ -265,7 +265,7 @@ fn roster(config: &Config) -> Arc<SharedRoster> {
 
 pub(crate) fn agent(config: &Config, mut tools: Vec<ToolDefinition>) -> anyhow::Result<CallConfig> {
     let Config { agent, calls, .. } = config;
-    let OperationsConfig { targets, tools: built_in, when_nobody } = &calls.operations;
+    let OperationsConfig { targets, tools: built_in, when_nobody, when_recorded } = &calls.operations;
     tools.extend(built_in.iter().map(|tool| tool.definition(targets)));
     let greeting = match &agent.greeting {
         Some(cue) => Greeting::Voice(Some(cue.clone())),
@@ -276,6 +276,7 @@ pub(crate) fn agent(config: &Config, mut tools: Vec<ToolDefinition>) -> anyhow::
         .greeting(greeting)
         .tools(tools)
         .standby(calls.standby)
+        .when_recorded(*when_recorded)
         .phase(calls.phase)
         .limits(limits);
     if let Some(to) = when_nobody {

@@ -10,6 +10,7 @@
 //! | `recovery/entry.rs` | a media socket with a ticket: a new call, one that comes back, or neither |
 //! | `recovery/at_start.rs` | the calls of a server that died or left: of this one before, or of another |
 //! | `recovery/legs.rs` | legs to somebody to whom nobody leads a caller any more |
+//! | `recovery/led.rs` | callers who were led to somebody else, and whose leg is to be ended all the same |
 //! | `recovery/filing.rs` | what a carrier has of a recording, told after the call's end |
 //! | `recovery/ends.rs` | ends that are meant, where closing the socket no longer says so |
 
@@ -17,6 +18,7 @@ mod at_start;
 mod ends;
 mod entry;
 mod filing;
+mod led;
 mod legs;
 mod pasts;
 
@@ -27,10 +29,13 @@ use voice_core::record::Entry;
 
 use crate::server::App;
 
-pub(crate) use at_start::{adopt, adopt_one, adopt_orphans, close, let_go, recover};
+pub(crate) use at_start::{
+    adopt, adopt_one, adopt_orphans, close, end_recording_unless_back, let_go, recover,
+};
 pub(crate) use ends::{TwilioLeg, hang_up};
 pub(crate) use entry::{Entrant, enter};
 pub(crate) use filing::{call_of, file, revoke_recording};
+pub(crate) use led::{hang_up_led, left_conference};
 pub(crate) use legs::is_left_behind;
 pub(crate) use pasts::{Known, Pasts};
 

@@ -65,7 +65,7 @@ pub(crate) use outbound::{NotPlaced, Outbound, Page};
 pub use outbound::{OutboundParts, TwilioLine};
 pub(crate) use patience::Patient;
 pub(crate) use prepared::{Prepared, Refused, State as WaitingState, WAIT as SESSION_WAIT, Waiting};
-pub(crate) use recordings::CarrierRecordings;
+pub(crate) use recordings::{CarrierRecordings, RecordingWord};
 pub(crate) use statuses::{Statuses, carrier as as_carrier};
 pub(crate) use telnyx::{Begin, CODEC as TELNYX_CODEC, Facts, Heard, LegLine, Legs};
 pub use telnyx::{TelnyxLine, TelnyxParts};

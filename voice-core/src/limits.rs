@@ -82,6 +82,10 @@ pub const TRANSFER_HOLD_AFTER: Duration = Duration::from_secs(10);
 /// known for sure: a request to the carrier and its repetition.
 pub const TRANSFER_VERDICT: Duration = Duration::from_secs(20);
 
+/// How long a caller and somebody who has answered wait for the carrier to end its recording before they are
+/// joined: a request and its answer.
+pub const TRANSFER_WAY: Duration = Duration::from_secs(1);
+
 /// Of the last turns, so much is told to whom the caller is led: a minute of speech.
 pub const TRANSFER_SUMMARY_BYTES_MAX: usize = 900;
 

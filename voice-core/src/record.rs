@@ -300,6 +300,8 @@ pub enum CallEvent {
         /// The carrier's name for it.
         recording: String,
     },
+    /// The carrier has ended its recording, as it was asked: another one may begin.
+    RecordingEnded,
     /// What is said is not kept until further notice: silence is written instead.
     RecordingPaused,
     /// It is kept again.
@@ -361,7 +363,7 @@ pub enum CallEvent {
 impl CallEvent {
     /// Whether it is told of a call whether that goes on or not: it neither ends one nor brings one back.
     pub const fn is_afterthought(&self) -> bool {
-        matches!(self, Self::RecordingSaved(_) | Self::RecordingAbsent { .. })
+        matches!(self, Self::RecordingSaved(_) | Self::RecordingAbsent { .. } | Self::RecordingStopped { .. })
     }
 }
 

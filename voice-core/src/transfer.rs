@@ -71,11 +71,14 @@ impl TransferKind {
 pub enum Operation {
     /// Lead the caller there, and tell how it goes with `Control::Transferred`. The summary is filled in.
     Transfer(TransferId, TransferOrder),
+    /// Nothing is in the way of joining the two, as [`TransferNews::Joining`] asked: what the carrier recorded of
+    /// the call is over. Whoever hears nothing of this for two seconds joins them all the same.
+    Proceed(TransferId),
     /// Nobody wants that transfer any more: end what is under way of it. Nothing need be told.
     Withdraw(TransferId),
     /// Let the carrier do this with its own recording of the call, after what it was asked of it before. Tell
-    /// with `RecordCommand::Ordered` that it has begun, or that it refused; of other steps that are done,
-    /// nothing need be told.
+    /// with `RecordCommand::Ordered` that it has begun, that it has ended, or that it refused; of other steps
+    /// that are done, nothing need be told.
     Record {
         /// Which order of this call: the number of the entry that tells it. No other order has it, also after
         /// the call has come back.
@@ -91,7 +94,8 @@ pub enum Operation {
 pub enum TransferNews {
     /// Somebody has answered.
     Answered,
-    /// Caller and somebody are about to be joined: if the caller's stream ends now, that may be why.
+    /// Caller and somebody are about to be joined, as soon as the call says [`Operation::Proceed`]. If the
+    /// caller's stream ends after that, that may be why.
     Joining,
     /// The caller is with somebody else, or on the way there without us.
     Done,
@@ -151,11 +155,15 @@ pub enum TransferFailure {
     UnderWay,
     /// Nobody operates this call's carrier, or not for this kind of transfer.
     Unsupported,
+    /// The carrier did not end its recording in time, and [`WhenRecorded::GiveBack`] was chosen.
+    ///
+    /// [`WhenRecorded::GiveBack`]: crate::call::WhenRecorded::GiveBack
+    Recorded,
 }
 
 impl TransferFailure {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Busy,
         Self::NoAnswer,
         Self::Declined,
@@ -169,6 +177,7 @@ impl TransferFailure {
         Self::CallOver,
         Self::UnderWay,
         Self::Unsupported,
+        Self::Recorded,
     ];
 
     /// A short, stable name for the API, metrics and logs.
@@ -187,6 +196,7 @@ impl TransferFailure {
             Self::CallOver => "call_over",
             Self::UnderWay => "under_way",
             Self::Unsupported => "unsupported",
+            Self::Recorded => "recorded",
         }
     }
 
@@ -206,6 +216,7 @@ impl TransferFailure {
             Self::CallOver => "the call was over",
             Self::UnderWay => "another transfer is under way",
             Self::Unsupported => "transfers are not possible in this call",
+            Self::Recorded => "the call is still being recorded, which nobody else has agreed to",
         }
     }
 }

@@ -212,6 +212,10 @@ pub const LEG_KEY_WAIT: Duration = Duration::from_secs(20);
 /// How long it may take to join two legs that are there: a request, or its event.
 pub const LEG_JOIN_WAIT: Duration = Duration::from_secs(20);
 
+/// How long somebody who has answered waits for the call to make way, before they are joined with the caller. More
+/// than the call itself takes ([`voice_core::limits::TRANSFER_WAY`]).
+pub const LEG_WAY_WAIT: Duration = Duration::from_secs(2);
+
 /// How often a leg is ended, or joined, before it is left to the carrier's own limits.
 pub const LEG_ENDS_MAX: u32 = 4;
 

@@ -82,6 +82,13 @@ fn play(seed: u64) -> Story {
             match transfer.poll() {
                 Output::Tell(TransferNews::Done) => story.done += 1,
                 Output::Tell(TransferNews::Failed(_)) => story.failed += 1,
+                Output::Tell(TransferNews::Joining) => {
+                    // Some calls never say that they have made way.
+                    if rng.percent(80) {
+                        count += 1;
+                        later.insert((now + rng.millis(1..1_500), count), Input::Proceed);
+                    }
+                }
                 Output::Tell(_) => {}
                 Output::Dial => {
                     count += 1;
@@ -138,7 +145,12 @@ fn play(seed: u64) -> Story {
             match &input {
                 Input::Told(leg, LegNews::Over(_)) if leg == LEG => story.leg_is_up = false,
                 Input::Withdraw => story.withdrawn = true,
-                Input::Told(..) | Input::Dialled(_) | Input::Found(_) | Input::Acted(..) | Input::Tick => {}
+                Input::Told(..)
+                | Input::Dialled(_)
+                | Input::Found(_)
+                | Input::Acted(..)
+                | Input::Proceed
+                | Input::Tick => {}
             }
             transfer.handle(now, input);
         } else {
@@ -177,6 +189,8 @@ fn conference(found: Option<&str>) -> (Transfer, MonoTime) {
     assert!(matches!(transfer.poll(), Output::WaitUntil(_)));
     transfer.handle(now, Input::Found(Ok(found.map(str::to_owned))));
     assert_eq!(transfer.poll(), Output::Tell(TransferNews::Joining));
+    assert!(matches!(transfer.poll(), Output::WaitUntil(_)), "the call makes way first");
+    transfer.handle(now, Input::Proceed);
     assert_eq!(transfer.poll(), Output::Act(Act::Join));
     assert_eq!(transfer.leg(), found);
     (transfer, now)
@@ -199,7 +213,6 @@ fn a_conference_that_began_or_ended_meanwhile_is_looked_for_again() {
         transfer.handle(now, Input::Acted(Act::Join, Err(CarrierError::refused(cause, None))));
         assert_eq!(transfer.poll(), Output::Find);
         transfer.handle(now, Input::Found(Ok(Some("conference-2".to_owned()))));
-        assert_eq!(transfer.poll(), Output::Tell(TransferNews::Joining));
         assert_eq!((transfer.poll(), transfer.leg()), (Output::Act(Act::Join), Some("conference-2")));
     }
 }
@@ -214,6 +227,71 @@ fn a_caller_who_may_be_in_a_conference_leaves_it_before_they_are_ours_again() {
     let told: Vec<Output> = (0..8).map(|_| transfer.poll()).collect();
     let carrier = Output::Tell(TransferNews::Failed(TransferFailure::Carrier));
     assert!(told.contains(&carrier) && told.contains(&Output::Act(Act::BringBack)), "{told:?}");
+}
+
+/// Its name at the carrier was in the answer that was lost.
+#[test]
+fn a_conference_that_was_begun_perhaps_is_looked_for_and_left() {
+    for found_at in [1, 3] {
+        let (mut transfer, mut now) = conference(None);
+        for _ in 0..4 {
+            transfer.handle(now, Input::Acted(Act::Join, Err(CarrierError::unanswered(Reach::Unknown))));
+            now += Duration::from_secs(1);
+        }
+        let mut looks = 0;
+        let told = loop {
+            match transfer.poll() {
+                Output::Find => {
+                    looks += 1;
+                    let found = (looks == found_at).then(|| "conference-7".to_owned());
+                    transfer.handle(now, Input::Found(Ok(found)));
+                }
+                Output::WaitUntil(at) => {
+                    now = now.max(at);
+                    transfer.handle(now, Input::Tick);
+                }
+                Output::Act(Act::BringBack) => break Some(transfer.leg().map(str::to_owned)),
+                Output::Finished => break None,
+                Output::Tell(_) | Output::Act(_) | Output::Dial => {}
+            }
+        };
+        assert_eq!((told.flatten().as_deref(), looks), (Some("conference-7"), found_at));
+    }
+    let (mut transfer, mut now) = conference(None);
+    let lost = CarrierError::unanswered(Reach::Unknown);
+    (0..4).for_each(|_| transfer.handle(now, Input::Acted(Act::Join, Err(lost.clone()))));
+    let mut looks = 0;
+    // Bounded, for it must come to its end.
+    for _ in 0..100 {
+        match transfer.poll() {
+            Output::Find => {
+                looks += 1;
+                transfer.handle(now, Input::Found(Ok(None)));
+            }
+            Output::WaitUntil(at) => {
+                now = now.max(at);
+                transfer.handle(now, Input::Tick);
+            }
+            Output::Tell(_) | Output::Act(_) | Output::Dial | Output::Finished => {}
+        }
+    }
+    assert_eq!((looks, transfer.poll()), (4, Output::Finished), "it was never begun");
+}
+
+/// A call that says nothing must not keep two people apart.
+#[test]
+fn somebody_who_has_answered_waits_two_seconds_for_the_call_to_make_way() {
+    let now = MonoTime::from_millis(1);
+    let order = TransferOrder::new(TransferKind::Blind, "support", "+15005550006");
+    let abilities = Abilities { conferences: Conferences::ByName, tells_bridged: false };
+    let mut transfer = Transfer::new(now, &order, abilities);
+    transfer.handle(now, Input::Dialled(Ok(LEG.to_owned())));
+    transfer.handle(now, Input::Told(LEG.to_owned(), LegNews::Answered));
+    let told: Vec<Output> = (0..3).map(|_| transfer.poll()).collect();
+    assert_eq!(told[1..], [Output::Tell(TransferNews::Answered), Output::Tell(TransferNews::Joining)]);
+    assert_eq!(transfer.poll(), Output::WaitUntil(now + Duration::from_secs(2)));
+    transfer.handle(now + Duration::from_secs(2), Input::Tick);
+    assert_eq!(transfer.poll(), Output::Act(Act::Join));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What can be done with a call while it runs: to whom callers can be led, and what the voice may do itself.
 
+use voice_core::call::WhenRecorded;
 use voice_core::sensitive::Pii;
 use voice_telephony::number::Callee;
 
@@ -16,6 +17,8 @@ pub struct OperationsConfig {
     pub tools: Vec<BuiltIn>,
     /// Where a caller is led for whom nobody can be found.
     pub when_nobody: Option<Pii<String>>,
+    /// What becomes of a transfer while the carrier goes on recording.
+    pub when_recorded: WhenRecorded,
 }
 
 /// Names, and the number or SIP address behind each. The voice sees the names only.
@@ -66,7 +69,8 @@ impl Check {
                 to
             }
         };
-        Some(OperationsConfig { targets, tools, when_nobody })
+        let when_recorded = self.parse(&settings::TRANSFER_RECORDED, when_recorded)?;
+        Some(OperationsConfig { targets, tools, when_nobody, when_recorded })
     }
 }
 
@@ -89,6 +93,17 @@ fn targets(text: &str) -> Result<Targets, Wrong> {
         return Err(Wrong(format!("there are more than {TARGETS_MAX}"), FIX));
     }
     Ok(Targets(targets))
+}
+
+fn when_recorded(text: &str) -> Result<WhenRecorded, Wrong> {
+    match text {
+        "put_through" => Ok(WhenRecorded::PutThrough),
+        "give_back" => Ok(WhenRecorded::GiveBack),
+        other => Err(Wrong(
+            format!("{other:?} is nothing that could become of a transfer"),
+            "use put_through (they talk, although the carrier did not end its recording) or give_back (they do not)",
+        )),
+    }
 }
 
 fn name(text: &str) -> Result<String, Wrong> {

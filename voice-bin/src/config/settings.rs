@@ -96,6 +96,7 @@ settings! {
     CALL_BUDGET_ACTION = Setting::new("CALL_BUDGET_ACTION", "calls", "budget_action", Some("warn"));
     TRANSFER_TARGETS = Setting::new("TRANSFER_TARGETS", "calls", "transfer_targets", None);
     VOICE_TOOLS = Setting::new("VOICE_TOOLS", "calls", "tools", Some("off"));
+    TRANSFER_RECORDED = Setting::new("TRANSFER_RECORDED", "calls", "transfer_recorded", Some("put_through"));
     WHEN_NOBODY = Setting::new("WHEN_NOBODY", "calls", "when_nobody", Some("hang_up"));
     VOICE_PROVIDERS = Setting::new("VOICE_PROVIDERS", "providers", "order", None);
     PROVIDER_PRICES = Setting::new("PROVIDER_PRICES", "providers", "prices", None);

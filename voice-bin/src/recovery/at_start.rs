@@ -20,6 +20,7 @@ use voice_telephony::transfer::TransferKey;
 use voice_telephony::twilio;
 
 use super::entry::{between, from_store};
+use super::filing::end_recording;
 use super::pasts::Known;
 use super::{TwilioLeg, ends, legs, tell};
 use crate::metrics_names as names;
@@ -45,9 +46,7 @@ pub(crate) async fn recover(app: Arc<App>) {
     let Some(store) = app.parts.store.clone() else { return };
     let node = store.node().clone();
     let found = find(&app, &store, &node).await;
-    if !found.is_empty() {
-        wait_for(&app, &found).await;
-    }
+    wait_for(&app, &found, &recorded(&store, &node).await).await;
 }
 
 /// Takes up the calls of a server that is gone: those it had when it died, or let go of when it left.
@@ -65,8 +64,8 @@ pub(crate) async fn adopt(app: &Arc<App>, node: &Node, why: &'static str) {
     }
     if !found.is_empty() {
         info!(%node, calls = found.len(), why, "calls of another server are taken up");
-        wait_for(app, &found).await;
     }
+    wait_for(app, &found, &recorded(&store, node).await).await;
 }
 
 /// Takes up one call whose server cannot be reached, and of which its carrier says that it needs somebody.
@@ -129,8 +128,22 @@ async fn find(app: &Arc<App>, store: &Store, node: &Node) -> Vec<CallId> {
     found
 }
 
-/// Whoever has not come back by then does not.
-async fn wait_for(app: &App, calls: &[CallId]) {
+/// Calls of a node that are over, as far as it could tell, while their carrier recorded them.
+async fn recorded(store: &Store, node: &Node) -> Vec<CallId> {
+    match store.recorded_and_over(node).await {
+        Ok(calls) => calls,
+        Err(error) => {
+            warn!(error = chain(&error), "recordings that nobody has ended cannot be looked up");
+            Vec::new()
+        }
+    }
+}
+
+/// Whoever has not come back by then does not; what is recorded of them has ended with their line.
+async fn wait_for(app: &Arc<App>, calls: &[CallId], recorded: &[CallId]) {
+    if calls.is_empty() && recorded.is_empty() {
+        return;
+    }
     let clock = app.parts.world.clock;
     // A document that is on its way now is the last.
     tokio::time::sleep_until(clock.instant(clock.now() + LAST_CHANCE)).await;
@@ -139,6 +152,17 @@ async fn wait_for(app: &App, calls: &[CallId]) {
             close(app, *call, EndReason::Carrier(CarrierEnd::LineDown(LineEnd::Cut)));
         }
     }
+    for call in recorded {
+        end_recording(app, *call).await;
+    }
+}
+
+/// A call has ended with its media socket, or its server, while its carrier recorded it. If it does not come back, its
+/// recording has ended with it.
+pub(crate) async fn end_recording_unless_back(app: &Arc<App>, call: CallId) {
+    let clock = app.parts.world.clock;
+    tokio::time::sleep_until(clock.instant(clock.now() + LAST_CHANCE)).await;
+    end_recording(app, call).await;
 }
 
 /// It may have come back to another server meanwhile.
@@ -238,9 +262,18 @@ pub(crate) async fn let_go(app: &App, call: CallId) {
     app.forget(call);
 }
 
-/// A call that did not come back has an end in its record.
+/// A call that did not come back has an end in its record, and so has what was recorded of it.
 pub(crate) fn close(app: &App, call: CallId, reason: EndReason) {
-    let Some(Known { past, unix, is_awaited: true }) = app.pasts.look(call) else { return };
+    let Some(Known { past, is_awaited, .. }) = app.pasts.look(call) else { return };
+    if !is_awaited && past.ended().is_none() {
+        // It runs.
+        return;
+    }
+    // The line has ended, and with it what was recorded of it.
+    if let Some(entry) = app.pasts.add(call, Past::end_recording) {
+        tell(app, call, &entry);
+    }
+    let Some(Known { past, unix, .. }) = app.pasts.look(call) else { return };
     if past.ended().is_some() {
         return;
     }

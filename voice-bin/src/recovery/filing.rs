@@ -69,9 +69,21 @@ pub(crate) async fn revoke_recording(app: &Arc<App>, call: CallId) -> bool {
     true
 }
 
+/// A call does not come back: what its carrier recorded has ended with its line.
+pub(super) async fn end_recording(app: &Arc<App>, call: CallId) {
+    if app.calls.find(call).is_some() || !is_ours(app, call).await.unwrap_or(false) {
+        return;
+    }
+    let ended = |past: &Past| past.ended().and_then(|_| past.end_recording());
+    if let Some(entry) = app.pasts.add(call, ended) {
+        info!(%call, "a recording has ended with a call that did not come back");
+        tell(app, call, &entry);
+    }
+}
+
 /// Whether nobody else writes the call's record: it is over or awaited here. One that is over and was somebody
 /// else's is ours from here on.
-async fn is_ours(app: &App, call: CallId) -> Result<bool, StoreError> {
+pub(super) async fn is_ours(app: &App, call: CallId) -> Result<bool, StoreError> {
     let is_known = app.pasts.knows(call);
     let Some(store) = &app.parts.store else { return Ok(is_known) };
     if is_known && !store.is_shared() {

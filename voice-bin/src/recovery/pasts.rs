@@ -79,6 +79,12 @@ impl Pasts {
         named.find(|(_, known)| known.past.start().carrier_call == carrier_call).map(|(call, _)| *call)
     }
 
+    /// Whether the record of a call that is known does not tell yet what its carrier has of the recording of this
+    /// name.
+    pub(crate) fn awaits_recording(&self, call: CallId, name: &str) -> bool {
+        self.book().calls.get(&call).is_some_and(|known| known.past.awaits_recording(name))
+    }
+
     /// The next entry of a call that does not run, by what is known of it; `None` if there is nothing to tell. It
     /// counts from here on, so that no two entries have one number.
     pub(crate) fn add(&self, call: CallId, next: impl FnOnce(&Past) -> Option<Entry>) -> Option<Entry> {

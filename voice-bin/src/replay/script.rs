@@ -73,6 +73,7 @@ pub(super) fn left_out(entries: &[Entry]) -> Vec<&'static str> {
                 found.insert("recordings that could not be written")
             }
             CallEvent::RecordingBegun { .. }
+            | CallEvent::RecordingEnded
             | CallEvent::RecordingRefused { .. }
             | CallEvent::RecordingSaved(_)
             | CallEvent::RecordingAbsent { .. } => {

@@ -30,6 +30,9 @@ pub(super) struct FailsToPlace;
 /// For routes that take a body, about one thing that may be in the wrong state.
 pub(super) struct FailsToOrderOne;
 
+/// The same, from nobody too often.
+pub(super) struct FailsToStart;
+
 /// For what carriers bring.
 pub(super) struct FailsToCarrier;
 
@@ -78,6 +81,12 @@ impl IntoResponses for FailsToPlace {
 impl IntoResponses for FailsToOrderOne {
     fn responses() -> Table {
         table(&[400, 401, 404, 408, 409, 413, 415, 422, 503])
+    }
+}
+
+impl IntoResponses for FailsToStart {
+    fn responses() -> Table {
+        table(&[400, 401, 404, 408, 409, 413, 415, 422, 429, 503])
     }
 }
 

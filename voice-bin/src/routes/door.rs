@@ -21,7 +21,7 @@ use voice_telephony::webhook::Rejection;
 
 use super::elsewhere::{Whose, lead_webhook};
 use crate::metrics_names as names;
-use crate::server::{Answer, App, ClientAddress, Errand};
+use crate::server::{Answer, App, CarrierRecordings, ClientAddress, Errand, RecordingWord};
 use crate::telemetry::event_types as kinds;
 
 /// Which door a route is behind.
@@ -83,12 +83,13 @@ impl Drop for Visit {
 /// A carrier sends its few hundred bytes at once.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads a webhook whole, leads it to the server whose it is, and else answers what `act` makes of it.
+/// Reads a webhook whole, leads it to the server whose it is, and else answers what `act` makes of it. What it says of
+/// a recording is written down first: a carrier that was told that we know it would not tell it again.
 pub(super) async fn take_webhook(
     (app, carrier): (&Arc<App>, &'static str),
     (correlation, client): (&CorrelationId, ClientAddress),
     request: Request,
-    whose: impl FnOnce(&Head, &Bytes) -> Whose,
+    (whose, word): (impl FnOnce(&Head, &Bytes) -> Whose, impl FnOnce(&Head, &Bytes) -> Option<RecordingWord>),
     act: impl FnOnce(&Head, &Bytes) -> Result<Answer, TurnedAway>,
 ) -> Response {
     let (head, body) = request.into_parts();
@@ -104,6 +105,13 @@ pub(super) async fn take_webhook(
             let _counted = app.front.proven(app.parts.world.clock.now(), Errand::Webhook, carrier, client);
             return answer;
         }
+    }
+    if let Ok(body) = &body
+        && let Some(word) = word(&head, body)
+        && !CarrierRecordings::file(app, word).await
+    {
+        warn!(%correlation, carrier, "a carrier is to tell again of a recording, which nobody could write down");
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     let answer = body.and_then(|body| act(&head, &body));
     answer.map_or_else(

@@ -268,7 +268,7 @@ async fn end_again(app: &App, leg: Option<TwilioLeg>, refusal: Refusal) {
 }
 
 async fn converse(
-    app: &App,
+    app: &Arc<App>,
     carrier: CarrierId,
     opened: Opened,
     (entrant, slot): (Entrant, Slot),
@@ -305,6 +305,7 @@ async fn converse(
     let end = on_behalf(who.clone(), traces.clone(), slot.run(handle, task)).await;
     app.feed.close(call);
     app.parts.metrics.over(call);
+    app.recordings.mind(app, call);
     if let Some(leg) = leg {
         return Box::pin(leg.media_over(end)).await;
     }

@@ -21,7 +21,8 @@ use voice_telephony::number::Callee;
 
 use super::answers::{FailsForRunning, FailsToOrderOne};
 use super::problem::{Problem, understood, yes};
-use super::sessions::{conflict, find, tell};
+use super::sessions::{conflict, find, id_of, tell};
+use crate::recovery;
 use crate::server::App;
 
 /// What may be said to whom a caller is led: a minute of speech.
@@ -179,7 +180,7 @@ async fn dtmf(State(app): State<Arc<App>>, Path(id): Path<String>, body: Bytes) 
     order(&app, &id, Control::SendDigits(digits), "sending").await
 }
 
-/// Ends the call.
+/// Ends the call, also of a caller who was led to somebody else.
 #[utoipa::path(
     post, path = "/api/v1/sessions/{id}/hangup", tag = "sessions", operation_id = "hang_up_session",
     params(("id" = String, Path, format = Uuid)), request_body = HangUpWish,
@@ -191,8 +192,22 @@ async fn hang_up(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let HangUpWish { after_reply } = understood(&body)?;
+    if let Some(answer) = end_led(&app, &id).await {
+        return Ok(answer);
+    }
     let control = if after_reply { Control::HangUpAfterReply } else { Control::HangUp };
     order(&app, &id, control, "ending").await
+}
+
+/// Ends the call of a caller who was led to somebody else, if that is what became of it.
+pub(super) async fn end_led(app: &Arc<App>, id: &str) -> Option<Response> {
+    let call = id_of(id).ok()?;
+    if !recovery::hang_up_led(app, call).await {
+        return None;
+    }
+    info!(%call, "a call whose caller was led elsewhere is ended");
+    let body = Ordered { session_id: call.to_string(), status: "ending" };
+    Some((StatusCode::ACCEPTED, Json(body)).into_response())
 }
 
 async fn lead(app: &App, id: &str, wanted: TransferOrder) -> Result<Response, Problem> {

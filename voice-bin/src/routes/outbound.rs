@@ -179,7 +179,7 @@ async fn place(
     Ok((StatusCode::ACCEPTED, head, body).into_response())
 }
 
-fn unheard(why: Unheard) -> Problem {
+pub(super) fn unheard(why: Unheard) -> Problem {
     match why {
         Unheard::TooMany(wait) => {
             let seconds = u16::try_from(wait.as_secs() + 1).unwrap_or(u16::MAX);

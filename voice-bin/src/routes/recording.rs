@@ -123,8 +123,13 @@ async fn order(
             let place = place(&app, call.id(), at)?;
             (RecordCommand::Start(allowed(consent, now)?.at(place)), "recording")
         }
+        (Action::Start, Recording::Ending) => {
+            return Err(conflict("recording_ending", "The carrier is still ending the recording before"));
+        }
         (Action::Start, _) => return Err(conflict("recording_runs", "The session is being recorded")),
-        (_, Recording::Off) => return Err(conflict("not_recording", "The session is not being recorded")),
+        (Action::Pause | Action::Resume, Recording::Ending) | (_, Recording::Off) => {
+            return Err(conflict("not_recording", "The session is not being recorded"));
+        }
         (Action::Pause, _) => (RecordCommand::Pause, "pausing"),
         (Action::Resume, _) => (RecordCommand::Resume, "recording"),
         (Action::Stop, _) => (RecordCommand::Stop, "stopping"),

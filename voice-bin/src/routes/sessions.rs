@@ -32,6 +32,7 @@ use voice_core::id::ProviderId;
 use voice_core::roster::{MemberSnapshot, Status};
 
 use super::answers::{FailsForRunning, FailsToOrderOne};
+use super::operations::end_led;
 use super::problem::{Nothing, Problem, understood, yes};
 use crate::output::millis;
 use crate::server::App;
@@ -167,7 +168,8 @@ struct Failover {
     message: &'static str,
 }
 
-/// Ends a session: hangs up, or gives up a call that was not answered or not even placed.
+/// Ends a session: hangs up, also on a caller who was led to somebody else, or gives up a call that was not answered or
+/// not even placed.
 #[utoipa::path(
     post, path = "/api/v1/sessions/{id}/end", tag = "sessions", operation_id = "end_session",
     params(("id" = String, Path, format = Uuid)), request_body = Option<EndWish>,
@@ -179,6 +181,9 @@ async fn end(State(app): State<Arc<App>>, Path(id): Path<String>, body: Bytes) -
     if app.calls.find(call).is_none() && prepare::end(&app, call) {
         let body = Ordered { session_id: call.to_string(), status: "ending" };
         return Ok((StatusCode::ACCEPTED, Json(body)).into_response());
+    }
+    if let Some(answer) = end_led(&app, &id).await {
+        return Ok(answer);
     }
     let control = if wish.after_reply { Control::HangUpAfterReply } else { Control::HangUp };
     order(&app, &id, control, "ending").await

@@ -37,10 +37,13 @@ use super::media::{self, Opened};
 use super::twilio::texts;
 use crate::metrics_names as names;
 use crate::recovery;
-use crate::server::{Answer, App, Begin, CarrierRecordings, ClientAddress, Facts, Heard, Legs, TELNYX_CODEC};
+use crate::server::{Answer, App, Begin, ClientAddress, Facts, Heard, Legs, RecordingWord, TELNYX_CODEC};
 
 /// When Telnyx signed, in seconds since 1970; part of what it signs.
 const SIGNED_AT: &str = "telnyx-timestamp";
+
+/// How the events about recordings are called, up to what they say.
+const RECORDING: &[u8] = b"call.recording.";
 
 /// Telnyx tells here what happens. Signed by the carrier.
 #[utoipa::path(
@@ -56,7 +59,22 @@ pub(super) async fn webhook(
 ) -> Response {
     let act = |head: &Head, body: &Bytes| receive(&app, client, &correlation, (head, body), Part::Whole);
     let whose = |head: &Head, body: &Bytes| whose(&app, head, body);
-    take_webhook((&app, CARRIER), (&correlation, client), request, whose, act).await
+    let word = |head: &Head, body: &Bytes| recording_word(&app, head, body);
+    take_webhook((&app, CARRIER), (&correlation, client), request, (whose, word), act).await
+}
+
+/// What Telnyx says it has of a recording, if that is what an event is about.
+pub(super) fn recording_word(app: &App, head: &Head, body: &Bytes) -> Option<RecordingWord> {
+    // Few events are, and a signature is dear.
+    if !body.windows(RECORDING.len()).any(|part| part == RECORDING) {
+        return None;
+    }
+    let headers = texts(&head.headers);
+    let raw = RawRequest { method: head.method.as_str(), url: TELNYX_WEBHOOK, headers: &headers, body };
+    let clock = app.parts.world.clock;
+    let webhook = verify::<TelnyxWebhook>(&app.parts.telnyx.keys, &raw, clock.wall()).ok()?;
+    let (whose, filed) = recording::filed(&webhook)?;
+    Some(RecordingWord { carrier: CARRIER, whose, filed, is_named: recording::is_named(&webhook) })
 }
 
 /// Whose business it is. What is not signed is nobody else's.
@@ -118,8 +136,8 @@ fn is_incoming(webhook: &TelnyxWebhook) -> bool {
 
 fn act(app: &Arc<App>, correlation: &CorrelationId, webhook: Verified<TelnyxWebhook>, part: Part) -> Answer {
     counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => webhook.event.name()).increment(1);
-    if let Some((whose, filed)) = recording::filed(&webhook) {
-        CarrierRecordings::file(app, CARRIER, whose, filed);
+    if recording::filed(&webhook).is_some() {
+        // It is in the record by now.
         return taken();
     }
     if let Some(key) = transfer::key(&webhook) {
@@ -132,6 +150,13 @@ fn act(app: &Arc<App>, correlation: &CorrelationId, webhook: Verified<TelnyxWebh
     }
     // Conferences: nobody waits for those.
     let Some(name) = webhook.leg.call_control_id.clone() else { return taken() };
+    if matches!(webhook.event, Event::ConferenceLeft(_) | Event::ConferenceEnded(_)) && !app.telnyx.has(&name)
+    {
+        let app = app.clone();
+        // Its call is over for us, and may have to be looked up.
+        tokio::spawn(async move { recovery::left_conference(&app, &name).await });
+        return taken();
+    }
     let heard = match (&webhook.event, attempt(&webhook)) {
         _ if part == Part::Leg => app.telnyx.tell(&name, webhook),
         (Event::Initiated(_), None) if is_incoming(&webhook) && !app.telnyx.has(&name) => {

@@ -44,7 +44,7 @@ use crate::config::PublicUrl;
 use crate::metrics_names as names;
 use crate::random::random;
 use crate::recovery;
-use crate::server::{Answer, App, CarrierRecordings, ClientAddress, Grant, as_carrier};
+use crate::server::{Answer, App, ClientAddress, Grant, RecordingWord, as_carrier};
 
 /// What Twilio signed with, and what it says is the same on a retry.
 const SIGNATURE: &str = "x-twilio-signature";
@@ -64,7 +64,8 @@ pub(super) async fn webhook(
 ) -> Response {
     let act = |head: &Head, body: &Bytes| receive(&app, client, &correlation, head, body);
     let whose = |head: &Head, body: &Bytes| whose(&app, head, body);
-    take_webhook((&app, CARRIER), (&correlation, client), request, whose, act).await
+    let word = |head: &Head, body: &Bytes| recording_word(&app, head, body);
+    take_webhook((&app, CARRIER), (&correlation, client), request, (whose, word), act).await
 }
 
 /// Whose business it is. What is not signed is nobody else's.
@@ -123,7 +124,6 @@ pub(super) fn receive(
             if let Some((key, told)) = news {
                 app.outbound.tell(key, told);
             }
-            file(app, query, &other);
             take_note(app, correlation, &other);
             Answer::new(StatusCode::NO_CONTENT, "")
         }
@@ -359,17 +359,20 @@ fn take_note(app: &App, correlation: &CorrelationId, webhook: &Verified<TwilioWe
     counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => kind).increment(1);
 }
 
-/// What Twilio says it has of a recording.
-fn file(app: &Arc<App>, query: &str, webhook: &Verified<TwilioWebhook>) {
-    if let TwilioWebhook::Recording(status) = &**webhook
-        && let (Some(call), Some(filed)) = (recording::in_query(query), recording::filed(status))
-    {
-        CarrierRecordings::file(app, CARRIER, RecordingOf::Call(call), filed);
-    }
+/// What Twilio says it has of a recording, if that is what a webhook is about.
+pub(super) fn recording_word(app: &App, head: &Head, body: &Bytes) -> Option<RecordingWord> {
+    let call = recording::in_query(head.uri.query()?)?;
+    let webhook = check(app, &base_url(app, &head.headers)?, head, body).ok()?;
+    let TwilioWebhook::Recording(status) = &*webhook else { return None };
+    let (whose, filed) = (RecordingOf::Call(call), recording::filed(status)?);
+    Some(RecordingWord { carrier: CARRIER, whose, filed, is_named: true })
 }
 
-/// Somebody hung up while their server was dead.
+/// Somebody hung up while their server was dead, or after their media had broken.
 fn close_awaited(app: &App, carrier_call: &str) {
+    if let Some(call) = app.pasts.named(carrier_call) {
+        recovery::close(app, call, EndReason::Carrier(CarrierEnd::Stopped));
+    }
     let awaited = app.pasts.awaited().into_iter();
     let is_it = |known: &recovery::Known| known.past.start().carrier_call == carrier_call;
     for (call, _) in awaited.filter(|(_, known)| is_it(known)) {

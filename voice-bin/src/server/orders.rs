@@ -114,6 +114,16 @@ impl Orders {
     }
 }
 
+impl Orders {
+    /// One more call that this client orders, without a key: it can be ordered once only anyway. The error is how
+    /// long to wait before it.
+    pub(crate) fn pay(&self, client: ClientAddress) -> Result<(), Unheard> {
+        let Some(per_minute) = self.per_minute else { return Ok(()) };
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        table.pay(self.clock.now(), client.0.to_canonical(), per_minute).map_err(Unheard::TooMany)
+    }
+}
+
 /// Visible characters, as a header has them (RFC 9110, section 5.6.2, and the quotes that the draft of the header
 /// has around them).
 fn read(key: &[u8]) -> Result<&str, Unheard> {

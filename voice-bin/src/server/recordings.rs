@@ -5,11 +5,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use metrics::counter;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
-use voice_core::call::Control;
+use voice_core::call::{Control, Past};
 use voice_core::driver::{CallHandle, Clock};
 use voice_core::id::{CallId, CarrierId};
 use voice_core::recording::{Filed, RecordCommand, RecordNews, RecordStep, RecordingRefusal};
@@ -37,6 +37,17 @@ const END_TIMEOUT: Duration = Duration::from_secs(5);
 /// just over is written down, or somebody has taken up the call of a server that died.
 const TRIES: [u64; 7] = [0, 1, 2, 5, 10, 30, 60];
 
+/// How long a carrier waits for its answer: much less than it would (protocol notes, Twilio §2.1).
+const FILE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Words about recordings that are being brought to their calls. Whoever has more of them has a database that
+/// stands still.
+const FILING_MAX: usize = 1_024;
+
+/// A call that runs tells at once what it is told.
+const TOLD_TIMEOUT: Duration = Duration::from_secs(1);
+const TOLD_EVERY: Duration = Duration::from_millis(20);
+
 /// The recordings of all carriers.
 pub(crate) struct CarrierRecordings {
     ports: BTreeMap<CarrierId, Arc<dyn RecordCalls>>,
@@ -45,6 +56,16 @@ pub(crate) struct CarrierRecordings {
     tasks: TaskTracker,
     /// Nobody waits any more for calls that are not known yet.
     closing: CancellationToken,
+}
+
+/// What a carrier says it has of a recording, and whose that is.
+#[derive(Clone, Debug)]
+pub(crate) struct RecordingWord {
+    pub(crate) carrier: &'static str,
+    pub(crate) whose: Whose,
+    pub(crate) filed: Filed,
+    /// Whether it names the recording; else the name is that of its word.
+    pub(crate) is_named: bool,
 }
 
 /// The carrier's recordings of one call: steps are asked for one after the other.
@@ -92,12 +113,36 @@ impl CarrierRecordings {
         }
     }
 
-    /// Brings what a carrier says it has of a recording into the record of the call, wherever that is by now.
-    pub(crate) fn file(app: &Arc<App>, carrier: &'static str, whose: Whose, filed: Filed) {
-        let task = file(app.clone(), (carrier, whose), filed);
-        // The webhook is answered at once; a call that is over may have to be looked for.
+    /// Brings what a carrier says it has of a recording into the record of the call, wherever that is by now, and
+    /// waits until it is written. False if that took too long, and the carrier should tell it again; it is tried on
+    /// meanwhile.
+    pub(crate) async fn file(app: &Arc<App>, word: RecordingWord) -> bool {
+        if app.recordings.tasks.len() >= FILING_MAX {
+            return false;
+        }
+        let (written, is_written) = oneshot::channel();
+        let task = file(app.clone(), word);
         let closing = app.recordings.closing.clone();
-        app.recordings.tasks.spawn(async move { closing.run_until_cancelled(task).await });
+        // The carrier does not wait so long; a call that is over may have to be looked for.
+        app.recordings.tasks.spawn(async move {
+            if let Some(true) = closing.run_until_cancelled(task).await {
+                // The carrier may have gone.
+                let _answered = written.send(());
+            }
+        });
+        matches!(tokio::time::timeout(FILE_TIMEOUT, is_written).await, Ok(Ok(())))
+    }
+
+    /// A call has left here, and perhaps for good: then what its carrier recorded has ended, and the record says so.
+    pub(crate) fn mind(&self, app: &Arc<App>, call: CallId) {
+        let is_open = |past: &Past| past.ended().is_some() && past.end_recording().is_some();
+        if app.pasts.look(call).is_some_and(|known| is_open(&known.past)) {
+            let (app, closing) = (app.clone(), self.closing.clone());
+            // Whoever left may come back within a minute or so; who starts after us looks as well.
+            self.tasks.spawn(async move {
+                closing.run_until_cancelled(recovery::end_recording_unless_back(&app, call)).await
+            });
+        }
     }
 
     /// Waits a little for steps that are under way.
@@ -170,20 +215,40 @@ fn tell(call: &CallHandle, order: u64, news: RecordNews) -> bool {
     call.control(Control::Record(RecordCommand::Ordered { order, news }))
 }
 
-async fn file(app: Arc<App>, (carrier, whose): (&'static str, Whose), filed: Filed) {
+async fn file(app: Arc<App>, word: RecordingWord) -> bool {
+    let RecordingWord { carrier, whose, filed, .. } = &word;
     for pause in TRIES {
         tokio::time::sleep(Duration::from_secs(pause)).await;
-        let Some(call) = recovery::call_of(&app, carrier, &whose).await else { continue };
-        if is_told(&app, call, &filed) || recovery::file(&app, call, &filed).await {
-            return;
+        let Some(call) = recovery::call_of(&app, carrier, whose).await else { continue };
+        if is_told(&app, call, &word).await || recovery::file(&app, call, filed).await {
+            return is_written(&app).await;
         }
     }
     let recording = filed.recording();
     warn!(carrier, recording, "a carrier told of a recording of a call that nobody knows");
+    false
 }
 
-/// Whether the call runs here and has heard it.
-fn is_told(app: &App, call: CallId, filed: &Filed) -> bool {
-    let control = || Control::Record(RecordCommand::Filed(filed.clone()));
-    app.calls.find(call).is_some_and(|call| call.control(control()))
+/// Whether the call runs here and has it in its record.
+async fn is_told(app: &App, call: CallId, word: &RecordingWord) -> bool {
+    let Some(running) = app.calls.find(call) else { return false };
+    let RecordingWord { filed, is_named, .. } = word.clone();
+    let name = filed.recording().to_owned();
+    let command = if is_named { RecordCommand::Filed(filed) } else { RecordCommand::FiledUnnamed(filed) };
+    running.control(Control::Record(command));
+    let told = async {
+        while app.pasts.awaits_recording(call, &name) && app.calls.find(call).is_some() {
+            tokio::time::sleep(TOLD_EVERY).await;
+        }
+        !app.pasts.awaits_recording(call, &name)
+    };
+    tokio::time::timeout(TOLD_TIMEOUT, told).await.unwrap_or_default()
+}
+
+/// Whether what the record says by now is in the database, where there is one.
+async fn is_written(app: &App) -> bool {
+    match &app.parts.journal {
+        Some(journal) => journal.flush().await,
+        None => true,
+    }
 }

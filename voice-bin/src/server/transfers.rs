@@ -149,6 +149,9 @@ impl Operate for Operator {
                 let news = TransferNews::Failed(TransferFailure::Unsupported);
                 self.call.control(Control::Transferred(id, news));
             }
+            (Operation::Proceed(transfer), _) => {
+                self.desk.proceed(TransferKey { call: self.call.id(), transfer });
+            }
             (Operation::Withdraw(transfer), _) => {
                 self.desk.withdraw(TransferKey { call: self.call.id(), transfer });
             }

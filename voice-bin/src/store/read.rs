@@ -13,6 +13,7 @@ use super::rows::{
     CallFilter, CallPage, CallRow, CallState, CarrierRecordingRow, Counts, Cursor, LossRow, RecordingRow,
     Speaker, StatusChange, StoredEntry, SwitchRow, TurnRow,
 };
+use super::write::call_id;
 use super::{Node, Store, StoreError};
 use crate::telemetry::database::timed;
 
@@ -67,6 +68,16 @@ impl Store {
         let wanted = all_of(&conditions(&filter, &mut statement));
         statement.sql = format!("{CALL}{wanted} ORDER BY started_unix_ms, call_id").into();
         self.rows(statement, call_row).await
+    }
+
+    /// Calls of this node that have ended while their carrier recorded them, of which the record does not tell that
+    /// the recording has ended; the latest thousand.
+    pub async fn recorded_and_over(&self, node: &Node) -> Result<Vec<CallId>, StoreError> {
+        let sql = "SELECT calls.call_id FROM calls JOIN recordings ON recordings.call_id = calls.call_id
+                   WHERE calls.node = $1 AND calls.ended_unix_ms IS NOT NULL
+                   AND recordings.stopped_unix_ms IS NULL AND recordings.place = 'carrier'
+                   ORDER BY calls.started_unix_ms DESC LIMIT 1000";
+        self.rows(Statement::new(sql).with(node.to_string()), call_id).await
     }
 
     /// How many calls there are of those that are wanted.

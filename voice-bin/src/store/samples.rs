@@ -135,7 +135,7 @@ fn recordings() -> Vec<CallEvent> {
     let basis = "everybody is told before".parse().unwrap();
     let mut revoked = Consent::not_required(basis, Scope::RECORDING);
     revoked.revoke(Revocation { at: UnixMillis(7), reason: Some(PRIVATE[3].into()) });
-    let mut events = vec![CallEvent::RecordingPaused, CallEvent::RecordingResumed];
+    let mut events = vec![CallEvent::RecordingPaused, CallEvent::RecordingResumed, CallEvent::RecordingEnded];
     events.extend(consents.into_iter().chain([revoked]).flat_map(|consent| {
         RecordingPlace::ALL.map(|place| CallEvent::RecordingStarted { consent: consent.clone(), place })
     }));
@@ -158,6 +158,7 @@ fn recordings() -> Vec<CallEvent> {
         RecordingEnd::Failed,
         RecordingEnd::Interrupted,
         RecordingEnd::Carrier,
+        RecordingEnd::Transfer,
     ] {
         events.push(CallEvent::RecordingStopped { reason, length: Duration::from_secs(30) });
     }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use voice_core::consent::{Consent, Scope};
 use voice_core::id::{AttachmentId, CallId, CarrierId, CorrelationId, ProviderId, ReplyId, UtteranceId};
 use voice_core::record::{CallEvent, EndReason, Entry, Switch, Totals, Why};
-use voice_core::recording::SavedRecording;
+use voice_core::recording::{RecordingEnd, RecordingPlace, SavedRecording};
 use voice_core::time::{MonoTime, UnixMillis};
 use voice_telephony::status::CallStatus;
 
@@ -131,6 +132,27 @@ on_every_database! {
         let [one] = found.as_slice() else { panic!("{found:?}") };
         assert_eq!((one.recording.as_str(), one.length), ("RE1", Some(Duration::from_secs(7))));
         assert!(one.url.as_ref().is_some_and(|url| url.expose().ends_with("1.wav")));
+    }
+
+    a_recording_that_ends_after_its_call_brings_no_call_back(store) {
+        let basis = "told before".parse().unwrap();
+        let consent = Consent::not_required(basis, Scope::RECORDING);
+        let started = CallEvent::RecordingStarted { consent, place: RecordingPlace::Carrier };
+        let mut lines = talk(CALL, 0);
+        let mut over = lines.pop().unwrap();
+        let seq = over.entry.seq;
+        over.entry.seq += 1;
+        lines.extend([line(CALL, seq, started, 0), over]);
+        write(&store, &lines).await;
+        let node = store.node().clone();
+        assert_eq!(store.recorded_and_over(&node).await.unwrap(), [CALL]);
+        assert_eq!(store.recorded_and_over(&Node::new("another")).await.unwrap(), []);
+        let (reason, length) = (RecordingEnd::CallOver, Duration::from_secs(7));
+        write(&store, &[line(CALL, seq + 2, CallEvent::RecordingStopped { reason, length }, 0)]).await;
+        assert_eq!(store.recorded_and_over(&node).await.unwrap(), []);
+        let call = store.call(CALL).await.unwrap().unwrap();
+        assert_eq!(call.reason.as_deref(), Some("hung_up"), "it is as over as it was");
+        assert_eq!(store.recordings(CALL).await.unwrap()[0].reason.as_deref(), Some("call_over"));
     }
 
     lists_are_paged_and_filtered(store) {

@@ -279,6 +279,6 @@ fn key(row: &Row) -> Result<Key, StoreError> {
     Ok((call_id(row)?, row.int(1)?.cast_unsigned()))
 }
 
-fn call_id(row: &Row) -> Result<CallId, StoreError> {
+pub(super) fn call_id(row: &Row) -> Result<CallId, StoreError> {
     Ok(row.text(0)?.parse().map_err(|_| format::FormatError::Field("call_id"))?)
 }

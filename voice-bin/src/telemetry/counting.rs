@@ -13,7 +13,7 @@ use voice_core::provider::Usage;
 use voice_core::record::{
     CallEvent, CoverKind, Entry, Loss, Party, Reader, Sound, SwitchRefusal, Totals, VoiceToVoice, Why,
 };
-use voice_core::recording::RecordStep;
+use voice_core::recording::{RecordStep, RecordingRefusal};
 use voice_core::time::MonoTime;
 
 use super::event_types as kinds;
@@ -300,6 +300,10 @@ const fn at_carrier(event: &CallEvent) -> Option<&'static str> {
     }
     if let CallEvent::RecordingAbsent { .. } = event {
         return Some("absent");
+    }
+    if let CallEvent::RecordingRefused { why: RecordingRefusal::Ending, .. } = event {
+        // The carrier was not even asked.
+        return None;
     }
     if let CallEvent::RecordingRefused { step: RecordStep::Start, .. } = event {
         return Some("refused");

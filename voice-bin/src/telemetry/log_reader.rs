@@ -7,7 +7,7 @@ use tracing::{debug, error, info, warn};
 use voice_core::failure::{Failure, Verdict};
 use voice_core::id::{AttachmentId, CallId, ProviderId};
 use voice_core::record::{CallEvent, EndReason, Entry, Loss, Reader, Totals, VoiceToVoice, Why};
-use voice_core::recording::{RecordingEnd, SavedRecording};
+use voice_core::recording::{RecordingEnd, RecordingRefusal, SavedRecording};
 
 use super::event_types as kinds;
 
@@ -74,7 +74,8 @@ impl Reader for LogReader {
             CallEvent::RecordingBegun { .. }
             | CallEvent::RecordingRefused { .. }
             | CallEvent::RecordingSaved(_)
-            | CallEvent::RecordingAbsent { .. } => at_carrier(call, &entry.event),
+            | CallEvent::RecordingAbsent { .. }
+            | CallEvent::RecordingEnded => at_carrier(call, &entry.event),
             // The network's losses are everyday; our own mean that something is too slow.
             CallEvent::AudioLost { what: Loss::Withheld, duration } => {
                 info!(event_type = kinds::AUDIO_LOST, %call, ?duration, "audio withheld by order")
@@ -232,6 +233,10 @@ fn at_carrier(call: CallId, event: &CallEvent) {
     let (event_type, failed) = (kinds::RECORDING, kinds::RECORDING_FAILED);
     if let CallEvent::RecordingBegun { recording } = event {
         info!(event_type, %call, recording, "the carrier records");
+    } else if let CallEvent::RecordingEnded = event {
+        info!(event_type, %call, "the carrier has ended its recording");
+    } else if let CallEvent::RecordingRefused { why: RecordingRefusal::Ending, .. } = event {
+        info!(event_type, %call, "a recording is not begun while the carrier is ending another one");
     } else if let CallEvent::RecordingRefused { step, why } = event {
         let (step, why) = (step.name(), why.name());
         error!(event_type = failed, error_type = "recording_failed", %call, step, why, "the carrier did not do what it was asked of a recording");

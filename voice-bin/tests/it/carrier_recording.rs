@@ -15,11 +15,13 @@ use voice_core::record::{CallEvent, EndReason, Entry, Reader, Totals};
 use voice_core::recording::{RecordStep, RecordingPlace};
 use voice_core::sensitive::Secret;
 use voice_core::time::MonoTime;
-use voice_core::wire::LineEnd;
+use voice_core::wire::{Endpoint, LineEnd};
 use voice_providers::dial::Dialer;
+use voice_telephony::rest::{HttpSend, Rest};
 use voice_telephony::sim::{
     ApiEffect, ApiRudeness, FakeTwilioApi, Script, Step, TelnyxRudeness, TwilioApiPlan,
 };
+use voice_telephony::twilio::rest::RecordCall;
 
 use crate::every_line::{PLACE, post, until};
 use crate::telnyx::{self, pause};
@@ -283,6 +285,11 @@ async fn over_elsewhere() -> (Store, JournalReader) {
     let store = Store::open("sqlite::memory:").await.unwrap();
     let other = store.clone().with_node(Node::new("gone"));
     let journal = Journal::start(other, Clock::start()).reader();
+    write_over(&journal).await;
+    (store, journal)
+}
+
+async fn write_over(journal: &JournalReader) {
     let events = [
         CallEvent::Started {
             carrier: CarrierId::from_static("twilio"),
@@ -298,13 +305,56 @@ async fn over_elsewhere() -> (Store, JournalReader) {
         journal.read(CALL, &Entry { seq, at: MonoTime::from_millis(seq), event });
     }
     assert!(journal.flush().await);
-    (store, journal)
 }
 
+/// Whoever the caller is led to agreed to nothing: the carrier's recording is over before they are joined.
 #[tokio::test]
-async fn what_is_told_after_the_end_at_another_server_is_written_down_once() {
-    // Whoever wrote it goes on to hold the database, which closes with the last of them.
-    let (store, _gone) = over_elsewhere().await;
+async fn whoever_a_caller_is_led_to_is_not_recorded() {
+    for is_twilio in [true, false] {
+        let (line, call) = Line::over(is_twilio, false, Manner::Polite).await;
+        if let Line::Telnyx(world, _) = &line {
+            let (_, run) = world.connect(world.plan(2).with_script(stays()).waits_for_dial());
+            tokio::spawn(run);
+        }
+        assert_eq!(line.order(&call, START).await, 202);
+        line.wait_for("the carrier records", BEGUN, 1).await;
+        let wish = r#"{"to":"+15005550008","kind":"blind"}"#;
+        let answer = post(line.server(), &format!("/api/v1/sessions/{call}/transfer"), wish).await;
+        assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+        until("somebody has the caller", || line.server().record.ends() == ["transfer"]).await;
+        let ended: fn(&CallEvent) -> bool = |event| matches!(event, CallEvent::RecordingEnded);
+        assert_eq!(line.count(ended), 1, "the carrier said so before");
+        let told = line.recordings(&call).await;
+        assert_eq!(told["recordings"][0]["end_reason"], "transfer", "{told:#}");
+        line.wait_for("it is there", SAVED, 1).await;
+    }
+}
+
+/// Two recordings run at Twilio, of which the call knows one: both are ended by one order.
+#[tokio::test]
+async fn all_recordings_at_twilio_end_with_the_one_that_is_known() {
+    let (line, call) = Line::over(true, false, Manner::Polite).await;
+    assert_eq!(line.order(&call, START).await, 202);
+    line.wait_for("the carrier records", BEGUN, 1).await;
+    let Line::Twilio(world) = &line else { unreachable!("it is Twilio's") };
+    let session = line.shown(&format!("/api/v1/sessions/{call}")).await;
+    let sid = session["carrier_call_id"].as_str().unwrap().parse().unwrap();
+    let how = RecordCall { callback: Some(format!("{}?recording={call}", world.server.webhook())) };
+    let ask = world.api.start_recording(&sid, &how);
+    let answer = Rest::plain().send(ask.request().clone()).await.unwrap();
+    assert!(ask.read(&answer).is_ok());
+    assert_eq!(line.act(&call, "pause").await, 202);
+    assert_eq!(line.act(&call, "stop").await, 202);
+    let ended: fn(&CallEvent) -> bool = |event| matches!(event, CallEvent::RecordingEnded);
+    line.wait_for("both are over", ended, 1).await;
+    let refused: fn(&CallEvent) -> bool = |event| matches!(event, CallEvent::RecordingRefused { .. });
+    assert_eq!(line.count(refused), 0);
+    line.wait_for("both are there", SAVED, 2).await;
+    line.end(&call).await;
+}
+
+/// A server on that database.
+async fn here(store: &Store) -> (Server, JournalReader) {
     let mut journal = None;
     let server = Server::with(|parts| {
         let store = store.clone().with_node(Node::new("here"));
@@ -312,10 +362,15 @@ async fn what_is_told_after_the_end_at_another_server_is_written_down_once() {
         let others = parts.world.readers.iter().cloned();
         parts.world.readers = others.chain([Arc::new(writes.clone()) as Arc<dyn Reader>]).collect();
         parts.store = Some(store);
+        parts.journal = Some(writes.clone());
         journal = Some(writes);
     })
     .await;
-    // Twilio records a call, and is told to come to this server.
+    (server, journal.unwrap())
+}
+
+/// Twilio has recorded that call, and says so to this server.
+fn word_of_twilio(server: &Server) -> Endpoint {
     let at = MonoTime::from_millis;
     let mut api = FakeTwilioApi::new(TwilioApiPlan::new(ACCOUNT, Secret::new(TOKEN.to_owned())));
     api.adopt(at(0), NAME);
@@ -339,18 +394,41 @@ async fn what_is_told_after_the_end_at_another_server_is_written_down_once() {
             posted = Some(endpoint);
         }
     }
-    let posted = posted.unwrap();
-    for _ in 0..2 {
-        let mut line = Dialer::plain().dial(posted.clone()).await.unwrap();
-        let mut end = std::future::poll_fn(|cx| line.poll(cx)).await;
-        while end.is_ok() {
-            end = std::future::poll_fn(|cx| line.poll(cx)).await;
+    posted.unwrap()
+}
+
+/// Posts it; what it is refused with, if it is.
+async fn posted_to(posted: &Endpoint) -> Option<u16> {
+    let mut line = match Dialer::plain().dial(posted.clone()).await {
+        Ok(line) => line,
+        Err(LineEnd::Refused { status, .. }) => return Some(status),
+        Err(end) => panic!("{end:?}"),
+    };
+    loop {
+        match std::future::poll_fn(|cx| line.poll(cx)).await {
+            Ok(_) => {}
+            Err(LineEnd::Refused { status, .. }) => return Some(status),
+            Err(end) => {
+                assert_eq!(end, LineEnd::Ended);
+                return None;
+            }
         }
-        assert!(matches!(end, Err(LineEnd::Ended)), "{end:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_told_after_the_end_at_another_server_is_written_down_once() {
+    // Whoever wrote it goes on to hold the database, which closes with the last of them.
+    let (store, _gone) = over_elsewhere().await;
+    let (server, journal) = here(&store).await;
+    let posted = word_of_twilio(&server);
+    for _ in 0..2 {
+        assert_eq!(posted_to(&posted).await, None);
+        // What is answered is written.
+        assert_eq!(store.carrier_recordings(CALL).await.unwrap().len(), 1);
     }
     until("it is in the record", || server.record.count(SAVED) == 1).await;
     server.stop().await;
-    let journal = journal.unwrap();
     assert!(journal.flush().await);
     let found = store.carrier_recordings(CALL).await.unwrap();
     assert_eq!(
@@ -363,4 +441,18 @@ async fn what_is_told_after_the_end_at_another_server_is_written_down_once() {
     assert_eq!(store.entries(CALL).await.unwrap().len(), 3);
     let url = found[0].url.as_ref().map(|url| url.expose().starts_with("https://"));
     assert_eq!(url, Some(true));
+}
+
+/// A carrier that was told that we know would not say it again.
+#[tokio::test]
+async fn what_nobody_could_write_down_is_not_taken_note_of() {
+    let store = Store::open("sqlite::memory:").await.unwrap();
+    let (server, _journal) = here(&store).await;
+    let posted = word_of_twilio(&server);
+    assert_eq!(posted_to(&posted).await, Some(503), "nobody knows the call yet");
+    let other = Journal::start(store.clone().with_node(Node::new("gone")), Clock::start()).reader();
+    write_over(&other).await;
+    assert_eq!(posted_to(&posted).await, None);
+    assert_eq!(store.carrier_recordings(CALL).await.unwrap().len(), 1);
+    server.stop().await;
 }

@@ -1,5 +1,6 @@
 //! What a server that died leaves to the next one, over sockets.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -8,9 +9,11 @@ use bytes::Bytes;
 use http::Request;
 use voice_bin::store::{Journal, Store};
 use voice_core::audio::AudioFormat;
+use voice_core::consent::{Consent, Scope};
 use voice_core::driver::Clock;
 use voice_core::id::{CallId, CarrierId, CorrelationId};
-use voice_core::record::{CallEvent, Entry, Reader};
+use voice_core::record::{CallEvent, EndReason, Entry, Reader, Totals};
+use voice_core::recording::{RecordingEnd, RecordingPlace};
 use voice_core::time::MonoTime;
 use voice_core::transfer::{TransferId, TransferKind};
 use voice_telephony::rest::{HttpSend, Rest};
@@ -32,6 +35,51 @@ fn cut_short() -> [CallEvent; 2] {
         CallEvent::Started { carrier, carrier_call, format, from, to, correlation },
         CallEvent::Transferring { id: TransferId(1), kind, name, to: "+15005550008".into() },
     ]
+}
+
+/// A call over Telnyx that its carrier records, and then its server is no more: killed, or gone with a word.
+fn recorded(goes: bool) -> Vec<CallEvent> {
+    let [started, _] = cut_short();
+    let consent = Consent::not_required("told before".parse().unwrap(), Scope::RECORDING);
+    let recorded = CallEvent::RecordingStarted { consent, place: RecordingPlace::Carrier };
+    let ended = CallEvent::Ended { reason: EndReason::Shutdown, totals: Totals::default() };
+    [started, recorded].into_iter().chain(goes.then_some(ended)).collect()
+}
+
+#[tokio::test]
+async fn a_recording_of_a_call_that_does_not_come_back_has_an_end_in_its_record() {
+    for goes in [false, true] {
+        let (clock, store) = (Clock::start(), Store::open("sqlite::memory:").await.unwrap());
+        let journal = Journal::start(store.clone(), clock).reader();
+        for (seq, event) in (1..).zip(recorded(goes)) {
+            journal.read(CALL, &Entry { seq, at: MonoTime::from_millis(seq), event });
+        }
+        assert!(journal.flush().await);
+        // Telnyx knows of no such call any more, and says so.
+        let world = telnyx::world(|parts| {
+            let others = parts.world.readers.iter().cloned();
+            parts.world.readers = others.chain([Arc::new(journal.clone()) as Arc<dyn Reader>]).collect();
+            parts.store = Some(store.clone());
+        })
+        .await;
+        let is_end = |event: &CallEvent| {
+            let reason = RecordingEnd::CallOver;
+            matches!(event, CallEvent::RecordingStopped { reason: told, .. } if *told == reason)
+        };
+        for _ in 0..1_000 {
+            if world.server.record.count(is_end) > 0 {
+                break;
+            }
+            pause().await;
+        }
+        assert_eq!(world.server.record.count(is_end), 1, "goes: {goes}");
+        world.server.stop().await;
+        assert!(journal.flush().await);
+        let row = store.call(CALL).await.unwrap().unwrap();
+        let reason = if goes { "shutdown" } else { "caller_hung_up" };
+        assert_eq!(row.reason.as_deref(), Some(reason), "the call is over");
+        assert_eq!(store.recordings(CALL).await.unwrap()[0].reason.as_deref(), Some("call_over"));
+    }
 }
 
 #[tokio::test]

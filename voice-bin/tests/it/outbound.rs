@@ -1,5 +1,6 @@
 //! Calls that the server places, over sockets: a fake Twilio API, a callee, and the ordinary way of a call.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +34,15 @@ fn long() -> Script {
 
 /// A server that places calls at a fake Twilio.
 async fn server(rudeness: &[ApiRudeness], script: Script, token: Option<&str>) -> Server {
+    server_with(rudeness, script, token, None).await
+}
+
+async fn server_with(
+    rudeness: &[ApiRudeness],
+    script: Script,
+    token: Option<&str>,
+    per_minute: Option<NonZeroU32>,
+) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let clock = Clock::start();
@@ -46,6 +56,7 @@ async fn server(rudeness: &[ApiRudeness], script: Script, token: Option<&str>) -
     let api = TwilioApi::new(ACCOUNT.parse().unwrap(), credentials).with_url(&url).unwrap();
     Server::with(|parts| {
         parts.world.fleet = Silent::fleet();
+        parts.door.orders_per_minute = per_minute.or(parts.door.orders_per_minute);
         parts.outbound = OutboundParts {
             http: Some(Arc::new(Rest::plain())),
             twilio: Some(TwilioLine { api, from: "+15005550009".parse().unwrap() }),
@@ -228,6 +239,28 @@ async fn a_session_is_prepared_started_talked_and_over() {
     // The call that was talked is the one that was prepared.
     assert_eq!(server.record.calls(), [id]);
     assert_eq!(ask("POST", &format!("{session}/end"), "").await.0, 409);
+    server.stop().await;
+}
+
+/// To prepare a session and to start it is no way around the limit of calls.
+#[tokio::test]
+async fn sessions_are_started_no_more_often_than_calls_are_ordered() {
+    let server = server_with(&[], long(), None, NonZeroU32::new(2)).await;
+    let wish = r#"{"to_number":"+15005550006"}"#;
+    let mut started = Vec::new();
+    for _ in 0..3 {
+        let made = json(&ask(&server, "POST", "/api/v1/sessions", "", wish).await);
+        let session = format!("/api/v1/sessions/{}", made["session_id"].as_str().unwrap());
+        let response = ask(&server, "POST", &format!("{session}/start"), "", "").await;
+        assert_eq!(response.headers().contains_key("retry-after"), started.len() == 2);
+        started.push(response.status().as_u16());
+        if started.len() == 3 {
+            let shown = json(&ask(&server, "GET", &session, "", "").await);
+            assert_eq!(shown["status"], "pending", "it may be started later");
+        }
+    }
+    assert_eq!(started, [202, 202, 429]);
+    assert_eq!(ask(&server, "POST", PATH, "", wish).await.status(), 429, "the same account");
     server.stop().await;
 }
 

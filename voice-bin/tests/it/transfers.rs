@@ -44,9 +44,14 @@ impl OverTelnyx {
     }
 
     async fn until(&self, is_so: impl Fn(&Self) -> bool) {
-        while !is_so(self) {
+        for _ in 0..4_000 {
+            if is_so(self) {
+                return;
+            }
             pause().await;
         }
+        let (told, ends) = (self.told(), self.world.server.record.ends());
+        panic!("it never is so: {told:?}, {ends:?}, {:?}", self.caller.commands());
     }
 
     fn told(&self) -> Vec<&'static str> {
@@ -139,6 +144,26 @@ async fn over_telnyx_a_caller_begins_a_conference_or_joins_the_one_that_is_there
         assert_eq!(rooms.most("board room"), if is_there { 2 } else { 1 });
         let last = if is_there { "join" } else { "create" };
         assert_eq!(over.caller.commands().last().map(String::as_str), Some(last), "their line stands");
+        over.world.server.stop().await.settled(&["transfer"]);
+    }
+}
+
+/// Telnyx parks a leg whose conference is over, and somebody must end it. Nobody here talks with it any more.
+#[tokio::test]
+async fn over_telnyx_a_caller_whose_conference_is_over_is_hung_up_and_so_is_one_who_is_to_go() {
+    for ended_by in ["conference", "hangup", "end"] {
+        let over = alone_over_telnyx(&[]).await;
+        let rooms = over.world.rooms().clone();
+        assert_eq!(over.confer().await, 202);
+        over.until(|over| !over.world.server.record.ends().is_empty()).await;
+        assert_eq!(rooms.most("board room"), 1);
+        if ended_by == "conference" {
+            rooms.end("board room");
+        } else {
+            let path = format!("/api/v1/sessions/{}/{ended_by}", over.call);
+            assert_eq!(over.world.ask("POST", &path, "").await.status(), 202, "{ended_by}");
+        }
+        over.until(|over| over.caller.commands().last().is_some_and(|last| last == "hangup")).await;
         over.world.server.stop().await.settled(&["transfer"]);
     }
 }

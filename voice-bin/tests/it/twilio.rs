@@ -22,6 +22,8 @@ pub(crate) const ACCOUNT: &str = "AC00112233445566778899aabbccddeeff";
 pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) rooms: Rooms,
+    /// The account, for those who want something of it beside the server.
+    pub(crate) api: TwilioApi,
     /// What became of calls that the server placed.
     pub(crate) over: mpsc::Receiver<CallReport>,
     calls: mpsc::Sender<CallsIn>,
@@ -47,13 +49,13 @@ pub(crate) async fn world(plan: impl FnOnce(&mut TwilioApiPlan), parts: impl FnO
         all.world.fleet = Silent::fleet();
         all.outbound = OutboundParts {
             http: Some(Arc::new(Rest::plain())),
-            twilio: Some(TwilioLine { api, from: "+15005550009".parse().unwrap() }),
+            twilio: Some(TwilioLine { api: api.clone(), from: "+15005550009".parse().unwrap() }),
             ..OutboundParts::default()
         };
         parts(all);
     })
     .await;
-    World { server, rooms, over, calls }
+    World { server, rooms, api, over, calls }
 }
 
 impl World {

@@ -22,6 +22,7 @@ pub struct CallConfig {
     pub(crate) patience: Patience,
     pub(crate) prompts: Prompts,
     pub(crate) when_nobody: WhenNobody,
+    pub(crate) when_recorded: WhenRecorded,
     pub(crate) standby: Standby,
     pub(crate) context_bytes: usize,
     pub(crate) phase: Phase,
@@ -62,6 +63,17 @@ pub enum Standby {
     /// Connected, and told every turn as soon as nothing about it can change any more. It never hears
     /// the caller: no service can be made to listen without answering, and two must never answer.
     Fed,
+}
+
+/// What becomes of a transfer when the carrier does not end its recording of the call before (within
+/// [`limits::TRANSFER_WAY`]). Whoever the caller is led to has agreed to nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenRecorded {
+    /// The caller is put through; the record says what the carrier refused, and it is asked again.
+    #[default]
+    PutThrough,
+    /// The caller is given back to the voice: nobody is recorded who did not agree.
+    GiveBack,
 }
 
 /// How long the caller may hear nothing before a prompt covers it.
@@ -153,6 +165,7 @@ impl CallConfig {
                 patience: Patience::default(),
                 prompts: Prompts::none(),
                 when_nobody: WhenNobody::HangUp,
+                when_recorded: WhenRecorded::PutThrough,
                 standby: Standby::Off,
                 context_bytes: limits::CONTEXT_BYTES,
                 phase: Phase::default(),
@@ -230,6 +243,12 @@ impl CallConfigBuilder {
     /// What is done with a caller for whom nobody can be found. Default: hang up, once they were told.
     pub fn when_nobody(mut self, when_nobody: WhenNobody) -> Self {
         self.config.when_nobody = when_nobody;
+        self
+    }
+
+    /// What becomes of a transfer while the carrier goes on recording. Default: the caller is put through.
+    pub fn when_recorded(mut self, when_recorded: WhenRecorded) -> Self {
+        self.config.when_recorded = when_recorded;
         self
     }
 

@@ -57,6 +57,7 @@ use crate::time::{MonoTime, Timers};
 
 pub use config::{
     CallConfig, CallConfigBuilder, CallLimits, ConfigError, Greeting, Patience, Standby, WhenNobody,
+    WhenRecorded,
 };
 pub use input::{Control, Input};
 pub use output::{Outcome, Output, Timer};
@@ -71,7 +72,7 @@ use gauges::Gauges;
 use held::Lost;
 use phase::Phase;
 use playout::{Cut, Playout, Progress, Release};
-use tape::Tape;
+use tape::{Filing, Tape};
 use tools::Tools;
 use transcript::Transcript;
 
@@ -169,8 +170,8 @@ struct Books {
     standby_failures: u32,
     /// Providers that will fail the same way until a human acts.
     barred: Vec<ProviderId>,
-    /// Recordings of which the carrier has said what it has.
-    filed: Vec<String>,
+    /// What the carrier has told of its recordings.
+    filing: Filing,
     /// What is measured on the way.
     gauges: Gauges,
 }
@@ -501,6 +502,7 @@ impl Call {
 
     fn report(&mut self, now: MonoTime, event: CallEvent) {
         self.books.seq += 1;
+        self.books.filing.take(&event);
         self.outbox.push_back(Output::Report(Entry { seq: self.books.seq, at: now, event }));
     }
 

@@ -16,13 +16,13 @@ use crate::consent::Consent;
 use crate::conversation::{ToolResult, Turn};
 use crate::id::{AttachmentId, ProviderId, ReplyId, ToolCallId, UtteranceId};
 use crate::record::{CallEvent, EndReason, Entry, Party, Totals};
-use crate::recording::{Filed, RecordingEnd, RecordingPlace, SavedRecording};
+use crate::recording::{Filed, RecordingEnd, RecordingPlace};
 use crate::sensitive::Pii;
 use crate::time::MonoTime;
 use crate::transfer::TransferId;
 
 use super::CallStart;
-use super::tape::{is_news, told};
+use super::tape::{Filing, told};
 use super::tools;
 use super::transcript::{Transcript, pressed};
 
@@ -53,8 +53,8 @@ pub struct Past {
     pub(super) people: People,
     pub(super) aside: PastAside,
     pub(super) tape: Option<PastTape>,
-    /// Recordings of which the carrier has said what it has.
-    pub(super) filed: Vec<String>,
+    /// What the carrier has told of its recordings.
+    pub(super) filing: Filing,
     pub(super) totals: Totals,
     ended: Option<EndReason>,
 }
@@ -160,7 +160,7 @@ impl Past {
             people: People::default(),
             aside: PastAside::default(),
             tape: None,
-            filed: Vec::new(),
+            filing: Filing::default(),
             totals: Totals::default(),
             ended: None,
         })
@@ -208,7 +208,12 @@ impl Past {
     /// `None` if that is known.
     pub fn file(&self, at: MonoTime, filed: Filed) -> Option<Entry> {
         let seq = self.place.seq + 1;
-        is_news(&self.filed, filed.recording()).then(|| Entry { seq, at, event: told(filed) })
+        self.filing.is_new(filed.recording()).then(|| Entry { seq, at, event: told(filed) })
+    }
+
+    /// Whether the record does not tell yet what the carrier has of the recording of this name, and would.
+    pub fn awaits_recording(&self, name: &str) -> bool {
+        self.filing.is_new(name)
     }
 
     /// The next entry of a call that does not run here and may come back: nobody may record it any more. `None` if
@@ -216,6 +221,20 @@ impl Past {
     pub fn revoke_recording(&self) -> Option<Entry> {
         let tape = self.tape.as_ref().filter(|tape| !tape.ending && self.may_return())?;
         let (reason, length) = (RecordingEnd::Revoked, self.elapsed().saturating_sub(tape.since));
+        let event = CallEvent::RecordingStopped { reason, length };
+        Some(Entry { seq: self.place.seq + 1, at: self.place.last, event })
+    }
+
+    /// The next entry of a call that does not run here and will not come back: what was recorded of it is over.
+    /// `None` if nothing was.
+    pub fn end_recording(&self) -> Option<Entry> {
+        let tape = self.tape.as_ref().filter(|tape| !tape.ending && !tape.closed)?;
+        let reason = match tape.place {
+            // Its server died.
+            RecordingPlace::Server => RecordingEnd::Interrupted,
+            RecordingPlace::Carrier => RecordingEnd::CallOver,
+        };
+        let length = self.elapsed().saturating_sub(tape.since);
         let event = CallEvent::RecordingStopped { reason, length };
         Some(Entry { seq: self.place.seq + 1, at: self.place.last, event })
     }
@@ -289,6 +308,7 @@ impl Past {
 
     fn take(&mut self, event: &CallEvent) {
         self.people.take(event, &mut self.totals);
+        self.filing.take(event);
         match event {
             CallEvent::Returned { leg, format, .. } => self.come_back(*leg, *format),
             CallEvent::CallerSpoke { .. }
@@ -320,9 +340,8 @@ impl Past {
             | CallEvent::RecordingPaused
             | CallEvent::RecordingResumed
             | CallEvent::RecordingBegun { .. }
+            | CallEvent::RecordingEnded
             | CallEvent::RecordingStopped { .. } => self.take_recording(event),
-            CallEvent::RecordingSaved(SavedRecording { recording, .. })
-            | CallEvent::RecordingAbsent { recording } => self.filed.push(recording.clone()),
             CallEvent::Detached { .. } if self.people.live.is_none() => self.stop_waiting_for_the_caller(),
             CallEvent::Ended { reason, totals } => {
                 self.totals = *totals;
@@ -338,6 +357,8 @@ impl Past {
             | CallEvent::TransferAnswered { .. }
             | CallEvent::DigitsSent { .. }
             | CallEvent::RecordingRefused { .. }
+            | CallEvent::RecordingSaved(_)
+            | CallEvent::RecordingAbsent { .. }
             | CallEvent::Attaching { .. }
             | CallEvent::Assigned { .. }
             | CallEvent::Ready { .. }
@@ -446,7 +467,7 @@ impl Past {
             self.tape.iter_mut().for_each(|tape| tape.recording.clone_from(recording));
         } else if let CallEvent::RecordingStopped { reason, .. } = event {
             match reason {
-                RecordingEnd::CallOver | RecordingEnd::Interrupted => {
+                RecordingEnd::CallOver | RecordingEnd::Interrupted | RecordingEnd::Transfer => {
                     self.tape.iter_mut().for_each(|tape| tape.closed = true);
                 }
                 // Whether the carrier was asked before the server died, nobody knows.
@@ -456,6 +477,8 @@ impl Past {
                 }
                 RecordingEnd::Failed | RecordingEnd::Carrier => self.tape = None,
             }
+        } else if let CallEvent::RecordingEnded = event {
+            self.tape.take_if(|tape| tape.ending);
         } else if let Some(tape) = &mut self.tape {
             tape.paused = matches!(event, CallEvent::RecordingPaused);
         }

@@ -79,7 +79,7 @@ impl Call {
         self.books.last.clone_from(&past.people.last);
         self.books.before.clone_from(&past.people.before);
         self.books.switches.clone_from(&past.people.switches);
-        self.books.filed.clone_from(&past.filed);
+        self.books.filing.clone_from(&past.filing);
     }
 
     /// What was under way is over, and the record says so. The recording that is to go on, if any.

@@ -150,6 +150,8 @@ pub enum Recording {
     On,
     /// Silence is kept in its place.
     Paused,
+    /// It is not any more; the carrier has still to say so, and until then nothing else is begun.
+    Ending,
 }
 
 /// Somebody in a call.

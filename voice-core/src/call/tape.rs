@@ -2,6 +2,7 @@
 //! these is one look at an empty place.
 
 mod carrier;
+mod filed;
 
 use bytes::Bytes;
 
@@ -10,7 +11,8 @@ use crate::consent::{Consent, Use};
 use crate::limits;
 use crate::record::{CallEvent, EndReason, Loss};
 use crate::recording::{
-    RecordCommand, Recorded, Recorder, RecordingEnd, RecordingOrder, RecordingPlace, RecordingStart,
+    RecordCommand, RecordStep, Recorded, Recorder, RecordingEnd, RecordingOrder, RecordingPlace,
+    RecordingRefusal, RecordingStart,
 };
 use crate::time::MonoTime;
 
@@ -18,8 +20,9 @@ use super::past::PastTape;
 use super::status::Recording;
 use super::{Call, Output, Timer};
 
-use carrier::CarrierTape;
-pub(super) use carrier::{is_news, told};
+pub(super) use carrier::Again;
+use carrier::{CarrierTape, EndingTape};
+pub(super) use filed::{Filing, told};
 
 /// A recording that runs.
 #[derive(Debug)]
@@ -28,8 +31,8 @@ pub(super) enum Tape {
     Ours(Recorder),
     /// The carrier does.
     Carrier(CarrierTape),
-    /// The carrier was asked to end it, and has not refused. It counts as over.
-    Ending(CarrierTape),
+    /// The carrier was asked to end it, and has not answered. It counts as over.
+    Ending(EndingTape),
 }
 
 impl Tape {
@@ -39,6 +42,15 @@ impl Tape {
             Self::Ours(recorder) => Some(recorder.is_paused()),
             Self::Carrier(tape) => Some(tape.is_paused),
             Self::Ending(_) => None,
+        }
+    }
+
+    /// The carrier's name for what it records, or recorded last.
+    fn carriers_name(&self) -> Option<&str> {
+        match self {
+            Self::Ours(_) => None,
+            Self::Carrier(tape) => tape.recording.as_deref(),
+            Self::Ending(ending) => ending.tape.as_ref()?.recording.as_deref(),
         }
     }
 }
@@ -51,8 +63,11 @@ impl Call {
             RecordCommand::Resume => self.pause_recording(now, false),
             RecordCommand::Stop => self.stop_recording(now, RecordingEnd::Ordered),
             RecordCommand::Revoke(revocation) => {
-                if let Some(Tape::Carrier(tape)) = self.tape.as_deref_mut() {
-                    tape.revoke(revocation);
+                match self.tape.as_deref_mut() {
+                    Some(Tape::Carrier(tape) | Tape::Ending(EndingTape { tape: Some(tape), .. })) => {
+                        tape.revoke(revocation);
+                    }
+                    Some(Tape::Ours(_) | Tape::Ending(_)) | None => {}
                 }
                 self.stop_recording(now, RecordingEnd::Revoked);
             }
@@ -61,7 +76,8 @@ impl Call {
             }
             RecordCommand::Failed => self.stop_our_tape(now, RecordingEnd::Failed),
             RecordCommand::Ordered { order, news } => self.on_carrier_recording(now, order, news),
-            RecordCommand::Filed(filed) => self.on_filed(now, filed),
+            RecordCommand::Filed(filed) => self.on_filed(now, filed, true),
+            RecordCommand::FiledUnnamed(filed) => self.on_filed(now, filed, false),
         }
     }
 
@@ -71,9 +87,10 @@ impl Call {
             Some(Tape::Ours(_)) | None => RecordingPlace::Server,
         };
         let recording = match self.tape.as_deref().and_then(Tape::pause) {
-            None => Recording::Off,
             Some(true) => Recording::Paused,
             Some(false) => Recording::On,
+            None if self.is_ending_recording() || self.aside.transfers.has_again() => Recording::Ending,
+            None => Recording::Off,
         };
         (recording, place)
     }
@@ -134,8 +151,13 @@ impl Call {
     }
 
     fn start_recording(&mut self, now: MonoTime, order: RecordingOrder) {
-        if self.tape.as_deref().is_some_and(|tape| tape.pause().is_some()) {
-            return;
+        match self.recording().0 {
+            Recording::On | Recording::Paused => return,
+            Recording::Ending => {
+                let (step, why) = (RecordStep::Start, RecordingRefusal::Ending);
+                return self.report(now, CallEvent::RecordingRefused { step, why });
+            }
+            Recording::Off => {}
         }
         let consent = order.consent().clone();
         match order.place() {

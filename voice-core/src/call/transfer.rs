@@ -2,15 +2,18 @@
 //! it ([`Operation`]); here stands what the caller hears meanwhile, and what becomes of the call.
 //!
 //! ```text
-//!            said, or 10 s               Joining            Done
-//!  ordered ───────────────► on hold ───────────────► … ────────────► Ended(Transfer)
+//!            said, or 10 s               Joining                    Done
+//!  ordered ───────────────► on hold ───────────────► … Proceed ────────────► Ended(Transfer)
+//!     │                        │                      │ the carrier ends its recording, then: Proceed
 //!     │                        │                      │ stream gone: wait for the verdict
 //!     └──── Failed, Resume ────┴──► off hold, the voice is told why, and talks
 //! ```
 
 use crate::carrier::CarrierEnd;
 use crate::conversation::Turn;
-use crate::limits::{TRANSFER_HOLD_AFTER, TRANSFER_MAX, TRANSFER_SUMMARY_BYTES_MAX, TRANSFER_VERDICT};
+use crate::limits::{
+    TRANSFER_HOLD_AFTER, TRANSFER_MAX, TRANSFER_SUMMARY_BYTES_MAX, TRANSFER_VERDICT, TRANSFER_WAY,
+};
 use crate::record::{CallEvent, EndReason};
 use crate::sensitive::Pii;
 use crate::time::MonoTime;
@@ -18,7 +21,8 @@ use crate::transfer::{
     Operation, TransferFailure, TransferId, TransferKind, TransferNews, TransferOrder, TransferStage,
 };
 
-use super::{Call, Output, Timer};
+use super::tape::Again;
+use super::{Call, Output, Timer, WhenRecorded};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -35,6 +39,9 @@ struct Current {
     name: String,
     to: Pii<String>,
     stage: TransferStage,
+    way: Way,
+    /// What the carrier recorded until then, and goes on with if the caller comes back.
+    again: Option<Again>,
     /// When the caller is put on hold at the latest; `None` once they are.
     hold_by: Option<MonoTime>,
     /// When it has taken too long.
@@ -45,7 +52,28 @@ struct Current {
     gone: Option<CarrierEnd>,
 }
 
+/// Whether the two may be joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Nobody has asked.
+    Unasked,
+    /// The carrier is ending its recording; it has so long.
+    Clearing(MonoTime),
+    /// They may.
+    Free,
+}
+
 impl Transfers {
+    /// A recording is not to go on after the transfer.
+    pub(super) fn take_again(&mut self) -> Option<Again> {
+        self.current.as_mut()?.again.take()
+    }
+
+    /// Whether one is to go on after it.
+    pub(super) fn has_again(&self) -> bool {
+        self.current.as_ref().is_some_and(|current| current.again.is_some())
+    }
+
     pub(super) fn is_under_way(&self) -> bool {
         self.current.is_some()
     }
@@ -57,6 +85,13 @@ impl Transfers {
     fn next(&mut self) -> TransferId {
         self.count += 1;
         TransferId(self.count)
+    }
+}
+
+impl Current {
+    /// They can no longer be had back.
+    fn is_being_joined(&self) -> bool {
+        self.stage == TransferStage::Joining && self.way == Way::Free
     }
 }
 
@@ -72,10 +107,10 @@ impl Call {
             order.summary = self.summary_for_others();
         }
         let (hold_by, until) = (Some(now + TRANSFER_HOLD_AFTER), now + TRANSFER_MAX);
-        let stage = TransferStage::Calling;
+        let (stage, way, again) = (TransferStage::Calling, Way::Unasked, None);
         self.aside.transfers.current =
-            Some(Current { id, name, to, stage, hold_by, until, is_last: false, gone: None });
-        self.timers.set(Timer::Transfer, now + TRANSFER_HOLD_AFTER);
+            Some(Current { id, name, to, stage, way, again, hold_by, until, is_last: false, gone: None });
+        self.wait_for_transfer();
         self.outbox.push_back(Output::Operate(Operation::Transfer(id, order)));
     }
 
@@ -96,8 +131,7 @@ impl Call {
             return;
         }
         current.hold_by = None;
-        let until = current.until;
-        self.timers.set(Timer::Transfer, until);
+        self.wait_for_transfer();
         self.hold(now, true);
     }
 
@@ -112,7 +146,10 @@ impl Call {
                     self.report(now, CallEvent::TransferAnswered { id });
                 }
             }
-            TransferNews::Joining => current.stage = TransferStage::Joining,
+            TransferNews::Joining => {
+                current.stage = TransferStage::Joining;
+                self.clear_the_way(now);
+            }
             TransferNews::Done => {
                 let to = current.to.clone();
                 self.end(now, EndReason::Transfer { to });
@@ -123,28 +160,82 @@ impl Call {
 
     /// The carrier's stream is over. That may be what was wanted.
     pub(super) fn on_carrier_ended(&mut self, now: MonoTime, end: CarrierEnd) {
-        let joining = |current: &&mut Current| current.stage == TransferStage::Joining;
+        let joining = |current: &&mut Current| current.is_being_joined();
         if let Some(current) = self.aside.transfers.current.as_mut().filter(joining) {
-            current.gone = Some(end);
+            (current.gone, current.hold_by) = (Some(end), None);
             current.until = now + TRANSFER_VERDICT;
-            let until = current.until;
             // Nobody hears anything any more.
             self.timers.clear(Timer::Hold);
             self.timers.clear(Timer::CarrierSilence);
-            return self.timers.set(Timer::Transfer, until);
+            return self.wait_for_transfer();
         }
         self.end(now, EndReason::Carrier(end));
     }
 
     pub(super) fn on_transfer_due(&mut self, now: MonoTime) {
-        let Some(current) = &self.aside.transfers.current else { return };
+        let Some(current) = &mut self.aside.transfers.current else { return };
         if current.until > now {
-            // Only time to put the caller on hold.
-            let until = current.until;
-            return self.timers.set(Timer::Transfer, until);
+            // Only time to put the caller on hold, or to wait no longer for the carrier.
+            if current.hold_by.is_some_and(|by| by <= now) {
+                self.hold_for_transfer(now);
+            }
+            self.look_at_the_way(now);
+            return self.wait_for_transfer();
         }
-        self.outbox.push_back(Output::Operate(Operation::Withdraw(current.id)));
-        self.transfer_failed(now, TransferFailure::Timeout);
+        self.withdraw_transfer(now, TransferFailure::Timeout);
+    }
+
+    /// Whoever the caller is led to did not agree to be recorded: before the two are joined, the carrier ends its
+    /// recording, or has had a second for it.
+    fn clear_the_way(&mut self, now: MonoTime) {
+        if let Some(current) =
+            self.aside.transfers.current.as_ref().filter(|current| current.way == Way::Free)
+        {
+            // Asked twice is answered twice.
+            let id = current.id;
+            return self.outbox.push_back(Output::Operate(Operation::Proceed(id)));
+        }
+        let again = self.end_recording_for_transfer(now);
+        let Some(current) = &mut self.aside.transfers.current else { return };
+        if current.way == Way::Unasked {
+            current.way = Way::Clearing(now + TRANSFER_WAY);
+        }
+        current.again = again.or(current.again.take());
+        self.look_at_the_way(now);
+        self.wait_for_transfer();
+    }
+
+    /// Whether the two may be joined by now.
+    pub(super) fn look_at_the_way(&mut self, now: MonoTime) {
+        let (is_ending, is_recorded) = (self.is_ending_recording(), self.is_recorded_by_carrier());
+        let Some(current) = &mut self.aside.transfers.current else { return };
+        let Way::Clearing(until) = current.way else { return };
+        if is_ending && now < until {
+            return;
+        }
+        if (is_ending || is_recorded) && self.config.when_recorded == WhenRecorded::GiveBack {
+            return self.withdraw_transfer(now, TransferFailure::Recorded);
+        }
+        current.way = Way::Free;
+        let id = current.id;
+        self.outbox.push_back(Output::Operate(Operation::Proceed(id)));
+    }
+
+    /// Wakes when the next thing about it is due.
+    fn wait_for_transfer(&mut self) {
+        let Some(current) = &self.aside.transfers.current else { return };
+        let way = if let Way::Clearing(until) = current.way { Some(until) } else { None };
+        let due = [current.hold_by, way].into_iter().flatten().fold(current.until, MonoTime::min);
+        self.timers.set(Timer::Transfer, due);
+    }
+
+    /// Nobody wants it any more: whoever was called is let go of.
+    fn withdraw_transfer(&mut self, now: MonoTime, why: TransferFailure) {
+        if let Some(current) = &self.aside.transfers.current {
+            let id = current.id;
+            self.outbox.push_back(Output::Operate(Operation::Withdraw(id)));
+        }
+        self.transfer_failed(now, why);
     }
 
     /// Somebody wants the caller back. False if there is nothing to take back: the caller is on hold for
@@ -153,10 +244,9 @@ impl Call {
         match &self.aside.transfers.current {
             None => false,
             // Whoever is being joined cannot be had back.
-            Some(current) if current.stage == TransferStage::Joining => true,
-            Some(current) => {
-                self.outbox.push_back(Output::Operate(Operation::Withdraw(current.id)));
-                self.transfer_failed(now, TransferFailure::Withdrawn);
+            Some(current) if current.is_being_joined() => true,
+            Some(_) => {
+                self.withdraw_transfer(now, TransferFailure::Withdrawn);
                 true
             }
         }
@@ -188,6 +278,9 @@ impl Call {
             let is_left_to_others = why == TransferFailure::Unsupported;
             let led = EndReason::Transfer { to: current.to };
             return self.end(now, if is_left_to_others { led } else { EndReason::NoProvider });
+        }
+        if let Some(again) = current.again {
+            self.record_after_transfer(now, again);
         }
         self.give_back(now, &current.name, why);
     }

@@ -403,7 +403,7 @@ impl Io {
                 let news = TransferNews::Failed(TransferFailure::Unsupported);
                 self.pending.push(Event::Control(Control::Transferred(id, news)));
             }
-            (None, Operation::Withdraw(_)) => {}
+            (None, Operation::Withdraw(_) | Operation::Proceed(_)) => {}
             (None, Operation::Record { order, step }) => {
                 let news = RecordNews::Refused(step, RecordingRefusal::Unsupported);
                 self.pending.push(Event::Control(Control::Record(RecordCommand::Ordered { order, news })));

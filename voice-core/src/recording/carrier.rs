@@ -61,6 +61,8 @@ impl RecordStep {
 pub enum RecordNews {
     /// It records, under this name of its own, where it told one.
     Begun(Option<String>),
+    /// It records no more: the end that it was asked for, or there was nothing to end.
+    Ended,
     /// It did not do that step.
     Refused(RecordStep, RecordingRefusal),
 }
@@ -79,12 +81,14 @@ pub enum RecordingRefusal {
     NoAnswer,
     /// It understood, and did not want to.
     Refused,
+    /// It was not even asked: it is still ending the recording before, and there are never two at once.
+    Ending,
 }
 
 impl RecordingRefusal {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Unsupported, Self::NotRunning, Self::NotAllowed, Self::NoAnswer, Self::Refused];
+    pub const ALL: [Self; 6] =
+        [Self::Unsupported, Self::NotRunning, Self::NotAllowed, Self::NoAnswer, Self::Refused, Self::Ending];
 
     /// A short, stable name for the API, metrics and logs.
     pub const fn name(self) -> &'static str {
@@ -94,6 +98,7 @@ impl RecordingRefusal {
             Self::NotAllowed => "not_allowed",
             Self::NoAnswer => "no_answer",
             Self::Refused => "refused",
+            Self::Ending => "ending",
         }
     }
 }

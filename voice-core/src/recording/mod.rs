@@ -70,7 +70,8 @@ impl RecordingOrder {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RecordCommand {
-    /// Begin. While a recording runs this means nothing; the one that runs goes on.
+    /// Begin. While a recording runs this means nothing; the one that runs goes on. While the carrier is still
+    /// ending one, it is refused ([`RecordingRefusal::Ending`]): there are never two at once.
     Start(RecordingOrder),
     /// Write silence instead of what is said: for a card number, say.
     Pause,
@@ -94,6 +95,8 @@ pub enum RecordCommand {
     },
     /// The carrier says what it has of a recording. The same once more means nothing.
     Filed(Filed),
+    /// The same from a carrier that does not say of which recording: the name is that of its news.
+    FiledUnnamed(Filed),
 }
 
 /// What a call gives to whoever writes its recording.
@@ -149,6 +152,8 @@ pub enum RecordingEnd {
     Interrupted,
     /// The carrier that wrote it has ended it.
     Carrier,
+    /// The caller is led to somebody else, who agreed to nothing. If they come back, another one begins.
+    Transfer,
 }
 
 impl RecordingEnd {
@@ -161,6 +166,7 @@ impl RecordingEnd {
             Self::Failed => "failed",
             Self::Interrupted => "interrupted",
             Self::Carrier => "carrier",
+            Self::Transfer => "transfer",
         }
     }
 }

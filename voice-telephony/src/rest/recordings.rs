@@ -34,7 +34,6 @@ pub async fn record(
     order: &RecordOrder,
 ) -> Option<RecordNews> {
     let unsupported = || Some(RecordNews::Refused(order.step, RecordingRefusal::Unsupported));
-    let Some(ask) = port.ask(order) else { return unsupported() };
     let look = port.look(order);
     let mut asking = Asking::new(order.step, look.is_some());
     let mut next = Next::Ask(Duration::ZERO);
@@ -47,6 +46,7 @@ pub async fn record(
             }
             (Next::Ask(pause) | Next::Look(pause), _) => {
                 wait(clock, pause).await;
+                let Some(ask) = port.ask(order, asking.recording()) else { return unsupported() };
                 asking.answered(send(http, &ask).await)
             }
         };

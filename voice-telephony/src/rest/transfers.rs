@@ -50,6 +50,7 @@ pub type Listen = Arc<dyn Fn(TransferNews) + Send + Sync>;
 ///             });
 ///             tokio::spawn(desk.begin(&CarrierId::from_static("twilio"), plan, listen).run());
 ///         }
+///         Operation::Proceed(transfer) => desk.proceed(TransferKey { call: call.id(), transfer }),
 ///         Operation::Withdraw(transfer) => desk.withdraw(TransferKey { call: call.id(), transfer }),
 ///         _ => {}
 ///     }
@@ -125,6 +126,13 @@ impl TransferDesk {
         }
         drop(slots);
         Leading { desk: self.clone(), listen, slot }
+    }
+
+    /// Nothing is in the way of joining the two any more.
+    pub fn proceed(&self, key: TransferKey) {
+        if let Some(slot) = self.slot(key) {
+            slot.handle(self.clock, Input::Proceed);
+        }
     }
 
     /// Nobody wants a transfer any more.

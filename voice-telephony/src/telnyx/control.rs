@@ -105,9 +105,11 @@ impl CallControl {
         control
     }
 
-    /// Ends a call that nobody on our side wants, whoever began it.
+    /// Ends a call that nobody on our side wants, whoever began it. Its orders have numbers of their own: Telnyx
+    /// ignores one that looks like an order of whoever commanded the call a moment ago.
     pub fn dismiss(now: (MonoTime, UnixMillis), call: CallControlId) -> Self {
         let mut control = Self::new(now, ControlSettings::none(), Some(call), b"", CallStatus::Answered);
+        control.flights = Flight::beginning_at(number_of(now.1) | DISMISSED);
         control.hang_up(End::Gone);
         control
     }
@@ -133,7 +135,7 @@ impl CallControl {
         name: &[u8],
     ) -> Self {
         let mut control = Self::new(now, settings, Some(call), name, CallStatus::Answered);
-        control.flights = Flight::beginning_at(u32::try_from(now.1.as_secs()).unwrap_or(u32::MAX / 2));
+        control.flights = Flight::beginning_at(number_of(now.1));
         control.connect();
         control
     }
@@ -531,4 +533,12 @@ impl CallControl {
     fn tell(&mut self, event: ControlEvent) {
         self.outbox.push_back(ControlOutput::Event(event));
     }
+}
+
+/// Sets apart the numbers of orders by which a call is dismissed.
+const DISMISSED: u32 = 1 << 31;
+
+/// A number for the first order of whoever commands a call from now on.
+fn number_of(unix: UnixMillis) -> u32 {
+    u32::try_from(unix.as_secs()).unwrap_or_default() & (DISMISSED - 1)
 }

@@ -29,7 +29,7 @@ impl TelnyxRecord {
 }
 
 impl RecordCalls for TelnyxRecord {
-    fn ask(&self, order: &RecordOrder) -> Option<Ask<Option<String>>> {
+    fn ask(&self, order: &RecordOrder, _recording: Option<&str>) -> Option<Ask<Option<String>>> {
         let call: CallControlId = order.carrier_call.parse().ok()?;
         let command = match order.step {
             RecordStep::Start => Command::RecordStart { beep: false },
@@ -48,9 +48,14 @@ impl RecordCalls for TelnyxRecord {
     }
 
     /// The same order has the same id, and Telnyx knows it again.
-    fn look(&self, _: &RecordOrder) -> Option<Ask<Option<String>>> {
+    fn look(&self, _: &RecordOrder) -> Option<Ask<Vec<String>>> {
         None
     }
+}
+
+/// Whether such an event names the recording; else [`filed`] has the name of the event in its place.
+pub fn is_named(webhook: &TelnyxWebhook) -> bool {
+    matches!(&webhook.event, Event::RecordingSaved(links) if links.recording.is_some())
 }
 
 /// What a verified event says that Telnyx has, and of which call, if it says anything of a recording. An event

@@ -10,6 +10,7 @@ use super::{Abilities, Act, Conferences, Input, LegNews, Output, Scene};
 use crate::carrier_error::{CarrierError, Cause};
 use crate::limits::{
     LEG_ENDS_MAX, LEG_JOIN_WAIT, LEG_KEY_WAIT, LEG_LOST_WAIT, LEG_RING_SLACK, LEG_SPEECH_MAX, LEG_STRAY_WAIT,
+    LEG_WAY_WAIT,
 };
 
 /// See the module above.
@@ -21,6 +22,8 @@ pub struct Transfer {
     leg: Leg,
     /// The carrier's name for the conference that is joined.
     room: Option<String>,
+    /// The call has made way.
+    may_join: bool,
     stage: Stage,
     outbox: VecDeque<Output>,
 }
@@ -57,10 +60,20 @@ enum Stage {
     Deciding {
         until: MonoTime,
     },
+    /// The call makes way for it, that so manieth time.
+    Clearing {
+        tries: u32,
+        until: MonoTime,
+    },
     /// The two are being joined: so often it was asked for, and whether that was accepted.
     Joining {
         tries: u32,
         accepted: bool,
+        until: MonoTime,
+    },
+    /// Nobody knows whether a conference was begun, so it is looked for, to leave it: the so manieth time.
+    Searching {
+        tries: u32,
         until: MonoTime,
     },
     /// The result is known. This is still to be done, or a leg may still turn up.
@@ -81,12 +94,13 @@ impl Transfer {
             abilities,
             leg: Leg::None,
             room: None,
+            may_join: false,
             stage: Stage::Calling { until: now + order.ring + LEG_RING_SLACK },
             outbox: VecDeque::new(),
         };
         match order.kind {
             TransferKind::Conference => match abilities.conferences {
-                Conferences::ByName => transfer.join(now),
+                Conferences::ByName => transfer.join(now, 1),
                 Conferences::ByLooking => transfer.look(now, 1),
                 Conferences::None => transfer.fail(now, TransferFailure::Unsupported),
             },
@@ -112,12 +126,14 @@ impl Transfer {
                         | Stage::Looking { .. }
                         | Stage::Speaking { .. }
                         | Stage::Deciding { .. }
+                        | Stage::Clearing { .. }
                 );
                 // Whoever is being joined cannot be had back.
                 if is_open {
                     self.close(now);
                 }
             }
+            Input::Proceed => self.proceed(now),
             Input::Tick => {}
         }
         self.look_at(now);
@@ -135,10 +151,12 @@ impl Transfer {
     pub fn scene(&self) -> Scene {
         match self.stage {
             Stage::Speaking { .. } | Stage::Deciding { .. } => Scene::Summary { accept: self.accept },
-            Stage::Joining { .. } => Scene::Join,
-            Stage::Calling { .. } | Stage::Looking { .. } | Stage::Closing { .. } | Stage::Over => {
-                Scene::HangUp
-            }
+            Stage::Clearing { .. } | Stage::Joining { .. } => Scene::Join,
+            Stage::Calling { .. }
+            | Stage::Looking { .. }
+            | Stage::Searching { .. }
+            | Stage::Closing { .. }
+            | Stage::Over => Scene::HangUp,
         }
     }
 
@@ -153,14 +171,14 @@ impl Transfer {
     }
 
     fn found(&mut self, now: MonoTime, answer: Result<Option<String>, CarrierError>) {
+        if let Stage::Searching { tries, .. } = self.stage {
+            return self.searched(now, tries, answer);
+        }
         let Stage::Looking { tries, .. } = self.stage else { return };
         match answer {
             Ok(room) => {
                 self.room = room;
-                self.join(now);
-                if let Stage::Joining { tries: joined, .. } = &mut self.stage {
-                    *joined = tries;
-                }
+                self.join(now, tries);
             }
             Err(error) if error.is_passing() && tries < LEG_ENDS_MAX => self.look(now, tries + 1),
             Err(_) => self.fail(now, TransferFailure::Carrier),
@@ -215,13 +233,17 @@ impl Transfer {
                 self.leg_over(now, end.failure());
             }
             (LegNews::Answered, Stage::Calling { .. }) => self.answered(now),
-            (LegNews::Machine, Stage::Calling { .. } | Stage::Speaking { .. } | Stage::Deciding { .. }) => {
-                self.fail(now, TransferFailure::Machine);
-            }
+            (
+                LegNews::Machine,
+                Stage::Calling { .. }
+                | Stage::Speaking { .. }
+                | Stage::Deciding { .. }
+                | Stage::Clearing { .. },
+            ) => self.fail(now, TransferFailure::Machine),
             (LegNews::Said, Stage::Speaking { .. }) => self.said(now),
             (LegNews::Key(key), Stage::Speaking { .. } | Stage::Deciding { .. }) if self.accept => {
                 if key == Some('1') {
-                    self.join(now);
+                    self.join(now, 1);
                 } else {
                     self.fail(now, TransferFailure::Declined);
                 }
@@ -238,7 +260,7 @@ impl Transfer {
     fn answered(&mut self, now: MonoTime) {
         self.outbox.push_back(Output::Tell(TransferNews::Answered));
         if self.kind != TransferKind::Warm {
-            return self.join(now);
+            return self.join(now, 1);
         }
         self.stage = Stage::Speaking { until: now + LEG_SPEECH_MAX };
         self.outbox.push_back(Output::Act(Act::Speak));
@@ -248,13 +270,23 @@ impl Transfer {
         if self.accept {
             self.stage = Stage::Deciding { until: now + LEG_KEY_WAIT };
         } else {
-            self.join(now);
+            self.join(now, 1);
         }
     }
 
-    fn join(&mut self, now: MonoTime) {
-        self.stage = Stage::Joining { tries: 1, accepted: false, until: now + LEG_JOIN_WAIT };
+    /// As soon as the call has made way, which it is asked for once.
+    fn join(&mut self, now: MonoTime, tries: u32) {
+        self.stage = Stage::Clearing { tries, until: now + LEG_WAY_WAIT };
+        if self.may_join {
+            return self.proceed(now);
+        }
         self.outbox.push_back(Output::Tell(TransferNews::Joining));
+    }
+
+    fn proceed(&mut self, now: MonoTime) {
+        let Stage::Clearing { tries, .. } = self.stage else { return };
+        self.may_join = true;
+        self.stage = Stage::Joining { tries, accepted: false, until: now + LEG_JOIN_WAIT };
         self.outbox.push_back(Output::Act(Act::Join));
     }
 
@@ -263,11 +295,12 @@ impl Transfer {
             Stage::Calling { .. }
             | Stage::Looking { .. }
             | Stage::Speaking { .. }
-            | Stage::Deciding { .. } => self.fail(now, why),
+            | Stage::Deciding { .. }
+            | Stage::Clearing { .. } => self.fail(now, why),
             // The request to join them is under way: its answer says where the caller is.
             Stage::Joining { accepted: false, .. } => {}
             Stage::Joining { accepted: true, .. } => self.fail(now, TransferFailure::HungUp),
-            Stage::Closing { .. } | Stage::Over => self.stage = Stage::Over,
+            Stage::Searching { .. } | Stage::Closing { .. } | Stage::Over => self.stage = Stage::Over,
         }
     }
 
@@ -330,9 +363,7 @@ impl Transfer {
     fn left_alone(&mut self, now: MonoTime) {
         self.fail(now, TransferFailure::HungUp);
         if !self.abilities.tells_bridged {
-            let act = Act::BringBack;
-            self.stage = Stage::Closing { act: Some(act), tries: 1, until: now + LEG_STRAY_WAIT };
-            self.outbox.push_back(Output::Act(act));
+            self.bring_back(now);
         }
     }
 
@@ -352,6 +383,12 @@ impl Transfer {
             Stage::Speaking { .. } => self.said(now),
             Stage::Deciding { .. } => self.fail(now, TransferFailure::Declined),
             Stage::Looking { .. } => self.fail(now, TransferFailure::Carrier),
+            // Nobody has said anything: they wait no longer.
+            Stage::Clearing { .. } => self.proceed(now),
+            Stage::Searching { tries, .. } => {
+                let tries = *tries;
+                self.search(now, tries + 1);
+            }
             // Nobody knows whether they are in there.
             Stage::Joining { .. } if looks => self.leave_room(now),
             Stage::Joining { .. } => self.fail(now, TransferFailure::Carrier),
@@ -372,7 +409,9 @@ impl Transfer {
             | Stage::Looking { until, .. }
             | Stage::Speaking { until }
             | Stage::Deciding { until }
+            | Stage::Clearing { until, .. }
             | Stage::Joining { until, .. }
+            | Stage::Searching { until, .. }
             | Stage::Closing { until, .. } => Some(*until),
             Stage::Over => None,
         }
@@ -386,10 +425,35 @@ impl Transfer {
     fn leave_room(&mut self, now: MonoTime) {
         self.fail(now, TransferFailure::Carrier);
         if self.room.is_some() {
-            let act = Act::BringBack;
-            self.stage = Stage::Closing { act: Some(act), tries: 1, until: now + LEG_STRAY_WAIT };
-            self.outbox.push_back(Output::Act(act));
+            return self.bring_back(now);
         }
+        self.search(now, 1);
+    }
+
+    /// What was begun, perhaps, is known by its name only.
+    fn search(&mut self, now: MonoTime, tries: u32) {
+        if tries > LEG_ENDS_MAX {
+            // Nothing of that name: it was never begun.
+            self.stage = Stage::Over;
+            return;
+        }
+        self.stage = Stage::Searching { tries, until: now + LEG_JOIN_WAIT };
+        self.outbox.push_back(Output::Find);
+    }
+
+    fn searched(&mut self, now: MonoTime, tries: u32, answer: Result<Option<String>, CarrierError>) {
+        if let Ok(Some(room)) = answer {
+            self.room = Some(room);
+            return self.bring_back(now);
+        }
+        // It may come up late: after a second, two, four.
+        self.stage = Stage::Searching { tries, until: now + Duration::from_secs(1) * (1 << (tries - 1)) };
+    }
+
+    fn bring_back(&mut self, now: MonoTime) {
+        let act = Act::BringBack;
+        self.stage = Stage::Closing { act: Some(act), tries: 1, until: now + LEG_STRAY_WAIT };
+        self.outbox.push_back(Output::Act(act));
     }
 
     fn done(&mut self) {
@@ -399,7 +463,7 @@ impl Transfer {
 
     /// A failure while somebody may still want to know.
     fn stop(&mut self, now: MonoTime, why: TransferFailure) {
-        if matches!(self.stage, Stage::Closing { .. } | Stage::Over) {
+        if matches!(self.stage, Stage::Searching { .. } | Stage::Closing { .. } | Stage::Over) {
             self.stage = Stage::Over;
         } else {
             self.fail(now, why);

@@ -6,10 +6,13 @@
 //! commanded (Telnyx) is sent the [`Act`]s.
 //!
 //! ```text
-//!  Dial ──► rings ──► answers ──► hears the summary ──► (presses 1) ──► Join ──► Done: the caller is theirs
-//!              │          │               │                  │            │
+//!  Dial ──► rings ──► answers ──► hears the summary ──► (presses 1) ──► Proceed ──► Join ──► Done: the caller is theirs
+//!              │          │               │                  │                        │
 //!              └ busy, no answer, a machine, hangs up, presses another key, refused ──► Failed: the leg is ended
 //! ```
+//!
+//! Before the two are joined the call is told ([`TransferNews::Joining`]), and makes way: what the carrier records
+//! of it ends first. It says [`Input::Proceed`], or nothing for two seconds.
 //!
 //! The caller stays where they are until the two are joined, so whatever fails loses nobody. Exactly one of
 //! [`TransferNews::Done`] and [`TransferNews::Failed`] is told, or neither of a transfer that nobody wants any
@@ -107,6 +110,8 @@ pub enum Input {
     Acted(Act, Result<(), CarrierError>),
     /// The carrier tells of the leg of this name.
     Told(String, LegNews),
+    /// Nothing is in the way of joining the two, as [`TransferNews::Joining`] asked.
+    Proceed,
     /// Nobody wants the transfer any more.
     Withdraw,
     /// Time has passed.

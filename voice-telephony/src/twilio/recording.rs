@@ -15,6 +15,10 @@ use crate::recording::{RecordCalls, RecordOrder};
 /// The query parameter of the status callback that says which call it is about. It is signed with the URL.
 const PARAMETER: &str = "recording=";
 
+/// Twilio's settings of the callback, which it neither sends nor signs: by itself it would not tell again what nobody
+/// could write down (protocol notes, Twilio §2.1).
+const TRY_AGAIN: &str = "#rc=5&rp=all";
+
 /// Twilio as a carrier that records.
 #[derive(Clone, Debug)]
 pub struct TwilioRecord {
@@ -30,15 +34,15 @@ impl TwilioRecord {
 
     fn callback(&self, call: CallId) -> String {
         let separator = if self.webhook.contains('?') { '&' } else { '?' };
-        format!("{}{separator}{PARAMETER}{call}", self.webhook)
+        format!("{}{separator}{PARAMETER}{call}{TRY_AGAIN}", self.webhook)
     }
 }
 
 impl RecordCalls for TwilioRecord {
-    fn ask(&self, order: &RecordOrder) -> Option<Ask<Option<String>>> {
+    fn ask(&self, order: &RecordOrder, recording: Option<&str>) -> Option<Ask<Option<String>>> {
         let call: CallSid = order.carrier_call.parse().ok()?;
-        // Nobody else records the call, and who goes on with it after a restart knows no name.
-        let edit = |edit| self.api.edit_recording(&call, None, edit);
+        // As a rule there is one, and who goes on with a call after a restart knows no name.
+        let edit = |edit| self.api.edit_recording(&call, recording, edit);
         let ask = match order.step {
             RecordStep::Start => {
                 let how = RecordCall { callback: Some(self.callback(order.call)) };
@@ -51,15 +55,13 @@ impl RecordCalls for TwilioRecord {
         Some(ask.map(|recording| Some(recording.sid)))
     }
 
-    /// Twilio takes a repetition for a second recording.
-    fn look(&self, order: &RecordOrder) -> Option<Ask<Option<String>>> {
+    /// Twilio takes a repetition for a second recording, and of two it changes none that is not named.
+    fn look(&self, order: &RecordOrder) -> Option<Ask<Vec<String>>> {
         let call: CallSid = order.carrier_call.parse().ok()?;
         let runs = |status: &str| matches!(status, "in-progress" | "paused");
-        Some(
-            self.api.list_recordings(&call).map(move |recordings| {
-                recordings.into_iter().find(|one| runs(&one.status)).map(|one| one.sid)
-            }),
-        )
+        Some(self.api.list_recordings(&call).map(move |recordings| {
+            recordings.into_iter().filter(|one| runs(&one.status)).map(|one| one.sid).collect()
+        }))
     }
 }
 
@@ -96,7 +98,7 @@ mod tests {
         let api = TwilioApi::new("AC00112233445566778899aabbccddeeff".parse().expect("a sid"), credentials);
         let port = TwilioRecord::new(api, "https://voice.example/hook?a=1");
         let order = RecordOrder { call: CallId::from_u128(7), carrier_call: CALL.to_owned(), order: 1, step };
-        let ask = port.ask(&order).expect("a call of Twilio's");
+        let ask = port.ask(&order, None).expect("a call of Twilio's");
         let path = ask.request().uri().path().rsplit_once(CALL).map_or("", |(_, rest)| rest).to_owned();
         (path, String::from_utf8_lossy(ask.request().body()).into_owned())
     }
@@ -106,7 +108,8 @@ mod tests {
         let (path, body) = said(RecordStep::Start);
         assert_eq!(path, "/Recordings.json");
         assert!(body.starts_with("RecordingChannels=dual&RecordingStatusCallback=https%3A%2F%2F"), "{body}");
-        assert!(body.contains(&format!("%3Fa%3D1%26recording%3D{}", CallId::from_u128(7))), "{body}");
+        let callback = format!("%3Fa%3D1%26recording%3D{}%23rc%3D5%26rp%3Dall", CallId::from_u128(7));
+        assert!(body.contains(&callback), "{body}");
         for (step, status) in [
             (RecordStep::Pause, "paused"),
             (RecordStep::Resume, "in-progress"),

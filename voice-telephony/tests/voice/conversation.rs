@@ -231,9 +231,11 @@ impl Running {
                     Abilities { conferences: Conferences::None, tells_bridged: self.rng.percent(50) };
                 self.transfer = Some((id, Transfer::new(now, &order, abilities)));
             }
-            Output::Operate(_) => {
+            Output::Operate(operation) => {
+                let is_leave = matches!(operation, Operation::Proceed(_));
+                let input = if is_leave { transfer::Input::Proceed } else { transfer::Input::Withdraw };
                 if let Some((_, transfer)) = &mut self.transfer {
-                    transfer.handle(now, transfer::Input::Withdraw);
+                    transfer.handle(now, input);
                 }
             }
             Output::Report(entry) => {

@@ -6,10 +6,10 @@ use std::sync::{Arc, Weak};
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::response::Response;
-use http::Method;
+use axum::response::{IntoResponse as _, Response};
 use http::header::CONTENT_TYPE;
 use http::request::Parts as Head;
+use http::{Method, StatusCode};
 use hyper_util::service::TowerToHyperService;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::Sender;
@@ -19,7 +19,7 @@ use voice_telephony::{telnyx, twilio};
 
 use crate::cluster::{News, Obey};
 use crate::recovery;
-use crate::server::{App, ClientAddress, take_note_of};
+use crate::server::{App, CarrierRecordings, ClientAddress, take_note_of};
 use crate::store::Node;
 
 /// Longest answer that is led back.
@@ -110,7 +110,8 @@ impl Answers {
         {
             request = request.extension(correlation);
         }
-        let request = request.body(Body::from(led.body)).ok()?;
+        let client = ClientAddress(led.client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
+        let request = request.extension(client).body(Body::from(led.body)).ok()?;
         let router = TowerToHyperService::new(self.router.clone());
         hyper::service::Service::call(&router, request).await.ok()
     }
@@ -122,7 +123,7 @@ impl Obey for Answers {
         let app = self.app.upgrade()?;
         let response = match serde_json::from_str(order).ok()? {
             Errand::Api(led) => self.api(led).await?,
-            Errand::Webhook(led) => webhook(&app, &led)?,
+            Errand::Webhook(led) => webhook(&app, &led).await?,
             Errand::LetGo => {
                 recovery::let_go(&app, call?).await;
                 return Some(String::new());
@@ -180,7 +181,7 @@ impl Led {
             carrier: None,
             part: None,
             correlation: None,
-            client: None,
+            client: head.extensions.get::<ClientAddress>().map(|client| client.0),
         })
     }
 
@@ -203,7 +204,7 @@ impl Led {
 }
 
 /// Checked and acted upon as if the carrier had come here.
-fn webhook(app: &Arc<App>, led: &Led) -> Option<Response> {
+async fn webhook(app: &Arc<App>, led: &Led) -> Option<Response> {
     let mut request = http::Request::builder().method(led.method.parse::<Method>().ok()?).uri(&led.target);
     for (name, value) in &led.headers {
         request = request.header(name, value);
@@ -212,6 +213,16 @@ fn webhook(app: &Arc<App>, led: &Led) -> Option<Response> {
     let body = Bytes::from(led.body.clone());
     let correlation: CorrelationId = led.correlation.as_ref()?.parse().ok()?;
     let client = ClientAddress(led.client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
+    let word = match led.carrier.as_deref()? {
+        twilio::CARRIER => super::super::twilio::recording_word(app, &head, &body),
+        telnyx::CARRIER => super::super::telnyx::recording_word(app, &head, &body),
+        _unknown => None,
+    };
+    if let Some(word) = word
+        && !CarrierRecordings::file(app, word).await
+    {
+        return Some(StatusCode::SERVICE_UNAVAILABLE.into_response());
+    }
     let answer = match led.carrier.as_deref()? {
         twilio::CARRIER => super::super::twilio::receive(app, client, &correlation, &head, &body),
         telnyx::CARRIER => {

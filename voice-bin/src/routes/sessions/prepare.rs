@@ -16,16 +16,16 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use voice_core::id::{CallId, CorrelationId};
 
-use super::super::answers::{FailsToOrder, FailsToOrderOne};
+use super::super::answers::{FailsToOrder, FailsToStart};
 use super::super::elsewhere::keep_desk;
-use super::super::outbound::{Wish, not_placed, takes_calls, understand};
+use super::super::outbound::{Wish, not_placed, takes_calls, understand, unheard};
 use super::super::problem::{Nothing, Problem, understood};
 use super::conflict;
 use super::history;
 use super::read::{self, id_of};
 use super::session::Session;
 use super::socket::{EventTicket, issue};
-use crate::server::{App, Refused, SESSION_WAIT, Waiting};
+use crate::server::{App, ClientAddress, Refused, SESSION_WAIT, Waiting};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(read::list, create)).routes(routes!(bootstrap)).routes(routes!(start))
@@ -83,10 +83,11 @@ async fn bootstrap(
 #[utoipa::path(
     post, path = "/api/v1/sessions/{id}/start", tag = "sessions", operation_id = "start_session",
     params(("id" = String, Path, format = Uuid)),
-    responses((status = 202, body = Session), FailsToOrderOne),
+    responses((status = 202, body = Session), FailsToStart),
 )]
 async fn start(
     State(app): State<Arc<App>>,
+    Extension(client): Extension<ClientAddress>,
     Path(id): Path<String>,
     body: Bytes,
 ) -> Result<Response, Problem> {
@@ -104,10 +105,11 @@ async fn start(
         Err(Refused::Ended | Refused::Full) => return Err(conflict("ended", "The session has ended")),
     };
     let Waiting { order, correlation, metadata, .. } = waiting.clone();
-    app.outbound.place(order, correlation.clone(), metadata).map_err(|why| {
-        app.prepared.give_back(call);
-        not_placed(why)
-    })?;
+    // Whoever starts a session calls somebody, like whoever orders a call at once.
+    let paid = app.orders.pay(client).map_err(unheard);
+    let placed =
+        paid.and_then(|()| app.outbound.place(order, correlation.clone(), metadata).map_err(not_placed));
+    placed.inspect_err(|_| app.prepared.give_back(call))?;
     info!(%correlation, %call, "session started");
     Ok((StatusCode::ACCEPTED, Json(Session::of_waiting(&app, call, &waiting))).into_response())
 }

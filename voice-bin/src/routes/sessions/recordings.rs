@@ -48,7 +48,8 @@ struct Stretch {
     started_at: String,
     #[schema(format = DateTime)]
     ended_at: Option<String>,
-    /// Why it ended: `ordered`, `revoked`, `call_over`, `failed`, `interrupted`, `carrier`.
+    /// Why it ended: `ordered`, `revoked`, `call_over`, `failed`, `interrupted`, `carrier`,
+    /// `transfer`.
     end_reason: Option<&'static str>,
     /// Pauses included.
     length_ms: Option<u64>,

@@ -226,7 +226,7 @@ impl Voice {
             on_hold: course.on_hold && course.end.is_none(),
             muted: course.muted && course.end.is_none(),
             recording: match course.recording {
-                Recording::Off => RecordingState::Off,
+                Recording::Off | Recording::Ending => RecordingState::Off,
                 Recording::On => RecordingState::On,
                 Recording::Paused => RecordingState::Paused,
             },

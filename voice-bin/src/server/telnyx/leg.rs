@@ -167,7 +167,8 @@ impl Leg {
                 self.media = Some(call);
                 self.control.handle(now, ControlInput::MediaUp);
             }
-            // The caller is somebody else's: their leg ends with the one that it is joined with.
+            // The caller is somebody else's: their leg ends with the one that it is joined with, or is ended once
+            // it has left its conference (`recovery/led.rs`).
             Word::MediaOver(Some(EndReason::Transfer { .. })) => {
                 self.media = None;
                 return true;

@@ -75,6 +75,7 @@ bodies! {
     Ready = "ready" { attachment: u32, session: Option<String>, took_us: u64 }
     RecordingAbsent = "recording_absent" { recording: String }
     RecordingBegun = "recording_begun" { recording: Option<String> }
+    RecordingEnded = "recording_ended" {}
     RecordingPaused = "recording_paused" {}
     RecordingRefused = "recording_refused" { step: StoredRecordStep, why: StoredRecordingRefusal }
     RecordingResumed = "recording_resumed" {}
@@ -243,6 +244,7 @@ impl TryFrom<&CallEvent> for Body {
             CallEvent::RecordingAbsent { recording } => {
                 Self::RecordingAbsent { recording: recording.clone() }
             }
+            CallEvent::RecordingEnded => Self::RecordingEnded {},
             CallEvent::RecordingPaused => Self::RecordingPaused {},
             CallEvent::RecordingResumed => Self::RecordingResumed {},
             CallEvent::RecordingStopped { reason, length } => {
@@ -395,6 +397,7 @@ impl TryFrom<Body> for CallEvent {
                 url: url.map(text),
             }),
             Body::RecordingAbsent { recording } => Self::RecordingAbsent { recording },
+            Body::RecordingEnded {} => Self::RecordingEnded,
             Body::RecordingPaused {} => Self::RecordingPaused,
             Body::RecordingResumed {} => Self::RecordingResumed,
             Body::RecordingStopped { reason, length_us } => {

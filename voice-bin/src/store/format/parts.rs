@@ -95,13 +95,13 @@ mirror! {
     /// Why a caller was not led elsewhere.
     growing StoredTransferFailure of TransferFailure {
         Busy, NoAnswer, Declined, Machine, HungUp, Unreachable, Carrier, Timeout, Withdrawn, Interrupted, CallOver,
-        UnderWay, Unsupported,
+        UnderWay, Unsupported, Recorded,
     }
 }
 
 mirror! {
     /// Why a recording is over.
-    StoredRecordingEnd of RecordingEnd { Ordered, Revoked, CallOver, Failed, Interrupted, Carrier }
+    StoredRecordingEnd of RecordingEnd { Ordered, Revoked, CallOver, Failed, Interrupted, Carrier, Transfer }
 }
 
 mirror! {
@@ -116,7 +116,9 @@ mirror! {
 
 mirror! {
     /// Why it did not.
-    growing StoredRecordingRefusal of RecordingRefusal { Unsupported, NotRunning, NotAllowed, NoAnswer, Refused }
+    growing StoredRecordingRefusal of RecordingRefusal {
+        Unsupported, NotRunning, NotAllowed, NoAnswer, Refused, Ending,
+    }
 }
 
 mirror! {

@@ -37,15 +37,20 @@ impl Call {
 
     fn state_differs(&self, past: &Past) -> Option<String> {
         let (recording, place) = self.recording();
-        let tape = (recording != Recording::Off).then_some((recording == Recording::Paused, place));
-        let folded = past.tape.as_ref().filter(|tape| !tape.ending).map(|tape| (tape.paused, tape.place));
+        let runs = matches!(recording, Recording::On | Recording::Paused);
+        let tape = runs.then_some((recording == Recording::Paused, place));
+        let folded = past
+            .tape
+            .as_ref()
+            .filter(|tape| !tape.ending && !tape.closed)
+            .map(|tape| (tape.paused, tape.place));
         let tools: Vec<_> = past.tools.iter().map(|(id, _)| *id).collect();
         let checks = [
             ("hold", self.aside.is_on_hold() == past.aside.hold.is_some()),
             ("transfer", self.aside.transfers.is_under_way() == past.aside.transferring.is_some()),
             ("mute", self.aside.is_muted() == past.aside.muted),
             ("recording", tape == folded),
-            ("recordings filed", self.books.filed == past.filed),
+            ("recordings filed", self.books.filing == past.filing),
             ("tools", self.tools.running().eq(tools)),
             ("goodbye", self.timers.due(super::super::Timer::Goodbye).is_none() || self.leaves_for(past)),
         ];

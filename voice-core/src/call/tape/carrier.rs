@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use crate::carrier::CarrierEnd;
 use crate::consent::{Consent, Revocation};
-use crate::limits::RECORDINGS_FILED_MAX;
 use crate::record::{CallEvent, EndReason};
-use crate::recording::{Filed, RecordNews, RecordStep, RecordingEnd, RecordingPlace, RecordingRefusal};
+use crate::recording::{RecordNews, RecordStep, RecordingEnd, RecordingPlace, RecordingRefusal};
 use crate::time::MonoTime;
 use crate::transfer::Operation;
 
@@ -22,13 +21,32 @@ pub(in crate::call) struct CarrierTape {
     pub(super) is_paused: bool,
     consent: Consent,
     /// The carrier's name for it.
-    recording: Option<String>,
+    pub(super) recording: Option<String>,
     /// Since when, in the call's own time.
     since: Duration,
     /// The order that began it; 0 if that was before the call came back.
     begun_by: u64,
     /// The latest order.
     last: u64,
+}
+
+/// A recording that the carrier was asked to end. While it has not answered, nothing else is begun.
+#[derive(Debug)]
+pub(in crate::call) struct EndingTape {
+    /// What goes on if it refuses. Of one that was to end before the call came back, nothing is known.
+    pub(super) tape: Option<CarrierTape>,
+    /// The order to end it.
+    order: u64,
+    /// It was ended for a transfer that came to nothing: it begins once more as soon as it is over.
+    again: Option<Again>,
+}
+
+/// A recording that was ended for a transfer, and goes on if the caller comes back.
+#[derive(Debug)]
+pub(in crate::call) struct Again {
+    consent: Consent,
+    is_paused: bool,
+    length: Duration,
 }
 
 impl CarrierTape {
@@ -54,9 +72,49 @@ impl Call {
     }
 
     pub(super) fn stop_carrier_recording(&mut self, now: MonoTime, reason: RecordingEnd) {
-        let Some(mut tape) = self.carrier_recording_over(now, reason) else { return };
-        tape.last = self.ask_to_record(RecordStep::Stop);
-        self.tape = Some(Box::new(Tape::Ending(tape)));
+        self.do_not_begin_again(now, reason);
+        let Some(tape) = self.carrier_recording_over(now, reason) else { return };
+        self.ask_to_end(Some(tape));
+    }
+
+    /// The caller is about to be led to somebody else, who agreed to nothing. What is to go on if nothing comes of
+    /// that.
+    pub(in crate::call) fn end_recording_for_transfer(&mut self, now: MonoTime) -> Option<Again> {
+        let tape = self.carrier_recording_over(now, RecordingEnd::Transfer)?;
+        let length = self.books.elapsed(now).saturating_sub(tape.since);
+        let again = Again { consent: tape.consent.clone(), is_paused: tape.is_paused, length };
+        self.ask_to_end(Some(tape));
+        Some(again)
+    }
+
+    /// The transfer came to nothing.
+    pub(in crate::call) fn record_after_transfer(&mut self, now: MonoTime, again: Again) {
+        match self.tape.as_deref_mut() {
+            // It was not ended after all, or something else is recorded since.
+            Some(Tape::Carrier(_) | Tape::Ours(_)) => {}
+            Some(Tape::Ending(ending)) => ending.again = Some(again),
+            None => self.begin_again(now, again),
+        }
+    }
+
+    /// Somebody wants no recording, while one that was ended for a transfer may go on after it.
+    fn do_not_begin_again(&mut self, now: MonoTime, reason: RecordingEnd) {
+        let of_transfer = self.aside.transfers.take_again();
+        let of_ending = match self.tape.as_deref_mut() {
+            Some(Tape::Ending(ending)) => ending.again.take(),
+            Some(Tape::Carrier(_) | Tape::Ours(_)) | None => None,
+        };
+        if let Some(Again { length, .. }) = of_transfer.or(of_ending) {
+            // Whoever goes on with the call by its record must know.
+            self.report(now, CallEvent::RecordingStopped { reason, length });
+        }
+    }
+
+    fn begin_again(&mut self, now: MonoTime, Again { consent, is_paused, .. }: Again) {
+        self.start_carrier_recording(now, consent);
+        if is_paused {
+            self.pause_carrier_recording(now, true);
+        }
     }
 
     /// The call is over. Its line ends with it, and the carrier's recording with that, unless the line stands:
@@ -66,8 +124,8 @@ impl Call {
             EndReason::Shutdown | EndReason::Carrier(CarrierEnd::LineDown(_)) => {}
             // Twilio says that a stream has stopped also when the caller is led elsewhere by somebody else.
             EndReason::Transfer { .. } | EndReason::Carrier(CarrierEnd::Stopped | CarrierEnd::Nonsense) => {
-                if self.carrier_recording_over(now, RecordingEnd::CallOver).is_some() {
-                    self.ask_to_record(RecordStep::Stop);
+                if let Some(tape) = self.carrier_recording_over(now, RecordingEnd::CallOver) {
+                    self.ask_to_end(Some(tape));
                 }
             }
             EndReason::HungUp | EndReason::NoProvider | EndReason::Limit => {
@@ -81,11 +139,8 @@ impl Call {
     pub(super) fn find_carrier_recording(&mut self, now: MonoTime, past: PastTape) {
         let PastTape { consent, paused, since, closed, recording, .. } = past;
         if closed {
-            self.start_carrier_recording(now, consent);
-            if paused {
-                self.pause_carrier_recording(now, true);
-            }
-            return;
+            let (is_paused, length) = (paused, Duration::ZERO);
+            return self.begin_again(now, Again { consent, is_paused, length });
         }
         self.keep_carrier_tape(now, consent, paused, 0);
         if let Some(Tape::Carrier(tape)) = self.tape.as_deref_mut() {
@@ -96,86 +151,123 @@ impl Call {
     /// The call has come back, and nobody knows whether the carrier was asked to end it, as was wanted. To end
     /// what is over does no harm.
     pub(super) fn stop_again(&mut self) {
-        self.ask_to_record(RecordStep::Stop);
+        self.ask_to_end(None);
     }
 
     /// What came of an order.
     pub(super) fn on_carrier_recording(&mut self, now: MonoTime, order: u64, news: RecordNews) {
         match news {
-            RecordNews::Begun(recording) => {
-                let Some(Tape::Carrier(tape) | Tape::Ending(tape)) = self.tape.as_deref_mut() else {
-                    return;
-                };
-                if tape.begun_by != order || tape.recording.is_some() {
-                    return;
+            RecordNews::Begun(recording) => self.on_begun(now, order, recording),
+            RecordNews::Ended => {
+                if self.awaits_end(order) {
+                    self.carrier_has_ended(now);
                 }
-                tape.recording.clone_from(&recording);
-                self.report(now, CallEvent::RecordingBegun { recording });
             }
             RecordNews::Refused(step, why) => self.on_record_refused(now, order, (step, why)),
         }
+        self.look_at_the_way(now);
     }
 
-    /// The carrier says what it has of a recording.
-    pub(super) fn on_filed(&mut self, now: MonoTime, filed: Filed) {
-        let name = filed.recording();
-        if !is_news(&self.books.filed, name) {
-            return;
+    /// It records no more, as it was asked or by itself.
+    pub(super) fn carrier_has_ended(&mut self, now: MonoTime) {
+        match self.tape.take().map(|tape| *tape) {
+            Some(Tape::Ending(ending)) => {
+                self.report(now, CallEvent::RecordingEnded);
+                if let Some(again) = ending.again {
+                    self.begin_again(now, again);
+                }
+            }
+            Some(running @ Tape::Carrier(_)) => {
+                self.tape = Some(Box::new(running));
+                self.carrier_recording_over(now, RecordingEnd::Carrier);
+            }
+            ours => self.tape = ours.map(Box::new),
         }
-        self.books.filed.push(name.to_owned());
-        let is_this =
-            |tape: &Tape| matches!(tape, Tape::Carrier(tape) if tape.recording.as_deref() == Some(name));
-        if self.tape.as_deref().is_some_and(is_this) {
-            // Nobody here wanted that: it was the longest that the carrier allows, or it failed.
-            self.carrier_recording_over(now, RecordingEnd::Carrier);
+    }
+
+    /// Whether the carrier was asked to end its recording, and has not answered.
+    pub(in crate::call) fn is_ending_recording(&self) -> bool {
+        matches!(self.tape.as_deref(), Some(Tape::Ending(_)))
+    }
+
+    /// Whether the carrier records, as far as we know.
+    pub(in crate::call) fn is_recorded_by_carrier(&self) -> bool {
+        matches!(self.tape.as_deref(), Some(Tape::Carrier(_)))
+    }
+
+    fn awaits_end(&self, order: u64) -> bool {
+        matches!(self.tape.as_deref(), Some(Tape::Ending(ending)) if ending.order == order)
+    }
+
+    fn on_begun(&mut self, now: MonoTime, order: u64, recording: Option<String>) {
+        let tape = match self.tape.as_deref_mut() {
+            Some(Tape::Carrier(tape)) => Some(tape),
+            Some(Tape::Ending(ending)) => ending.tape.as_mut(),
+            Some(Tape::Ours(_)) | None => None,
+        };
+        if let Some(tape) = tape.filter(|tape| tape.begun_by == order && tape.recording.is_none()) {
+            tape.recording.clone_from(&recording);
+            self.report(now, CallEvent::RecordingBegun { recording });
         }
-        self.report(now, told(filed));
     }
 
     fn on_record_refused(&mut self, now: MonoTime, order: u64, (step, why): (RecordStep, RecordingRefusal)) {
-        let (tape, is_ending) = match self.tape.as_deref() {
-            Some(Tape::Carrier(tape)) => (tape, false),
-            Some(Tape::Ending(tape)) => (tape, true),
+        let is_gone = why == RecordingRefusal::NotRunning;
+        match self.tape.as_deref() {
+            // What is to be over and is gone is over.
+            Some(Tape::Ending(_)) if step == RecordStep::Stop && is_gone && self.awaits_end(order) => {
+                self.carrier_has_ended(now);
+            }
+            Some(Tape::Ending(ending)) => {
+                let is_its_beginning = ending.tape.as_ref().is_some_and(|tape| tape.begun_by == order);
+                self.report(now, CallEvent::RecordingRefused { step, why });
+                if step == RecordStep::Start && is_its_beginning && why != RecordingRefusal::NoAnswer {
+                    self.carrier_has_ended(now);
+                } else if step == RecordStep::Stop && self.awaits_end(order) {
+                    self.goes_on_recording(now);
+                }
+            }
+            Some(Tape::Carrier(tape)) => {
+                let (is_its_beginning, is_last) = (tape.begun_by == order, tape.last == order);
+                self.report(now, CallEvent::RecordingRefused { step, why });
+                match step {
+                    RecordStep::Start if is_its_beginning => self.was_not_begun(now, why),
+                    RecordStep::Pause | RecordStep::Resume if is_gone => self.carrier_has_ended(now),
+                    RecordStep::Pause | RecordStep::Resume if is_last => self.is_as_before(now, step),
+                    // Something else was wanted since.
+                    RecordStep::Start | RecordStep::Pause | RecordStep::Resume | RecordStep::Stop => {}
+                }
+            }
             Some(Tape::Ours(_)) | None => {
                 // Another one was begun since, here, or none is known any more: whoever reads must know.
-                if step == RecordStep::Stop && why != RecordingRefusal::NotRunning {
+                if step == RecordStep::Stop && !is_gone {
                     self.report(now, CallEvent::RecordingRefused { step, why });
                 }
-                return;
             }
-        };
-        let (is_of_its_beginning, is_last) = (tape.begun_by == order, tape.last == order);
-        self.report(now, CallEvent::RecordingRefused { step, why });
-        let is_gone = why == RecordingRefusal::NotRunning;
-        match step {
-            RecordStep::Start if is_of_its_beginning => {
-                let over = self.carrier_recording_over(now, RecordingEnd::Failed);
-                self.tape = None;
-                // It may have begun all the same, and nobody would know how to end it.
-                if let (Some(mut tape), RecordingRefusal::NoAnswer) = (over, why) {
-                    tape.last = self.ask_to_record(RecordStep::Stop);
-                    self.tape = Some(Box::new(Tape::Ending(tape)));
-                }
-            }
-            RecordStep::Stop if is_ending && is_last && !is_gone => self.goes_on_recording(now),
-            RecordStep::Pause | RecordStep::Resume if !is_ending && is_gone => {
-                self.carrier_recording_over(now, RecordingEnd::Carrier);
-            }
-            RecordStep::Pause | RecordStep::Resume if !is_ending && is_last => {
-                let pauses = step == RecordStep::Resume;
-                self.tell_carrier_pause(now, pauses);
-                if let Some(Tape::Carrier(tape)) = self.tape.as_deref_mut() {
-                    tape.is_paused = pauses;
-                }
-            }
-            // Something else was wanted since.
-            RecordStep::Start | RecordStep::Pause | RecordStep::Resume | RecordStep::Stop => {}
+        }
+    }
+
+    fn was_not_begun(&mut self, now: MonoTime, why: RecordingRefusal) {
+        let over = self.carrier_recording_over(now, RecordingEnd::Failed);
+        // It may have begun all the same, and nobody would know how to end it.
+        if let (Some(tape), RecordingRefusal::NoAnswer) = (over, why) {
+            self.ask_to_end(Some(tape));
+        }
+    }
+
+    /// A pause, or the end of one, was refused.
+    fn is_as_before(&mut self, now: MonoTime, step: RecordStep) {
+        let pauses = step == RecordStep::Resume;
+        self.tell_carrier_pause(now, pauses);
+        if let Some(Tape::Carrier(tape)) = self.tape.as_deref_mut() {
+            tape.is_paused = pauses;
         }
     }
 
     /// It was to be over, and is not: whoever wanted that can want it again.
     fn goes_on_recording(&mut self, now: MonoTime) {
-        let Some(Tape::Ending(tape)) = self.tape.take().map(|tape| *tape) else { return };
+        let Some(Tape::Ending(EndingTape { tape, .. })) = self.tape.take().map(|tape| *tape) else { return };
+        let Some(tape) = tape else { return };
         self.tell_carrier_recording(now, tape.consent.clone());
         if tape.is_paused {
             self.tell_carrier_pause(now, true);
@@ -212,23 +304,16 @@ impl Call {
         self.tape = Some(Box::new(Tape::Carrier(tape)));
     }
 
+    /// Asks to end what the last entry told to be over.
+    fn ask_to_end(&mut self, tape: Option<CarrierTape>) {
+        let order = self.ask_to_record(RecordStep::Stop);
+        self.tape = Some(Box::new(Tape::Ending(EndingTape { tape, order, again: None })));
+    }
+
     /// Asks for what the last entry told.
     fn ask_to_record(&mut self, step: RecordStep) -> u64 {
         let order = self.books.seq;
         self.outbox.push_back(Output::Operate(Operation::Record { order, step }));
         order
-    }
-}
-
-/// Whether nothing was told yet of a recording of this name, and more may be.
-pub(in crate::call) fn is_news(filed: &[String], name: &str) -> bool {
-    filed.len() < RECORDINGS_FILED_MAX && !filed.iter().any(|known| known == name)
-}
-
-/// How the record tells it.
-pub(in crate::call) fn told(filed: Filed) -> CallEvent {
-    match filed {
-        Filed::Saved(saved) => CallEvent::RecordingSaved(saved),
-        Filed::Absent { recording } => CallEvent::RecordingAbsent { recording },
     }
 }

@@ -1,15 +1,15 @@
 //! Recordings that the carrier makes.
 
 use super::*;
-use crate::call::{Past, Return};
+use crate::call::{Past, Return, WhenRecorded};
 use crate::consent::{Consent, Given, Method, Revocation, Scope};
-use crate::record::Away;
+use crate::record::{Away, Entry};
 use crate::recording::{
-    Filed, RecordCommand, RecordNews, RecordStep, RecordingOrder, RecordingPlace, RecordingRefusal,
-    SavedRecording,
+    Filed, RecordCommand, RecordNews, RecordStep, RecordingEnd, RecordingOrder, RecordingPlace,
+    RecordingRefusal, SavedRecording,
 };
 use crate::time::UnixMillis;
-use crate::transfer::{TransferId, TransferKind, TransferNews};
+use crate::transfer::{TransferFailure, TransferId, TransferKind, TransferNews};
 
 fn order() -> RecordCommand {
     let given = Given { by: "+15550100".into(), how: Method::Verbal, at: UnixMillis(0), region: None };
@@ -27,6 +27,20 @@ fn refused(order: u64, step: RecordStep, why: RecordingRefusal) -> RecordCommand
 
 fn begun(order: u64, name: &str) -> RecordCommand {
     RecordCommand::Ordered { order, news: RecordNews::Begun(Some(name.to_owned())) }
+}
+
+/// What was asked for last is done, and it was the end.
+fn ended_last(rig: &Rig) -> RecordCommand {
+    RecordCommand::Ordered { order: last(rig), news: RecordNews::Ended }
+}
+
+fn end_last(rig: &mut Rig) -> Vec<String> {
+    let ended = ended_last(rig);
+    give(rig, ended)
+}
+
+fn last(rig: &Rig) -> u64 {
+    rig.record.last().map_or(0, |entry| entry.seq)
 }
 
 fn saved(name: &str) -> RecordCommand {
@@ -81,6 +95,7 @@ fn each_step_is_told_and_asked_of_the_carrier() {
         assert_eq!(said, [format!("· recording{word}"), format!("Record {{ order: {last}, step: {step} }}")]);
         assert_eq!(give(&mut rig, command), [""; 0], "{step} is done");
     }
+    assert_eq!(end_last(&mut rig), ["· recordingended"]);
     assert_eq!(state(&rig).0, Recording::Off);
     let said = give(&mut rig, order());
     assert_eq!(said[0], "· recordingstarted", "another one");
@@ -203,7 +218,7 @@ fn a_beginning_that_nobody_answered_is_ended_for_it_may_have_been_one() {
     let said = give(&mut rig, refused(first, RecordStep::Start, RecordingRefusal::NoAnswer));
     assert_eq!(said[..2], ["· recordingrefused", "· recordingstopped"]);
     assert!(said[2].ends_with("step: Stop }"), "{said:?}");
-    assert_eq!(state(&rig).0, Recording::Off);
+    assert_eq!(state(&rig).0, Recording::Ending);
     let last = rig.record.last().map_or(0, |entry| entry.seq);
     let said = give(&mut rig, refused(last, RecordStep::Stop, RecordingRefusal::NoAnswer));
     assert_eq!(said, ["· recordingrefused", "· recordingstarted"], "nobody says that it is over");
@@ -223,7 +238,7 @@ fn a_consent_that_was_taken_back_stays_so_whatever_the_carrier_does() {
     assert!(told.is_some_and(|consent| consent.revoked().is_some()), "it runs, and nobody allowed it");
     let said = come_back(&mut rig, Away::Restart);
     assert!(said.iter().any(|word| word.ends_with("step: Stop }")), "{said:?}");
-    assert_eq!(state(&rig).0, Recording::Off);
+    assert_eq!(state(&rig).0, Recording::Ending);
 }
 
 #[test]
@@ -233,10 +248,13 @@ fn an_end_that_was_wanted_when_the_server_died_is_asked_for_again() {
     give(&mut rig, RecordCommand::Stop);
     let said = come_back(&mut rig, Away::Restart);
     assert!(said.iter().any(|word| word.ends_with("step: Stop }")), "{said:?}");
-    assert_eq!(state(&rig).0, Recording::Off);
-    let order = rig.record.last().map_or(0, |entry| entry.seq);
-    let said = give(&mut rig, refused(order, RecordStep::Stop, RecordingRefusal::NoAnswer));
+    // It was asked for by the entry with which the call came back.
+    let is_return = |entry: &&Entry| matches!(entry.event, CallEvent::Returned { .. });
+    let asked_by = rig.record.iter().rev().find(is_return).map_or(0, |entry| entry.seq);
+    assert_eq!(give(&mut rig, order()), ["· recordingrefused"], "there may be one, and never two");
+    let said = give(&mut rig, refused(asked_by, RecordStep::Stop, RecordingRefusal::NoAnswer));
     assert_eq!(said, ["· recordingrefused"], "whoever reads the record learns that it may run");
+    assert_eq!(state(&rig).0, Recording::Off);
 }
 
 #[test]
@@ -250,5 +268,167 @@ fn a_consent_that_is_taken_back_while_nobody_is_there_is_not_recorded_on() {
     assert_eq!(past.revoke_recording(), None, "once is enough");
     let said = come_back(&mut rig, Away::Restart);
     assert!(said.iter().any(|word| word.ends_with("step: Stop }")), "{said:?}");
+    assert_eq!(state(&rig).0, Recording::Ending);
+}
+
+#[test]
+fn while_one_is_being_ended_no_other_is_begun_and_whoever_wants_one_is_told() {
+    let (mut rig, _) = recorded();
+    give(&mut rig, RecordCommand::Stop);
+    let ended = ended_last(&rig);
+    assert_eq!(state(&rig).0, Recording::Ending);
+    for at in RecordingPlace::ALL {
+        let RecordCommand::Start(order) = order() else { unreachable!("it is one") };
+        assert_eq!(give(&mut rig, RecordCommand::Start(order.at(at))), ["· recordingrefused"]);
+        let why = RecordingRefusal::Ending;
+        let told = CallEvent::RecordingRefused { step: RecordStep::Start, why };
+        assert_eq!(rig.record.last().map(|entry| &entry.event), Some(&told));
+    }
+    assert_eq!(give(&mut rig, ended.clone()), ["· recordingended"]);
+    assert_eq!(give(&mut rig, ended), [""; 0], "once");
+    assert_eq!(give(&mut rig, order())[0], "· recordingstarted");
+    // Whether it is over, the carrier may also say by what it has.
+    let (mut rig, first) = recorded();
+    give(&mut rig, begun(first, "RE1"));
+    give(&mut rig, RecordCommand::Stop);
+    assert_eq!(give(&mut rig, saved("RE1")), ["· recordingended", "· recordingsaved"]);
     assert_eq!(state(&rig).0, Recording::Off);
+}
+
+/// Telnyx tells of a recording without its name, mostly.
+#[test]
+fn news_without_a_name_are_of_the_one_that_was_not_told_of_yet() {
+    let unnamed = |event: &str| RecordCommand::FiledUnnamed(Filed::Absent { recording: event.to_owned() });
+    let (mut rig, first) = recorded();
+    give(&mut rig, begun(first, "r1"));
+    assert_eq!(give(&mut rig, unnamed("e1")), ["· recordingstopped", "· recordingabsent"], "none else runs");
+    assert_eq!(state(&rig).0, Recording::Off);
+
+    let (mut rig, _) = recorded();
+    give(&mut rig, RecordCommand::Stop);
+    end_last(&mut rig);
+    give(&mut rig, order());
+    assert_eq!(give(&mut rig, unnamed("e1")), ["· recordingabsent"], "of the first one");
+    assert_eq!(give(&mut rig, unnamed("e1")), [""; 0]);
+    assert_eq!(state(&rig).0, Recording::On);
+    let folded = Past::fold(&rig.record).expect("a record");
+    assert_eq!(rig.call.differs_from(&folded), None);
+    assert_eq!(come_back(&mut rig, Away::Restart), [""; 0]);
+    assert_eq!(give(&mut rig, unnamed("e2")), ["· recordingstopped", "· recordingabsent"]);
+}
+
+/// A recorded call that is being led to somebody, who has answered.
+fn answered(when_recorded: WhenRecorded) -> (Rig, Vec<String>) {
+    let config = CallConfig::builder("x").greeting(Greeting::Caller).when_recorded(when_recorded);
+    let mut rig = Rig::with(config);
+    rig.assign(A1, "openai").provider(A1, ProviderEvent::Ready { session: None, expires: None });
+    give(&mut rig, order());
+    give(&mut rig, RecordCommand::Pause);
+    let transfer = TransferOrder::new(TransferKind::Blind, "support", "+15550177");
+    rig.give(Input::Control(Control::Transfer(transfer))).said.clear();
+    let said = tell(&mut rig, TransferNews::Joining);
+    (rig, said)
+}
+
+fn tell(rig: &mut Rig, news: TransferNews) -> Vec<String> {
+    rig.give(Input::Control(Control::Transferred(TransferId(1), news))).wanted()
+}
+
+const PROCEED: &str = "Proceed(TransferId(1))";
+
+#[test]
+fn whoever_the_caller_is_led_to_is_not_recorded() {
+    let (mut rig, said) = answered(WhenRecorded::PutThrough);
+    assert_eq!(said[0], "· recordingstopped");
+    assert!(said[1].ends_with("step: Stop }") && said.len() == 2, "nobody is joined yet: {said:?}");
+    let reason = RecordingEnd::Transfer;
+    let is_so = |event: &CallEvent| matches!(event, CallEvent::RecordingStopped { reason: told, .. } if *told == reason);
+    assert!(rig.record.iter().any(|entry| is_so(&entry.event)));
+    let said = end_last(&mut rig);
+    assert_eq!(said, ["· recordingended", PROCEED]);
+    rig.pass(ms(3_000));
+    assert!(!rig.wanted().contains(&PROCEED.to_owned()), "once");
+    let said = tell(&mut rig, TransferNews::Done);
+    assert!(!said.iter().any(|word| word.contains("ecord")), "{said:?}");
+    let said = come_back(&mut rig, Away::Transfer);
+    assert!(said[0] == "· recordingstarted" && said[2] == "· recordingpaused", "as before: {said:?}");
+}
+
+#[test]
+fn a_carrier_that_does_not_end_it_is_waited_for_a_second() {
+    let (mut rig, _) = answered(WhenRecorded::PutThrough);
+    rig.pass(ms(980));
+    assert!(!rig.wanted().contains(&PROCEED.to_owned()));
+    rig.pass(ms(40));
+    assert!(rig.wanted().contains(&PROCEED.to_owned()));
+
+    let (mut rig, _) = answered(WhenRecorded::PutThrough);
+    let order = last(&rig);
+    let said = give(&mut rig, refused(order, RecordStep::Stop, RecordingRefusal::Refused));
+    assert_eq!(said.last().map(String::as_str), Some(PROCEED), "they want to talk: {said:?}");
+    let said = tell(&mut rig, TransferNews::Done);
+    assert!(said.iter().any(|word| word.ends_with("step: Stop }")), "it is asked again: {said:?}");
+
+    for refuses in [true, false] {
+        let (mut rig, _) = answered(WhenRecorded::GiveBack);
+        let order = last(&rig);
+        if refuses {
+            give(&mut rig, refused(order, RecordStep::Stop, RecordingRefusal::Refused));
+        } else {
+            rig.pass(ms(1_020));
+        }
+        let failed = CallEvent::TransferFailed { id: TransferId(1), why: TransferFailure::Recorded };
+        assert!(rig.record.iter().any(|entry| entry.event == failed), "refuses: {refuses}");
+        assert_eq!(state(&rig).0, if refuses { Recording::Paused } else { Recording::Ending });
+    }
+}
+
+#[test]
+fn a_transfer_that_comes_to_nothing_leaves_the_recording_as_it_was() {
+    for is_late in [false, true] {
+        let (mut rig, _) = answered(WhenRecorded::PutThrough);
+        let ended = ended_last(&rig);
+        if !is_late {
+            give(&mut rig, ended.clone());
+        }
+        tell(&mut rig, TransferNews::Failed(TransferFailure::HungUp));
+        assert_eq!(state(&rig).0, if is_late { Recording::Ending } else { Recording::Paused });
+        if is_late {
+            let said = give(&mut rig, ended);
+            assert_eq!(said[..2], ["· recordingended", "· recordingstarted"], "never two at once");
+        }
+        assert_eq!(state(&rig), (Recording::Paused, RecordingPlace::Carrier));
+        let folded = Past::fold(&rig.record).expect("a record");
+        assert_eq!(rig.call.differs_from(&folded), None);
+    }
+}
+
+#[test]
+fn a_consent_that_is_taken_back_during_a_transfer_holds_after_it() {
+    for is_over in [true, false] {
+        let (mut rig, _) = answered(WhenRecorded::PutThrough);
+        let ended = ended_last(&rig);
+        if is_over {
+            give(&mut rig, ended.clone());
+        }
+        assert_eq!(state(&rig).0, Recording::Ending, "it is to go on, perhaps");
+        let said = give(&mut rig, RecordCommand::Revoke(Revocation { at: UnixMillis(1), reason: None }));
+        assert_eq!(said, ["· recordingstopped"]);
+        tell(&mut rig, TransferNews::Failed(TransferFailure::HungUp));
+        give(&mut rig, ended);
+        assert_eq!(state(&rig).0, Recording::Off);
+        let said = come_back(&mut rig, Away::Restart);
+        assert!(!said.iter().any(|word| word.ends_with("step: Start }")), "{said:?}");
+    }
+}
+
+#[test]
+fn a_caller_who_is_wanted_back_before_they_are_joined_is_given_back() {
+    let (mut rig, _) = answered(WhenRecorded::PutThrough);
+    let said = rig.give(Input::Control(Control::Resume)).wanted();
+    assert_eq!(said[..2], ["Withdraw(TransferId(1))", "· transfer 1 failed Withdrawn"]);
+    // Whoever hangs up then has hung up.
+    let (mut rig, _) = answered(WhenRecorded::PutThrough);
+    rig.give(Input::Carrier(CarrierEvent::Ended(CarrierEnd::Stopped)));
+    assert_eq!(rig.finished, Some(EndReason::Carrier(CarrierEnd::Stopped)));
 }

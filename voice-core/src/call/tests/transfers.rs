@@ -41,7 +41,7 @@ fn the_caller_hears_the_sentence_then_music_and_is_led_elsewhere() {
     assert_eq!(news(&mut rig, TransferNews::Answered), ["· transferanswered"]);
     assert_eq!(news(&mut rig, TransferNews::Answered), [""; 0], "once");
     assert_eq!(rig.call.status().transfer.map(|stage| stage.name()), Some("answered"));
-    assert_eq!(news(&mut rig, TransferNews::Joining), [""; 0]);
+    assert_eq!(news(&mut rig, TransferNews::Joining), ["Proceed(TransferId(1))"]);
     let over = news(&mut rig, TransferNews::Done);
     assert_eq!(over.last().map(String::as_str), Some("· ended transfer"));
     assert!(!over.contains(&"carrier HangUp".to_owned()), "their line stands");

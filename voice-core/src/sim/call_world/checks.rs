@@ -398,6 +398,7 @@ impl Checks {
             | CallEvent::RecordingRefused { .. }
             | CallEvent::RecordingSaved(_)
             | CallEvent::RecordingAbsent { .. }
+            | CallEvent::RecordingEnded
             | CallEvent::Switched(_)
             | CallEvent::Noted { .. }
             | CallEvent::Summarised { .. }

@@ -40,6 +40,8 @@ pub(super) struct Tapes {
     tapes: Vec<Tape>,
     /// The recording that runs is the carrier's.
     is_carriers: bool,
+    /// The carrier was asked to end one, and the record does not tell yet what came of that.
+    is_ending: bool,
     /// Recordings of the carrier's of which the record tells that they are there.
     filed: BTreeSet<String>,
 }
@@ -111,11 +113,15 @@ pub(super) fn operate(operation: &Operation, rng: &mut Rng) -> Vec<(Duration, Co
     } else if *step == RecordStep::Start && rng.percent(90) {
         let known = rng.percent(70).then(|| name.clone());
         tells.push((rng.millis(10..4_000), told(RecordNews::Begun(known))));
+    } else if *step == RecordStep::Stop && rng.percent(90) {
+        tells.push((rng.millis(10..4_000), told(RecordNews::Ended)));
     }
     if *step == RecordStep::Start && rng.percent(50) {
         let at = rng.millis(1_000..20_000);
         let times = if rng.percent(30) { 2 } else { 1 };
-        tells.extend((0..times).map(|_| (at, RecordCommand::Filed(filed(name.clone(), rng)))));
+        let is_named = rng.percent(70);
+        let news = if is_named { RecordCommand::Filed } else { RecordCommand::FiledUnnamed };
+        tells.extend((0..times).map(|_| (at, news(filed(name.clone(), rng)))));
     }
     tells.into_iter().map(|(at, command)| (at, Control::Record(command))).collect()
 }
@@ -155,10 +161,16 @@ impl Tapes {
             require(self.filed.insert(recording.clone()), || format!("{recording} is told of twice"))?;
             return Ok(Some("recordings filed"));
         }
-        if let CallEvent::RecordingRefused { .. } = event {
+        if let CallEvent::RecordingRefused { step, .. } = event {
+            self.is_ending &= *step != RecordStep::Stop;
             return Ok(Some("recordings refused"));
         }
+        if let CallEvent::RecordingEnded = event {
+            self.is_ending = false;
+            return Ok(Some("recordings ended by the carrier"));
+        }
         if let CallEvent::RecordingStarted { place, .. } = event {
+            require(!self.is_ending, || "begins one while another is being ended".to_owned())?;
             self.is_carriers = *place == RecordingPlace::Carrier;
             return Ok(Some(if self.is_carriers { "recordings at the carrier" } else { "recordings" }));
         }
@@ -176,8 +188,9 @@ impl Tapes {
     }
 
     /// What is asked of a carrier was told just before.
-    pub(super) fn asked(&self, entries: u64, operation: &Operation) -> Result<(), String> {
+    pub(super) fn asked(&mut self, entries: u64, operation: &Operation) -> Result<(), String> {
         let Operation::Record { order, step } = operation else { return Ok(()) };
+        self.is_ending |= *step == RecordStep::Stop;
         require(self.is_carriers, || format!("asks the carrier for {step:?} of our own recording"))?;
         require(*order == entries, || format!("{step:?} is order {order}, after entry {entries}"))
     }

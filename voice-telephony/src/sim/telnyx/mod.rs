@@ -282,6 +282,7 @@ impl FakeTelnyxCall {
             // The other leg is over, and nobody wanted this one to be parked.
             self.hung_up(now, "normal_clearing", "200", "callee");
         }
+        self.look_at_conference(now);
         while let Some(((at, _), effect)) =
             self.effects.first_key_value().map(|(key, effect)| (*key, *effect))
             && at <= now

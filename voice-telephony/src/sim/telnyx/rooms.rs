@@ -23,6 +23,8 @@ struct Room {
     id: String,
     name: String,
     members: BTreeSet<String>,
+    /// Somebody ended it, with everybody in it.
+    is_over: bool,
     /// The most there ever were at once.
     most: usize,
 }
@@ -36,13 +38,23 @@ impl TelnyxRooms {
     /// Begins one, by the word of somebody who is not one of these calls; for tests.
     pub fn begin(&self, name: &str, member: &str) -> Option<String> {
         let mut rooms = self.lock();
-        if rooms.iter().any(|room| room.name == name && !room.members.is_empty()) {
+        if rooms.iter().any(|room| room.name == name && room.goes_on()) {
             return None;
         }
         let id = format!("conference-{}", rooms.len() + 1);
         let members = BTreeSet::from([member.to_owned()]);
-        rooms.push(Room { id: id.clone(), name: name.to_owned(), members, most: 1 });
+        rooms.push(Room { id: id.clone(), name: name.to_owned(), members, is_over: false, most: 1 });
         Some(id)
+    }
+
+    /// Ends all of this name, by the word of somebody who is not one of these calls: their legs stay; for tests.
+    pub fn end(&self, name: &str) {
+        self.lock().iter_mut().filter(|room| room.name == name).for_each(|room| room.is_over = true);
+    }
+
+    /// Whether this call was in one that was ended; once.
+    pub(super) fn was_ended(&self, member: &str) -> bool {
+        self.lock().iter_mut().any(|room| room.is_over && room.members.remove(member))
     }
 
     pub(super) fn leave(&self, member: &str) {
@@ -54,13 +66,13 @@ impl TelnyxRooms {
     /// Those of this name that go on, as the API lists them.
     pub(super) fn list(&self, name: &str) -> Value {
         let rooms = self.lock();
-        let found = rooms.iter().filter(|room| room.name == name && !room.members.is_empty());
+        let found = rooms.iter().filter(|room| room.name == name && room.goes_on());
         found.map(|room| json!({"record_type": "conference", "id": room.id, "name": room.name, "status": "in_progress"})).collect()
     }
 
     fn join(&self, id: &str, member: &str) -> bool {
         let mut rooms = self.lock();
-        let room = rooms.iter_mut().find(|room| room.id == id && !room.members.is_empty());
+        let room = rooms.iter_mut().find(|room| room.id == id && room.goes_on());
         room.is_some_and(|room| {
             room.members.insert(member.to_owned());
             room.most = room.most.max(room.members.len());
@@ -77,7 +89,22 @@ impl TelnyxRooms {
     }
 }
 
+impl Room {
+    fn goes_on(&self) -> bool {
+        !self.is_over && !self.members.is_empty()
+    }
+}
+
 impl FakeTelnyxCall {
+    /// Whoever is in a conference that somebody ended is out of it, and nowhere.
+    pub(super) fn look_at_conference(&mut self, now: MonoTime) {
+        if self.room.is_some() && self.plan.rooms.was_ended(&self.names.call_control_id) {
+            for kind in ["conference.participant.left", "conference.ended"] {
+                self.later(now, Effect::Conference(kind));
+            }
+        }
+    }
+
     pub(super) fn begin_conference(&mut self, now: MonoTime, body: &Value) -> ApiAnswer {
         self.report_command("create");
         let Some(name) = body["name"].as_str() else { return refuse(422, 10_004, "name is missing") };
