@@ -117,9 +117,10 @@ pub async fn run(soak: Soak, mut tell: impl FnMut(&Sample)) -> io::Result<SoakRe
     let around = Surroundings { service: soak.service, origin, authority: authority.as_ref(), greets: true };
     let under_test = UnderTest::start(System::Voice, around).await?;
     let target = under_test.target();
-    // A server shows the last calls that are over, and what a process takes for its first call it takes once.
-    let early =
-        Callers::new(Soak { each: (2, 2), ..soak }, target.clone(), EARLY..EARLY + soak.before.max(1));
+    // What a process takes for its first call it takes once, and of calls that are over a server shows the last.
+    let numbers = EARLY + 1..EARLY + 1 + soak.before;
+    let early = Callers::new(Soak { each: (2, 2), ..soak }, target.clone(), numbers);
+    caller::call(&early.target, &early.speech, EARLY, Duration::from_secs(2), &AtomicU64::new(0)).await?;
     for (_, failed) in start(&early).join_all().await {
         failed.into_iter().next().map_or(Ok(()), |failure| Err(io::Error::other(failure)))?;
     }
