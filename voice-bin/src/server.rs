@@ -310,6 +310,20 @@ impl App {
         world.fleet.roster().is_none_or(|roster| roster.can_take(world.clock.now()))
     }
 
+    /// Why a call is not let in, for the log.
+    pub(crate) fn why_refused(&self) -> &'static str {
+        let is_overloaded = self.parts.world.fleet.roster().is_some_and(|roster| roster.is_overloaded());
+        if self.calls.is_draining() {
+            "shutting down"
+        } else if is_overloaded {
+            "the machine does not keep up with the calls it has"
+        } else if self.can_serve() {
+            "no room for one more"
+        } else {
+            "no provider could take it"
+        }
+    }
+
     fn new(mut parts: Parts, address: SocketAddr) -> Self {
         let base = base(&parts, address);
         let clock = parts.world.clock;

@@ -126,7 +126,12 @@ impl SharedRoster {
     /// Whether a call that came now should be let in: the machine keeps up, and somebody could serve it.
     /// The door asks this; calls that are in are served in any case.
     pub fn can_take(&self, now: MonoTime) -> bool {
-        !self.overloaded.load(Ordering::Relaxed) && self.lock().can_serve(now)
+        !self.is_overloaded() && self.lock().can_serve(now)
+    }
+
+    /// Whether it was told that this machine does not keep up.
+    pub fn is_overloaded(&self) -> bool {
+        self.overloaded.load(Ordering::Relaxed)
     }
 
     /// Tells whether this machine keeps up; see [`crate::roster::Load`].

@@ -21,6 +21,10 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Somebody wants a call to end whose caller was led elsewhere. False if it is none, or nobody can end it.
 pub(crate) async fn hang_up_led(app: &Arc<App>, call: CallId) -> bool {
+    // One that runs is asked itself: that must not wait for a store.
+    if app.calls.find(call).is_some() {
+        return false;
+    }
     let Some(start) = led(app, call).await else { return false };
     if app.outbound.page(call).is_some() && app.outbound.hang_up(call) {
         return true;

@@ -227,7 +227,7 @@ fn answer_call(
         return heard;
     }
     counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => "busy").increment(1);
-    let why = if app.calls.is_draining() { "shutting down" } else { "no room for one more" };
+    let why = app.why_refused();
     warn!(%correlation, calls = app.calls.running(), "call answered with busy: {why}");
     Legs::begin(app, name, facts, Begin::Busy)
 }

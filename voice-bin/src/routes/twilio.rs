@@ -256,7 +256,7 @@ fn answer_call(
     }
     if !app.can_serve() || !app.calls.promise(now, carrier_call) {
         counter!(names::WEBHOOK_REQUESTS, "provider" => CARRIER, "kind" => "busy").increment(1);
-        let why = if app.calls.is_draining() { "shutting down" } else { "no room for one more" };
+        let why = app.why_refused();
         warn!(%correlation, calls = app.calls.running(), "call answered with busy: {why}");
         app.statuses.tell(call, as_carrier(CallStatus::Failed), "no_room");
         return document(Twiml::reject(RejectReason::Busy));

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use metrics::counter;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
@@ -54,6 +54,8 @@ pub(crate) struct CarrierRecordings {
     http: Arc<dyn HttpSend>,
     clock: Clock,
     tasks: TaskTracker,
+    /// Places for words that are being brought to their calls.
+    filing: Arc<Semaphore>,
     /// Nobody waits any more for calls that are not known yet.
     closing: CancellationToken,
 }
@@ -92,7 +94,8 @@ impl CarrierRecordings {
             ports.insert(CarrierId::from_static(telnyx::CARRIER), Arc::new(TelnyxRecord::new(api.clone())));
         }
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
-        Self { ports, http, clock: parts.world.clock, tasks, closing }
+        let filing = Arc::new(Semaphore::new(FILING_MAX));
+        Self { ports, http, clock: parts.world.clock, tasks, filing, closing }
     }
 
     /// Whether this carrier can be asked to record.
@@ -117,15 +120,15 @@ impl CarrierRecordings {
     /// waits until it is written. False if that took too long, and the carrier should tell it again; it is tried on
     /// meanwhile.
     pub(crate) async fn file(app: &Arc<App>, word: RecordingWord) -> bool {
-        if app.recordings.tasks.len() >= FILING_MAX {
-            return false;
-        }
+        let Ok(place) = app.recordings.filing.clone().try_acquire_owned() else { return false };
         let (written, is_written) = oneshot::channel();
         let task = file(app.clone(), word);
         let closing = app.recordings.closing.clone();
         // The carrier does not wait so long; a call that is over may have to be looked for.
         app.recordings.tasks.spawn(async move {
-            if let Some(true) = closing.run_until_cancelled(task).await {
+            let done = closing.run_until_cancelled(task).await;
+            drop(place);
+            if let Some(true) = done {
                 // The carrier may have gone.
                 let _answered = written.send(());
             }

@@ -1,8 +1,8 @@
 //! Changing the rate of a stream between 8, 16, 24 and 48 kHz, for calls: short delay, no clicks.
 //!
-//! A polyphase filter, 26 samples of the lower rate long. With linear phase, which is the default, its delay is
+//! A polyphase filter. With linear phase, which is the default, it is 26 samples of the lower rate long, and its delay
 //! half of that: 1.63 ms where 8 kHz is involved, 0.81 ms between 16 kHz and above, 0.54 ms between 24 and 48 kHz.
-//! With [`Phase::Minimum`] it is a fifth of it. With the lower rate at 8 kHz it is flat within 0.05 dB to 3.4 kHz
+//! With [`Phase::Minimum`] it is a fifth of that. With the lower rate at 8 kHz it is flat within 0.05 dB to 3.4 kHz
 //! and down by more than 80 dB from 4.6 kHz on, so that the hiss of a wide-band voice does not fold into a lisp
 //! (protocol notes, G.711 and resampling §5). At other rates these edges scale.
 

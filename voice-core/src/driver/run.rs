@@ -33,6 +33,9 @@ use super::tools::RunTool;
 /// somebody is shouting.
 const CONTROLS_MAX: usize = 64;
 
+/// Events that lines may have one after another before orders and tools are looked at again.
+const UNASKED_MAX: u32 = 32;
+
 /// Later than anything a call waits for.
 const FAR: Duration = Duration::from_secs(3_600);
 
@@ -196,7 +199,7 @@ impl CallTask {
             assigned: Vec::new(),
             controls,
             pending: Vec::new(),
-            asked: false,
+            unasked: 0,
             status,
             told: 0,
             world,
@@ -250,8 +253,8 @@ struct Io {
     controls: mpsc::Receiver<Box<Control>>,
     /// What came up while outputs were carried out, to be handled before anything else.
     pending: Vec<Event>,
-    /// Since the task was woken, orders and tools were looked at. What comes meanwhile wakes it again.
-    asked: bool,
+    /// So many events of lines may come before orders and tools are looked at again: none when the task was woken.
+    unasked: u32,
     status: watch::Sender<CallStatus>,
     /// Entries of the record when the status was left for others to see.
     told: u64,
@@ -337,9 +340,11 @@ impl Io {
     /// Waits for the next thing to happen. Dropping the future loses nothing.
     async fn next(&mut self, alarm: &mut Pin<Box<Sleep>>) -> Event {
         poll_fn(|cx| {
-            // Orders and tools first: they are few, and a line that floods must not keep them waiting. It cannot,
-            // for the runtime makes whoever is busy for long wait and be woken again.
-            if !self.asked {
+            // Orders and tools first: they are few, and a line that floods must not keep them waiting. What comes
+            // after they were looked at wakes the task again.
+            if self.unasked > 0 {
+                self.unasked -= 1;
+            } else {
                 if let Poll::Ready(Some(control)) = self.controls.poll_recv(cx) {
                     return Poll::Ready(Event::Control(*control));
                 }
@@ -348,7 +353,7 @@ impl Io {
                         return Poll::Ready(Event::Control(control));
                     }
                 }
-                self.asked = true;
+                self.unasked = UNASKED_MAX;
             }
             if let Poll::Ready(event) = self.lines.poll(cx) {
                 return Poll::Ready(Event::Line(event));
@@ -356,7 +361,7 @@ impl Io {
             if alarm.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Event::Alarm);
             }
-            self.asked = false;
+            self.unasked = 0;
             Poll::Pending
         })
         .await
@@ -387,7 +392,7 @@ impl Io {
         let handle = self.tools.spawn(async move { (id, tools.run(call, tool).await) });
         self.running.push(RunningTool { task: handle.id(), id, handle });
         // Whoever looked when there was none is not woken by it.
-        self.asked = false;
+        self.unasked = 0;
     }
 
     fn abandon_tool(&self, id: ToolCallId) {
