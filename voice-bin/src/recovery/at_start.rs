@@ -19,7 +19,7 @@ use voice_telephony::telnyx::{self, CallControlId};
 use voice_telephony::transfer::TransferKey;
 use voice_telephony::twilio;
 
-use super::entry::{between, from_store};
+use super::entry::{between, from_store, last_leg};
 use super::filing::end_recording;
 use super::pasts::Known;
 use super::{TwilioLeg, ends, legs, tell};
@@ -71,7 +71,7 @@ pub(crate) async fn adopt(app: &Arc<App>, node: &Node, why: &'static str) {
 /// Takes up one call whose server cannot be reached, and of which its carrier says that it needs somebody.
 pub(crate) async fn adopt_one(app: &Arc<App>, call: CallId, from: &Node, why: &'static str) {
     let Some(store) = app.parts.store.clone() else { return };
-    if !app.calls.is_draining() && find_again(app, &store, call, from).await {
+    if !app.calls.is_draining() && find_again(app, &store, call, from).await.is_some() {
         counter!(names::ADOPTED, "why" => why).increment(1);
         info!(%call, node = %from, why, "a call of another server is taken up");
     }
@@ -100,8 +100,8 @@ pub(crate) async fn adopt_orphans(app: &Arc<App>) {
     }
 }
 
-/// The calls of a node that is gone, which are ours from here on.
-async fn find(app: &Arc<App>, store: &Store, node: &Node) -> Vec<CallId> {
+/// The calls of a node that is gone, which are ours from here on, with the leg that was there last.
+async fn find(app: &Arc<App>, store: &Store, node: &Node) -> Vec<(CallId, u32)> {
     let clock = app.parts.world.clock;
     let began = clock.now();
     let rows = match left_behind(store, Some(node), clock.unix(began)).await {
@@ -117,7 +117,7 @@ async fn find(app: &Arc<App>, store: &Store, node: &Node) -> Vec<CallId> {
         |row: &CallRow| app.calls.find(row.call).is_none() && !(is_ours && app.pasts.knows(row.call));
     let calls: Vec<CallId> = rows.into_iter().filter(is_of_before).map(|row| row.call).collect();
     let found = stream::iter(calls)
-        .map(|call| async move { find_again(app, store, call, node).await.then_some(call) })
+        .map(|call| async move { find_again(app, store, call, node).await.map(|leg| (call, leg)) })
         .buffer_unordered(AT_ONCE)
         .filter_map(std::future::ready)
         .collect::<Vec<_>>()
@@ -128,41 +128,51 @@ async fn find(app: &Arc<App>, store: &Store, node: &Node) -> Vec<CallId> {
     found
 }
 
-/// Calls of a node that are over, as far as it could tell, while their carrier recorded them.
-async fn recorded(store: &Store, node: &Node) -> Vec<CallId> {
-    match store.recorded_and_over(node).await {
-        Ok(calls) => calls,
-        Err(error) => {
-            warn!(error = chain(&error), "recordings that nobody has ended cannot be looked up");
-            Vec::new()
+/// Calls of a node that are over, as far as it could tell, while their carrier recorded them; each with the leg that
+/// was there last.
+async fn recorded(store: &Store, node: &Node) -> Vec<(CallId, u32)> {
+    let found = async {
+        let mut found = Vec::new();
+        for call in store.recorded_and_over(node).await? {
+            found.extend(last_leg(store, call).await?.map(|leg| (call, leg)));
         }
-    }
+        Ok::<_, StoreError>(found)
+    };
+    found.await.unwrap_or_else(|error| {
+        warn!(error = chain(&error), "recordings that nobody has ended cannot be looked up");
+        Vec::new()
+    })
 }
 
 /// Whoever has not come back by then does not; what is recorded of them has ended with their line.
-async fn wait_for(app: &Arc<App>, calls: &[CallId], recorded: &[CallId]) {
+async fn wait_for(app: &Arc<App>, calls: &[(CallId, u32)], recorded: &[(CallId, u32)]) {
     if calls.is_empty() && recorded.is_empty() {
         return;
     }
     let clock = app.parts.world.clock;
     // A document that is on its way now is the last.
     tokio::time::sleep_until(clock.instant(clock.now() + LAST_CHANCE)).await;
-    for call in calls {
-        if app.calls.find(*call).is_none() && is_still_ours(app, *call).await {
+    for (call, leg) in calls {
+        if app.calls.find(*call).is_none() && is_still_ours(app, *call).await && is_away(app, *call, *leg) {
             close(app, *call, EndReason::Carrier(CarrierEnd::LineDown(LineEnd::Cut)));
         }
     }
-    for call in recorded {
-        end_recording(app, *call).await;
+    for (call, leg) in recorded {
+        end_recording(app, *call, *leg).await;
     }
 }
 
-/// A call has ended with its media socket, or its server, while its carrier recorded it. If it does not come back, its
-/// recording has ended with it.
-pub(crate) async fn end_recording_unless_back(app: &Arc<App>, call: CallId) {
+/// Whether it has not come back since that leg. One that came and left once more has as long again.
+fn is_away(app: &App, call: CallId, leg: u32) -> bool {
+    app.pasts.look(call).is_some_and(|known| known.past.leg() == leg)
+}
+
+/// A call has ended with its media socket, which was this leg, or its server, while its carrier recorded it. If it does
+/// not come back, its recording has ended with it.
+pub(crate) async fn end_recording_unless_back(app: &Arc<App>, call: CallId, leg: u32) {
     let clock = app.parts.world.clock;
     tokio::time::sleep_until(clock.instant(clock.now() + LAST_CHANCE)).await;
-    end_recording(app, call).await;
+    end_recording(app, call, leg).await;
 }
 
 /// It may have come back to another server meanwhile.
@@ -197,19 +207,19 @@ async fn left_behind(
     Ok(rows)
 }
 
-/// Takes a call from a node that is gone, or finds one of our own. Answers whether it is ours now.
-async fn find_again(app: &Arc<App>, store: &Store, call: CallId, from: &Node) -> bool {
+/// Takes a call from a node that is gone, or finds one of our own. If it is ours now, answers which leg was there last.
+async fn find_again(app: &Arc<App>, store: &Store, call: CallId, from: &Node) -> Option<u32> {
     let known = match from_store(store, call, Some(from)).await {
         Ok(Some(known)) => known,
-        Ok(None) => return false,
+        Ok(None) => return None,
         Err(error) => {
             warn!(%call, error = chain(&error), "a call of before cannot be read");
-            return false;
+            return None;
         }
     };
     if app.pasts.look(call).is_some_and(|known| known.is_awaited) {
         // It was found in another way, and is ours already.
-        return false;
+        return None;
     }
     let start = known.past.start().clone();
     app.forget(call);
@@ -225,7 +235,7 @@ async fn find_again(app: &Arc<App>, store: &Store, call: CallId, from: &Node) ->
     {
         close(app, call, EndReason::Carrier(CarrierEnd::Stopped));
     }
-    true
+    Some(known.past.leg())
 }
 
 /// Telnyx is asked to stream again. If the call is over it says so, and then it is closed.

@@ -157,6 +157,11 @@ pub(super) async fn from_store(
     Ok(known.map(|(past, unix)| Known { past, unix, is_awaited: false }))
 }
 
+/// Which of a call's legs the store knows to have been there last.
+pub(super) async fn last_leg(store: &Store, call: CallId) -> Result<Option<u32>, StoreError> {
+    Ok(fold(store.entries(call).await?).map(|(past, _)| past.leg()))
+}
+
 fn fold(stored: Vec<StoredEntry>) -> Option<(Past, UnixMillis)> {
     let mut folded: Option<(Past, UnixMillis)> = None;
     for StoredEntry { seq, at, unix, event } in stored {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tracing::{info, warn};
 use voice_core::call::Past;
 use voice_core::id::CallId;
+use voice_core::record::Entry;
 use voice_core::recording::Filed;
 use voice_telephony::recording::Whose;
 
@@ -69,16 +70,23 @@ pub(crate) async fn revoke_recording(app: &Arc<App>, call: CallId) -> bool {
     true
 }
 
-/// A call does not come back: what its carrier recorded has ended with its line.
-pub(super) async fn end_recording(app: &Arc<App>, call: CallId) {
+/// A call does not come back after this leg: what its carrier recorded has ended with its line.
+pub(super) async fn end_recording(app: &Arc<App>, call: CallId, leg: u32) {
     if app.calls.find(call).is_some() || !is_ours(app, call).await.unwrap_or(false) {
         return;
     }
-    let ended = |past: &Past| past.ended().and_then(|_| past.end_recording());
-    if let Some(entry) = app.pasts.add(call, ended) {
+    // As it is known by now: somebody else may have had it meanwhile.
+    if let Some(entry) = app.pasts.add(call, |past| over_since(past, leg)) {
         info!(%call, "a recording has ended with a call that did not come back");
         tell(app, call, &entry);
     }
+}
+
+/// The end of what is recorded, if the call has ended with this leg. If it came back since and ended once more, it may
+/// still come back: that is another's to wait for.
+fn over_since(past: &Past, leg: u32) -> Option<Entry> {
+    past.ended().filter(|_| past.leg() == leg)?;
+    past.end_recording()
 }
 
 /// Whether nobody else writes the call's record: it is over or awaited here. One that is over and was somebody
@@ -101,4 +109,50 @@ pub(super) async fn is_ours(app: &App, call: CallId) -> Result<bool, StoreError>
     let Some(known) = from_store(store, call, None).await? else { return Ok(false) };
     app.pasts.learn(call, known);
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use voice_core::audio::AudioFormat;
+    use voice_core::carrier::CarrierEnd;
+    use voice_core::consent::{Consent, Given, Method, Scope};
+    use voice_core::id::{CarrierId, CorrelationId};
+    use voice_core::record::{Away, CallEvent, EndReason, Totals};
+    use voice_core::recording::RecordingPlace;
+    use voice_core::time::{MonoTime, UnixMillis};
+    use voice_core::wire::LineEnd;
+
+    use super::*;
+
+    #[test]
+    fn a_call_that_left_once_more_is_awaited_anew() {
+        let given = Given { by: "+15550100".into(), how: Method::Verbal, at: UnixMillis(0), region: None };
+        let consent = Consent::given(given, Scope::RECORDING);
+        let reason = EndReason::Carrier(CarrierEnd::LineDown(LineEnd::Cut));
+        let cut = || CallEvent::Ended { reason: reason.clone(), totals: Totals::default() };
+        let (format, after) = (AudioFormat::MULAW_8K, Duration::from_secs(3));
+        let story = [
+            CallEvent::Started {
+                carrier: CarrierId::from_static("telnyx"),
+                carrier_call: "v3:1".into(),
+                format,
+                from: "+15550100".into(),
+                to: "+15550101".into(),
+                correlation: CorrelationId::from_static("c-1"),
+            },
+            CallEvent::RecordingStarted { consent, place: RecordingPlace::Carrier },
+            cut(),
+            CallEvent::Returned { leg: 2, format, after, why: Away::LineDown },
+            cut(),
+        ];
+        let entry = |(seq, event)| Entry { seq, at: MonoTime::from_millis(seq * 1_000), event };
+        let record: Vec<Entry> = (1..).zip(story).map(entry).collect();
+        let known = |entries: usize| Past::fold(&record[..entries]).expect("a record begins with its start");
+        assert!(over_since(&known(3), 1).is_some(), "it did not come back");
+        assert_eq!(over_since(&known(4), 1), None, "it is here");
+        assert_eq!(over_since(&known(5), 1), None, "it left a moment ago");
+        assert!(over_since(&known(5), 2).is_some(), "nor did it then");
+    }
 }

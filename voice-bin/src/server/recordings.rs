@@ -24,7 +24,7 @@ use super::on_behalf::inherited;
 use super::{App, Parts, TWILIO_WEBHOOK};
 use crate::config::PublicUrl;
 use crate::metrics_names as names;
-use crate::recovery;
+use crate::recovery::{self, Known};
 use crate::telemetry::event_types as kinds;
 
 /// Steps that may wait for the ones before. Whoever orders more in a few seconds is shouting.
@@ -139,11 +139,12 @@ impl CarrierRecordings {
     /// A call has left here, and perhaps for good: then what its carrier recorded has ended, and the record says so.
     pub(crate) fn mind(&self, app: &Arc<App>, call: CallId) {
         let is_open = |past: &Past| past.ended().is_some() && past.end_recording().is_some();
-        if app.pasts.look(call).is_some_and(|known| is_open(&known.past)) {
+        if let Some(Known { past, .. }) = app.pasts.look(call).filter(|known| is_open(&known.past)) {
+            let leg = past.leg();
             let (app, closing) = (app.clone(), self.closing.clone());
             // Whoever left may come back within a minute or so; who starts after us looks as well.
             self.tasks.spawn(async move {
-                closing.run_until_cancelled(recovery::end_recording_unless_back(&app, call)).await
+                closing.run_until_cancelled(recovery::end_recording_unless_back(&app, call, leg)).await
             });
         }
     }
