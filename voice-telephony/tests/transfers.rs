@@ -150,6 +150,7 @@ fn play(seed: u64) -> Story {
                 | Input::Found(_)
                 | Input::Acted(..)
                 | Input::Proceed
+                | Input::Superseded
                 | Input::Tick => {}
             }
             transfer.handle(now, input);
@@ -276,6 +277,45 @@ fn a_conference_that_was_begun_perhaps_is_looked_for_and_left() {
         }
     }
     assert_eq!((looks, transfer.poll()), (4, Output::Finished), "it was never begun");
+}
+
+/// What is put out until it waits, or is over.
+fn drained(transfer: &mut Transfer) -> Vec<Output> {
+    let mut told = Vec::new();
+    while !matches!(told.last(), Some(Output::WaitUntil(_) | Output::Finished)) {
+        told.push(transfer.poll());
+    }
+    told
+}
+
+/// The caller may be in the conference by the later transfer, and talk.
+#[test]
+fn nobody_is_led_out_of_a_conference_for_a_transfer_that_is_of_before() {
+    let lost = || Input::Acted(Act::Join, Err(CarrierError::unanswered(Reach::Unknown)));
+    for input in [Input::Withdraw, Input::Superseded] {
+        let (mut transfer, now) = conference(None);
+        (0..4).for_each(|_| transfer.handle(now, lost()));
+        assert!(drained(&mut transfer).contains(&Output::Find));
+        transfer.handle(now, input);
+        transfer.handle(now, Input::Found(Ok(Some("conference-7".to_owned()))));
+        assert_eq!(transfer.poll(), Output::Finished);
+    }
+    let (mut transfer, now) = conference(Some("conference-1"));
+    (0..4).for_each(|_| transfer.handle(now, lost()));
+    assert!(drained(&mut transfer).contains(&Output::Act(Act::BringBack)));
+    let again = CarrierError::unanswered(Reach::NeverSent);
+    transfer.handle(now, Input::Acted(Act::BringBack, Err(again)));
+    transfer.handle(now, Input::Superseded);
+    assert_eq!(transfer.poll(), Output::Finished, "it is not repeated");
+
+    // Nor is anybody led into one any more.
+    for found in [None, Some("conference-1")] {
+        let (mut transfer, now) = conference(found);
+        transfer.handle(now, Input::Superseded);
+        transfer.handle(now, lost());
+        let failed = Output::Tell(TransferNews::Failed(TransferFailure::Carrier));
+        assert_eq!(drained(&mut transfer), [failed, Output::Finished]);
+    }
 }
 
 /// A call that says nothing must not keep two people apart.

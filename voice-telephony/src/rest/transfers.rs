@@ -11,7 +11,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::Notify;
 use voice_core::driver::Clock;
 use voice_core::id::CarrierId;
-use voice_core::transfer::{TransferFailure, TransferNews};
+use voice_core::transfer::{TransferFailure, TransferId, TransferNews};
 
 use super::HttpSend;
 use crate::ask::Ask;
@@ -121,10 +121,16 @@ impl TransferDesk {
             let transfer = Transfer::new(self.clock.now(), &plan.order, port.abilities());
             Arc::new(Slot { plan, port, transfer: Mutex::new(transfer), wake: Notify::new() })
         });
+        let mut older = Vec::new();
         if let Some(slot) = &slot {
+            let first = TransferKey { call: key.call, transfer: TransferId(0) };
+            older.extend(slots.range(first..key).map(|(_, slot)| slot.clone()));
             slots.insert(key, slot.clone());
         }
         drop(slots);
+        for slot in older {
+            slot.handle(self.clock, Input::Superseded);
+        }
         Leading { desk: self.clone(), listen, slot }
     }
 
@@ -269,10 +275,12 @@ mod tests {
     use tokio::sync::mpsc;
     use voice_core::id::CallId;
     use voice_core::sensitive::Secret;
-    use voice_core::transfer::{TransferId, TransferKind, TransferOrder};
+    use voice_core::transfer::{TransferKind, TransferOrder};
 
     use super::*;
+    use crate::carrier_error::Reach;
     use crate::rest::RestError;
+    use crate::transfer::{Abilities, Conferences};
     use crate::twilio::rest::{Credentials, TwilioApi};
     use crate::twilio::transfer::TwilioLead;
 
@@ -283,6 +291,50 @@ mod tests {
     impl HttpSend for Deaf {
         async fn send(&self, _request: Request<Bytes>) -> Result<Response<Bytes>, RestError> {
             std::future::pending().await
+        }
+    }
+
+    /// A carrier whose conferences are looked for.
+    struct Rooms;
+
+    impl LeadCalls for Rooms {
+        fn dial(&self, _plan: &Plan) -> Option<Ask<String>> {
+            None
+        }
+
+        fn act(&self, _plan: &Plan, _leg: Option<&str>, _act: Act) -> Option<Ask<()>> {
+            None
+        }
+
+        fn abilities(&self) -> Abilities {
+            Abilities { conferences: Conferences::ByLooking, tells_bridged: true }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_later_transfer_of_the_call_ends_the_search_of_the_one_before() {
+        let carrier = CarrierId::from_static("telnyx");
+        for later_call in [1, 2] {
+            let desk = TransferDesk::new(Arc::new(Deaf), Clock::start());
+            let desk = Arc::new(desk.with_carrier(carrier.clone(), Arc::new(Rooms)));
+            let begin = |call, transfer| {
+                let key = TransferKey { call: CallId::from_u128(call), transfer: TransferId(transfer) };
+                let order = TransferOrder::new(TransferKind::Conference, "conference", "board room");
+                let plan =
+                    Plan { key, caller: "v3:1".to_owned(), from: "+15005550009".parse().unwrap(), order };
+                desk.begin(&carrier, plan, Arc::new(|_| ()))
+            };
+            let first = begin(1, 1);
+            let slot = first.slot.clone().expect("it is under way");
+            let lost = || Input::Acted(Act::Join, Err(CarrierError::unanswered(Reach::Unknown)));
+            let so_far = [Input::Found(Ok(None)), Input::Proceed, lost(), lost(), lost(), lost()];
+            so_far.into_iter().for_each(|input| slot.handle(desk.clock, input));
+            let later = begin(later_call, 2);
+            slot.handle(desk.clock, Input::Found(Ok(Some("conference-7".to_owned()))));
+            let told: Vec<Output> = (0..16).map(|_| slot.transfer().poll()).collect();
+            let is_led_out = told.contains(&Output::Act(Act::BringBack));
+            assert_eq!(is_led_out, later_call != 1, "{told:?}");
+            drop((first, later));
         }
     }
 

@@ -24,6 +24,8 @@ pub struct Transfer {
     room: Option<String>,
     /// The call has made way.
     may_join: bool,
+    /// A later transfer has the caller: this one moves them no more.
+    is_superseded: bool,
     stage: Stage,
     outbox: VecDeque<Output>,
 }
@@ -95,6 +97,7 @@ impl Transfer {
             leg: Leg::None,
             room: None,
             may_join: false,
+            is_superseded: false,
             stage: Stage::Calling { until: now + order.ring + LEG_RING_SLACK },
             outbox: VecDeque::new(),
         };
@@ -119,20 +122,8 @@ impl Transfer {
             Input::Found(answer) => self.found(now, answer),
             Input::Acted(act, answer) => self.acted(now, act, answer.err()),
             Input::Told(leg, news) => self.told(now, leg, news),
-            Input::Withdraw => {
-                let is_open = matches!(
-                    self.stage,
-                    Stage::Calling { .. }
-                        | Stage::Looking { .. }
-                        | Stage::Speaking { .. }
-                        | Stage::Deciding { .. }
-                        | Stage::Clearing { .. }
-                );
-                // Whoever is being joined cannot be had back.
-                if is_open {
-                    self.close(now);
-                }
-            }
+            Input::Withdraw => self.withdraw(now),
+            Input::Superseded => self.supersede(),
             Input::Proceed => self.proceed(now),
             Input::Tick => {}
         }
@@ -183,6 +174,28 @@ impl Transfer {
             Err(error) if error.is_passing() && tries < LEG_ENDS_MAX => self.look(now, tries + 1),
             Err(_) => self.fail(now, TransferFailure::Carrier),
         }
+    }
+
+    fn withdraw(&mut self, now: MonoTime) {
+        match self.stage {
+            Stage::Calling { .. }
+            | Stage::Looking { .. }
+            | Stage::Speaking { .. }
+            | Stage::Deciding { .. }
+            | Stage::Clearing { .. } => self.close(now),
+            Stage::Searching { .. } => self.stage = Stage::Over,
+            // Whoever is being joined cannot be had back.
+            Stage::Joining { .. } | Stage::Closing { .. } | Stage::Over => {}
+        }
+    }
+
+    /// The conference that would be left may be the one to which the later transfer leads.
+    fn supersede(&mut self) {
+        self.is_superseded = true;
+        if matches!(&self.stage, Stage::Searching { .. } | Stage::Closing { act: Some(Act::BringBack), .. }) {
+            self.stage = Stage::Over;
+        }
+        self.outbox.retain(|output| *output != Output::Act(Act::BringBack));
     }
 
     fn dialled(&mut self, now: MonoTime, answer: Result<String, CarrierError>) {
@@ -328,12 +341,13 @@ impl Transfer {
     fn joined(&mut self, now: MonoTime, error: Option<CarrierError>) {
         let looks = self.looks_for_rooms();
         let Stage::Joining { tries, accepted, until } = &mut self.stage else { return };
+        let is_last = *tries >= LEG_ENDS_MAX || self.is_superseded;
         let is_alone = self.leg == Leg::Over;
         match error {
             // Who is in a conference need not wait for anybody.
             None if self.kind == TransferKind::Conference => self.done(),
             // It began, or ended, since it was looked for.
-            Some(error) if looks && is_stale(&error) && *tries < LEG_ENDS_MAX => {
+            Some(error) if looks && is_stale(&error) && !is_last => {
                 let tries = *tries + 1;
                 self.look(now, tries);
             }
@@ -344,7 +358,7 @@ impl Transfer {
                 *until = now + LEG_JOIN_WAIT;
             }
             None => self.done(),
-            Some(error) if error.is_passing() && *tries < LEG_ENDS_MAX && !is_alone => {
+            Some(error) if error.is_passing() && !is_last && !is_alone => {
                 // The same once more does no harm: they are joined again.
                 *tries += 1;
                 *until = now + LEG_JOIN_WAIT;
@@ -425,9 +439,10 @@ impl Transfer {
     fn leave_room(&mut self, now: MonoTime) {
         self.fail(now, TransferFailure::Carrier);
         if self.room.is_some() {
-            return self.bring_back(now);
+            self.bring_back(now);
+        } else if !self.is_superseded {
+            self.search(now, 1);
         }
-        self.search(now, 1);
     }
 
     /// What was begun, perhaps, is known by its name only.
@@ -451,6 +466,9 @@ impl Transfer {
     }
 
     fn bring_back(&mut self, now: MonoTime) {
+        if self.is_superseded {
+            return;
+        }
         let act = Act::BringBack;
         self.stage = Stage::Closing { act: Some(act), tries: 1, until: now + LEG_STRAY_WAIT };
         self.outbox.push_back(Output::Act(act));

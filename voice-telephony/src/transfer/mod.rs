@@ -114,6 +114,8 @@ pub enum Input {
     Proceed,
     /// Nobody wants the transfer any more.
     Withdraw,
+    /// A later transfer of the same call has begun: where the caller is, is its business from here on.
+    Superseded,
     /// Time has passed.
     Tick,
 }
