@@ -118,7 +118,8 @@ async fn order(
     let call = found?;
     let Wish { action, at, consent, reason } = wish?;
     let now = app.parts.world.clock.unix(app.parts.world.clock.now());
-    let (command, status) = match (action, call.status().recording) {
+    let standing = call.status();
+    let (command, status) = match (action, standing.recording) {
         (Action::Start, Recording::Off) => {
             let place = place(&app, call.id(), at)?;
             (RecordCommand::Start(allowed(consent, now)?.at(place)), "recording")
@@ -127,6 +128,11 @@ async fn order(
             return Err(conflict("recording_ending", "The carrier is still ending the recording before"));
         }
         (Action::Start, _) => return Err(conflict("recording_runs", "The session is being recorded")),
+        // What goes on after a transfer goes on as is wanted by then.
+        (Action::Pause, Recording::Ending) if standing.recording_again => (RecordCommand::Pause, "pausing"),
+        (Action::Resume, Recording::Ending) if standing.recording_again => {
+            (RecordCommand::Resume, "recording")
+        }
         (Action::Pause | Action::Resume, Recording::Ending) | (_, Recording::Off) => {
             return Err(conflict("not_recording", "The session is not being recorded"));
         }

@@ -72,6 +72,8 @@ impl Course {
                 self.recording = Recording::On;
                 self.recording_at = *place;
             }
+            // What was ended for a transfer is paused for the time after it: nothing is recorded meanwhile.
+            CallEvent::RecordingResumed | CallEvent::RecordingPaused if self.recording == Recording::Off => {}
             CallEvent::RecordingResumed => self.recording = Recording::On,
             CallEvent::RecordingPaused => self.recording = Recording::Paused,
             CallEvent::RecordingStopped { .. } => self.recording = Recording::Off,
@@ -105,6 +107,8 @@ mod tests {
         entries.iter().for_each(|event| course.take(UnixMillis(7), event));
         assert_eq!((course.provider.as_ref(), course.on_hold), (Some(&ada), true));
         course.take(UnixMillis(8), &live(2));
+        course.take(UnixMillis(8), &CallEvent::RecordingPaused);
+        assert_eq!(course.recording, Recording::Off, "it is for what begins after a transfer");
         course.take(UnixMillis(9), &CallEvent::Resumed { after: Duration::ZERO, timed_out: false });
         let totals = Totals { duration: Duration::from_secs(2), ..Totals::default() };
         course.take(UnixMillis(10), &CallEvent::Ended { reason: EndReason::HungUp, totals });

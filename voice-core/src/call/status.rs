@@ -33,6 +33,8 @@ pub struct CallStatus {
     pub recording: Recording,
     /// By whom, if it is.
     pub recording_at: RecordingPlace,
+    /// It was ended for a transfer, and begins again if the caller comes back: it can be paused until then.
+    pub recording_again: bool,
     /// What became of switches.
     pub switches: Switches,
 }
@@ -106,6 +108,7 @@ impl Call {
             muted: self.aside.is_muted(),
             recording,
             recording_at,
+            recording_again: self.begins_again(),
             switches: self.books.switches.clone(),
         }
     }

@@ -176,7 +176,7 @@ impl Call {
 
     fn pause_recording(&mut self, now: MonoTime, pauses: bool) {
         let Some(tape) = self.tape.as_deref_mut().filter(|tape| tape.pause() == Some(!pauses)) else {
-            return;
+            return self.pause_what_begins_again(now, pauses);
         };
         match tape {
             Tape::Ours(recorder) if pauses => recorder.pause(now),

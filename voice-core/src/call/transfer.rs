@@ -69,6 +69,11 @@ impl Transfers {
         self.current.as_mut()?.again.take()
     }
 
+    /// What is to go on after it.
+    pub(super) fn again(&mut self) -> Option<&mut Again> {
+        self.current.as_mut()?.again.as_mut()
+    }
+
     /// Whether one is to go on after it.
     pub(super) fn has_again(&self) -> bool {
         self.current.as_ref().is_some_and(|current| current.again.is_some())

@@ -71,6 +71,29 @@ impl Call {
         }
     }
 
+    /// What was ended for a transfer is to be paused, or not, if it goes on after it.
+    pub(super) fn pause_what_begins_again(&mut self, now: MonoTime, pauses: bool) {
+        let again = match self.tape.as_deref_mut() {
+            Some(Tape::Carrier(_) | Tape::Ours(_)) => None,
+            Some(Tape::Ending(EndingTape { again: Some(again), .. })) => Some(again),
+            Some(Tape::Ending(_)) | None => self.aside.transfers.again(),
+        };
+        if let Some(again) = again.filter(|again| again.is_paused != pauses) {
+            again.is_paused = pauses;
+            // Whoever goes on with the call by its record must know.
+            self.tell_carrier_pause(now, pauses);
+        }
+    }
+
+    /// Whether one was ended for a transfer, and begins once more if the caller comes back.
+    pub(in crate::call) fn begins_again(&self) -> bool {
+        match self.tape.as_deref() {
+            Some(Tape::Carrier(_) | Tape::Ours(_)) => false,
+            Some(Tape::Ending(EndingTape { again: Some(_), .. })) => true,
+            Some(Tape::Ending(_)) | None => self.aside.transfers.has_again(),
+        }
+    }
+
     pub(super) fn stop_carrier_recording(&mut self, now: MonoTime, reason: RecordingEnd) {
         self.do_not_begin_again(now, reason);
         let Some(tape) = self.carrier_recording_over(now, reason) else { return };
@@ -266,14 +289,23 @@ impl Call {
 
     /// It was to be over, and is not: whoever wanted that can want it again.
     fn goes_on_recording(&mut self, now: MonoTime) {
-        let Some(Tape::Ending(EndingTape { tape, .. })) = self.tape.take().map(|tape| *tape) else { return };
+        let Some(Tape::Ending(EndingTape { tape, again, .. })) = self.tape.take().map(|tape| *tape) else {
+            return;
+        };
         let Some(tape) = tape else { return };
+        // What goes on need not begin again.
+        let again = self.aside.transfers.take_again().or(again);
         self.tell_carrier_recording(now, tape.consent.clone());
         if tape.is_paused {
             self.tell_carrier_pause(now, true);
         }
         let since = self.books.elapsed(now);
+        let wanted = again.map(|again| again.is_paused).filter(|pauses| *pauses != tape.is_paused);
         self.tape = Some(Box::new(Tape::Carrier(CarrierTape { since, ..tape })));
+        // It was paused, or no longer, while it was to be over.
+        if let Some(pauses) = wanted {
+            self.pause_carrier_recording(now, pauses);
+        }
     }
 
     /// Tells its end, if one runs, and takes it out.

@@ -319,11 +319,17 @@ fn news_without_a_name_are_of_the_one_that_was_not_told_of_yet() {
 
 /// A recorded call that is being led to somebody, who has answered.
 fn answered(when_recorded: WhenRecorded) -> (Rig, Vec<String>) {
+    led(when_recorded, true)
+}
+
+fn led(when_recorded: WhenRecorded, is_paused: bool) -> (Rig, Vec<String>) {
     let config = CallConfig::builder("x").greeting(Greeting::Caller).when_recorded(when_recorded);
     let mut rig = Rig::with(config);
     rig.assign(A1, "openai").provider(A1, ProviderEvent::Ready { session: None, expires: None });
     give(&mut rig, order());
-    give(&mut rig, RecordCommand::Pause);
+    if is_paused {
+        give(&mut rig, RecordCommand::Pause);
+    }
     let transfer = TransferOrder::new(TransferKind::Blind, "support", "+15550177");
     rig.give(Input::Control(Control::Transfer(transfer))).said.clear();
     let said = tell(&mut rig, TransferNews::Joining);
@@ -419,6 +425,63 @@ fn a_consent_that_is_taken_back_during_a_transfer_holds_after_it() {
         assert_eq!(state(&rig).0, Recording::Off);
         let said = come_back(&mut rig, Away::Restart);
         assert!(!said.iter().any(|word| word.ends_with("step: Start }")), "{said:?}");
+    }
+}
+
+#[test]
+fn an_end_that_was_refused_during_a_transfer_leaves_one_recording_and_one_end() {
+    let (mut rig, _) = answered(WhenRecorded::PutThrough);
+    let order = last(&rig);
+    give(&mut rig, refused(order, RecordStep::Stop, RecordingRefusal::Refused));
+    let said = give(&mut rig, RecordCommand::Stop);
+    assert_eq!(
+        said,
+        ["· recordingstopped".to_owned(), format!("Record {{ order: {}, step: Stop }}", last(&rig))]
+    );
+    assert!(!rig.call.status().recording_again);
+}
+
+#[test]
+fn what_is_paused_during_a_transfer_is_paused_after_it() {
+    for case in ["ended", "late", "paused late", "refused", "crash"] {
+        for pauses in [true, false] {
+            let (mut rig, _) = led(WhenRecorded::PutThrough, !pauses);
+            let (ended, stop) = (ended_last(&rig), last(&rig));
+            assert!(rig.call.status().recording_again, "{case}");
+            if case == "paused late" {
+                tell(&mut rig, TransferNews::Failed(TransferFailure::HungUp));
+                assert!(rig.call.status().recording_again, "{case}");
+            }
+            let (wish, word) = if pauses {
+                (RecordCommand::Pause, "· recordingpaused")
+            } else {
+                (RecordCommand::Resume, "· recordingresumed")
+            };
+            assert_eq!(give(&mut rig, wish.clone()), [word], "{case}: nothing is asked of the carrier");
+            assert_eq!(give(&mut rig, wish), [""; 0], "{case}: once");
+            match case {
+                "ended" => {
+                    give(&mut rig, ended);
+                    tell(&mut rig, TransferNews::Failed(TransferFailure::HungUp));
+                }
+                "late" => {
+                    tell(&mut rig, TransferNews::Failed(TransferFailure::HungUp));
+                    give(&mut rig, ended);
+                }
+                "refused" => {
+                    let said = give(&mut rig, refused(stop, RecordStep::Stop, RecordingRefusal::Refused));
+                    let step = if pauses { "step: Pause }" } else { "step: Resume }" };
+                    assert!(said.iter().any(|word| word.ends_with(step)), "{said:?}");
+                }
+                "crash" => drop(come_back(&mut rig, Away::Restart)),
+                _ => drop(give(&mut rig, ended)),
+            }
+            let is = if pauses { Recording::Paused } else { Recording::On };
+            assert_eq!(state(&rig), (is, RecordingPlace::Carrier), "{case}");
+            assert!(!rig.call.status().recording_again, "{case}");
+            let folded = Past::fold(&rig.record).expect("a record");
+            assert_eq!(rig.call.differs_from(&folded), None, "{case}");
+        }
     }
 }
 
