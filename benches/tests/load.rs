@@ -18,6 +18,10 @@ fn names<'a>(lines: &'a [Value], field: &str) -> Vec<&'a str> {
     lines.iter().map(|line| line[field].as_str().expect("text").trim_end_matches(" unpinned")).collect()
 }
 
+/// Both services behind the server, and both relays.
+const EVERY_SYSTEM: &[&str] =
+    &["--provider", "openai", "--provider", "gemini", "--relay", "raw", "--relay", "tungstenite"];
+
 /// All frames came back, or nearly: some are on their way at the end.
 fn is_whole(line: &Value) -> bool {
     line["failed"] == 0 && line["lost_percent"].as_f64().is_some_and(|lost| lost < 20.0)
@@ -25,20 +29,7 @@ fn is_whole(line: &Value) -> bool {
 
 #[test]
 fn calls_cost_something_on_every_system() {
-    let lines = load(&[
-        "--calls",
-        "2",
-        "--seconds",
-        "1",
-        "--provider",
-        "openai",
-        "--provider",
-        "gemini",
-        "--relay",
-        "raw",
-        "--relay",
-        "tungstenite",
-    ]);
+    let lines = load(&[&["--calls", "2", "--seconds", "1"], EVERY_SYSTEM].concat());
     let systems = ["relay, raw", "relay, tungstenite", "voice (openai)", "voice (gemini)"];
     assert_eq!(names(&lines, "system"), systems);
     for line in &lines {
@@ -49,21 +40,7 @@ fn calls_cost_something_on_every_system() {
 
 #[test]
 fn services_speak_tls_to_everybody() {
-    let lines = load(&[
-        "--tls",
-        "--calls",
-        "1",
-        "--seconds",
-        "1",
-        "--provider",
-        "openai",
-        "--provider",
-        "gemini",
-        "--relay",
-        "raw",
-        "--relay",
-        "tungstenite",
-    ]);
+    let lines = load(&[&["--tls", "--calls", "1", "--seconds", "1"], EVERY_SYSTEM].concat());
     let systems =
         ["relay, raw, tls", "relay, tungstenite, tls", "voice (openai), tls", "voice (gemini), tls"];
     assert_eq!(names(&lines, "system"), systems);

@@ -24,6 +24,7 @@ mod pasts;
 
 use std::time::Duration;
 
+use voice_core::call::Past;
 use voice_core::id::CallId;
 use voice_core::record::Entry;
 
@@ -41,6 +42,13 @@ pub(crate) use pasts::{Known, Pasts};
 
 /// Tickets are good for the longest call, and so much longer: its last leg may be under way.
 pub(crate) const TICKET_SLACK: Duration = Duration::from_secs(10 * 60);
+
+/// Adds this entry to the record of a call that does not run, if there is one to add. Whether there was.
+fn add(app: &App, call: CallId, next: impl FnOnce(&Past) -> Option<Entry>) -> bool {
+    let added = app.pasts.add(call, next);
+    added.iter().for_each(|entry| tell(app, call, entry));
+    added.is_some()
+}
 
 /// Tells an entry of a call that does not run, as the call would.
 fn tell(app: &App, call: CallId, entry: &Entry) {

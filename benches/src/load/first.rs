@@ -11,7 +11,7 @@ use voice_core::driver::Clock;
 use voice_core::time::MonoTime;
 
 use super::echo::Service;
-use super::report::{at, millis};
+use super::report::{at, failures, millis};
 use super::silence;
 use super::stream::{MediaStream, Told};
 use super::talk::{self, Note, Notes, Talker};
@@ -156,12 +156,7 @@ impl FirstReport {
             added_p50_ms: at(&added, 0.5),
             added_p99_ms: at(&added, 0.99),
             added_max_ms: at(&added, 1.0),
-            failures: calls
-                .iter()
-                .filter_map(|call| call.as_ref().err())
-                .take(3)
-                .map(ToString::to_string)
-                .collect(),
+            failures: failures(calls),
         }
     }
 

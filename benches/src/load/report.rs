@@ -87,12 +87,7 @@ impl Report {
             latency_p50_ms: at(0.5),
             latency_p99_ms: at(0.99),
             latency_max_ms: at(1.0),
-            failures: calls
-                .iter()
-                .filter_map(|call| call.as_ref().err())
-                .take(3)
-                .map(ToString::to_string)
-                .collect(),
+            failures: failures(calls),
         }
     }
 
@@ -123,6 +118,11 @@ pub(crate) fn at<T: Copy + Default>(sorted: &[T], share: f64) -> T {
 
 pub(crate) fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
+}
+
+/// Why calls failed, the first few.
+pub(super) fn failures<T>(calls: &[std::io::Result<T>]) -> Vec<String> {
+    calls.iter().filter_map(|call| call.as_ref().err()).take(3).map(ToString::to_string).collect()
 }
 
 /// What the kernel says of the system during the counted seconds.

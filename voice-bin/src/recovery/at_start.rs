@@ -22,7 +22,7 @@ use voice_telephony::twilio;
 use super::entry::{between, from_store, last_leg};
 use super::filing::end_recording;
 use super::pasts::Known;
-use super::{TwilioLeg, ends, legs, tell};
+use super::{TwilioLeg, add, ends, legs, tell};
 use crate::metrics_names as names;
 use crate::server::{App, Begin, Facts, Heard, Legs};
 use crate::store::{CallFilter, CallRow, CallState, Node, Store, StoreError};
@@ -280,9 +280,7 @@ pub(crate) fn close(app: &App, call: CallId, reason: EndReason) {
         return;
     }
     // The line has ended, and with it what was recorded of it.
-    if let Some(entry) = app.pasts.add(call, Past::end_recording) {
-        tell(app, call, &entry);
-    }
+    add(app, call, Past::end_recording);
     let Some(Known { past, unix, .. }) = app.pasts.look(call) else { return };
     if past.ended().is_some() {
         return;

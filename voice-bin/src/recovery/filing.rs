@@ -10,8 +10,8 @@ use voice_core::record::Entry;
 use voice_core::recording::Filed;
 use voice_telephony::recording::Whose;
 
+use super::add;
 use super::entry::from_store;
-use super::tell;
 use crate::server::App;
 use crate::store::StoreError;
 use crate::telemetry::chain;
@@ -50,12 +50,10 @@ pub(crate) async fn file(app: &Arc<App>, call: CallId, filed: &Filed) -> bool {
         return false;
     }
     let now = app.parts.world.clock.now();
-    let Some(entry) = app.pasts.add(call, |past| past.file(now, filed.clone())) else {
-        // It was told before.
-        return true;
-    };
-    info!(%call, recording = filed.recording(), "a recording is told of after its call");
-    tell(app, call, &entry);
+    // If not, it was told before.
+    if add(app, call, |past| past.file(now, filed.clone())) {
+        info!(%call, recording = filed.recording(), "a recording is told of after its call");
+    }
     true
 }
 
@@ -65,9 +63,7 @@ pub(crate) async fn revoke_recording(app: &Arc<App>, call: CallId) -> bool {
     if !is_ours(app, call).await.unwrap_or(false) || app.calls.find(call).is_some() {
         return false;
     }
-    let Some(entry) = app.pasts.add(call, Past::revoke_recording) else { return false };
-    tell(app, call, &entry);
-    true
+    add(app, call, Past::revoke_recording)
 }
 
 /// A call does not come back after this leg: what its carrier recorded has ended with its line.
@@ -76,9 +72,8 @@ pub(super) async fn end_recording(app: &Arc<App>, call: CallId, leg: u32) {
         return;
     }
     // As it is known by now: somebody else may have had it meanwhile.
-    if let Some(entry) = app.pasts.add(call, |past| over_since(past, leg)) {
+    if add(app, call, |past| over_since(past, leg)) {
         info!(%call, "a recording has ended with a call that did not come back");
-        tell(app, call, &entry);
     }
 }
 

@@ -28,10 +28,14 @@ impl Drop for OpenSocket {
 /// message that touched them would wait for memory more often than not.
 const TELL_EVERY: u64 = 50;
 
-/// A line whose messages are counted. The counters are looked up once.
+/// A line whose messages are counted.
 pub(crate) struct CountedLine<L> {
-    /// `None` once it was closed.
-    line: Option<L>,
+    line: L,
+    passed: Passed,
+}
+
+/// Messages that passed on one line. The counters are looked up once, and told what is left when it is dropped.
+struct Passed {
     counters: Box<[Counter; 4]>,
     /// By direction and kind, as the counters are; not told yet.
     counts: [u64; 4],
@@ -47,9 +51,11 @@ impl<L> CountedLine<L> {
     pub(crate) fn new(line: L) -> Self {
         let of = |direction: &'static str, kind: &'static str| counter!(names::WS_MESSAGES, "direction" => direction, "message_type" => kind);
         let counters = [of("in", "text"), of("in", "binary"), of("out", "text"), of("out", "binary")];
-        Self { line: Some(line), counters: Box::new(counters), counts: [0; 4] }
+        Self { line, passed: Passed { counters: Box::new(counters), counts: [0; 4] } }
     }
+}
 
+impl Passed {
     fn count(&mut self, direction: Direction, message: &WireMessage) {
         let at = match (direction, message) {
             (Direction::In, WireMessage::Text(_)) => 0,
@@ -72,7 +78,7 @@ impl<L> CountedLine<L> {
     }
 }
 
-impl<L> Drop for CountedLine<L> {
+impl Drop for Passed {
     fn drop(&mut self) {
         self.tell();
     }
@@ -80,28 +86,23 @@ impl<L> Drop for CountedLine<L> {
 
 impl<L: Line> Line for CountedLine<L> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<WireMessage, LineEnd>> {
-        let Some(line) = &mut self.line else { return Poll::Ready(Err(LineEnd::Cut)) };
-        let polled = line.poll(cx);
+        let polled = self.line.poll(cx);
         if let Poll::Ready(Ok(message)) = &polled {
-            self.count(Direction::In, message);
+            self.passed.count(Direction::In, message);
         }
         polled
     }
 
     fn offer(&mut self, message: WireMessage) -> Result<(), LineEnd> {
-        self.count(Direction::Out, &message);
-        self.line.as_mut().map_or(Err(LineEnd::Cut), |line| line.offer(message))
+        self.passed.count(Direction::Out, &message);
+        self.line.offer(message)
     }
 
     fn doubt(&mut self) {
-        if let Some(line) = &mut self.line {
-            line.doubt();
-        }
+        self.line.doubt();
     }
 
-    fn close(mut self: Box<Self>) {
-        if let Some(line) = self.line.take() {
-            Box::new(line).close();
-        }
+    fn close(self: Box<Self>) {
+        Box::new(self.line).close();
     }
 }

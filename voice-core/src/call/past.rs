@@ -220,9 +220,7 @@ impl Past {
     /// nothing would be recorded anyway.
     pub fn revoke_recording(&self) -> Option<Entry> {
         let tape = self.tape.as_ref().filter(|tape| !tape.ending && self.may_return())?;
-        let (reason, length) = (RecordingEnd::Revoked, self.elapsed().saturating_sub(tape.since));
-        let event = CallEvent::RecordingStopped { reason, length };
-        Some(Entry { seq: self.place.seq + 1, at: self.place.last, event })
+        Some(self.stopped(tape, RecordingEnd::Revoked))
     }
 
     /// The next entry of a call that does not run here and will not come back: what was recorded of it is over.
@@ -234,9 +232,14 @@ impl Past {
             RecordingPlace::Server => RecordingEnd::Interrupted,
             RecordingPlace::Carrier => RecordingEnd::CallOver,
         };
+        Some(self.stopped(tape, reason))
+    }
+
+    /// The next entry: this is recorded no more.
+    fn stopped(&self, tape: &PastTape, reason: RecordingEnd) -> Entry {
         let length = self.elapsed().saturating_sub(tape.since);
         let event = CallEvent::RecordingStopped { reason, length };
-        Some(Entry { seq: self.place.seq + 1, at: self.place.last, event })
+        Entry { seq: self.place.seq + 1, at: self.place.last, event }
     }
 
     /// How it began.
